@@ -1,0 +1,23 @@
+//! Triseal: the partner gateway at the MOSIP boundary.
+//!
+//! Start with [`exchange`], the road of one exchange; ARCHITECTURE.md has the map. Rooms import only rooms that stand
+//! lower in this list: `cli` → `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
+//! → `trust` → `keys` → `config`, `observe`, `refusal`, `clock`.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod edge;
+pub mod envelope;
+pub mod exchange;
+pub mod handlers;
+pub mod keys;
+pub mod observe;
+pub mod partners;
+pub mod pki;
+pub mod policy;
+pub mod refusal;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod trust;
+pub mod upstream;

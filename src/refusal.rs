@@ -1,0 +1,290 @@
+//! What ends an exchange early: one [`Refusal`] with a stable [`Code`].
+//!
+//! Two truths (SECURITY.md): the partner gets the code, whose side it is on and what to change; the operator's log gets
+//! the cause. What a protocol makes of a code (MOSIP's own error codes, say) is decided by its handler, in one match.
+
+use std::fmt;
+
+/// Whose doing a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The caller has to change something.
+    Caller,
+    /// We have: configuration, overload, a fault.
+    Gateway,
+    /// The service behind us failed or answered what must not be passed on.
+    Upstream,
+}
+
+impl Side {
+    /// The word used in logs, metrics and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $side:ident, $status:literal, $remedy:literal;)*) => {
+        /// A stable code: never reused, never renumbered. It is a metric label and stands in the header `x-triseal-code`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, for the documentation and for metrics that start at zero.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable text, such as `SIG-003`.
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $code,)* } }
+
+            /// Whose side has to change something.
+            pub const fn side(self) -> Side { match self { $(Self::$name => Side::$side,)* } }
+
+            /// The HTTP status used where the protocol of the route does not say otherwise.
+            pub const fn status(self) -> u16 { match self { $(Self::$name => $status,)* } }
+
+            /// What the caller is told: what is wrong and what to do.
+            pub const fn remedy(self) -> &'static str { match self { $(Self::$name => $remedy,)* } }
+        }
+    };
+}
+
+codes! {
+    // The HTTP gate (field guide 3.4): framing and form, before anybody is known.
+    /// The bytes are not a well-formed HTTP/1.1 head.
+    HttpMalformed = "HTTP-001", Caller, 400, "The request is not well-formed HTTP. Send CRLF line ends, one space between the parts of the request line, and no control characters.";
+    /// Content-Length together with Transfer-Encoding, repeated lengths, or a length that is not a number.
+    HttpLength = "HTTP-002", Caller, 400, "Send exactly one Content-Length, or Transfer-Encoding: chunked, never both.";
+    /// A transfer coding other than a lone `chunked`, or a chunk that is not plain.
+    HttpChunked = "HTTP-003", Caller, 400, "Send Transfer-Encoding: chunked alone, without chunk extensions or trailers, with CRLF line ends.";
+    /// Host missing, repeated, malformed, or different from the target or the TLS server name.
+    HttpHost = "HTTP-004", Caller, 421, "Send one Host that equals the TLS server name and the name this gateway is configured for.";
+    /// Upgrade, CONNECT or another method or protocol the edge does not speak.
+    HttpUpgrade = "HTTP-005", Caller, 400, "Upgrade, CONNECT and TRACE are not served here.";
+    /// The target is not in canonical form.
+    HttpPath = "HTTP-006", Caller, 400, "Send the path in its canonical form: no dot segments, doubled slashes, backslashes, encoded slashes, parameters, fragments or control characters.";
+    /// A header with a forbidden name or value.
+    HttpHeader = "HTTP-007", Caller, 400, "A header name or value is not allowed here. Names take letters, digits and hyphens; values take visible characters.";
+    /// The head is larger than the limit.
+    HttpHeadSize = "HTTP-008", Caller, 431, "The request head is larger than this gateway's limit.";
+    /// The body is larger than the limit.
+    HttpBodySize = "HTTP-009", Caller, 413, "The body is larger than this route's limit.";
+    /// The head, the body or the whole request took longer than its limit.
+    HttpSlow = "HTTP-010", Caller, 408, "The request was not complete within the time limit.";
+    /// An expectation other than 100-continue.
+    HttpExpect = "HTTP-011", Caller, 417, "Only Expect: 100-continue is understood.";
+    /// The body ended before its announced length.
+    HttpBodyCut = "HTTP-012", Caller, 400, "The body ended early. Send as many bytes as announced.";
+    /// A header that only this gateway may set.
+    HttpSpoofed = "HTTP-013", Caller, 400, "The request carries a header that only the gateway may set. Remove it.";
+
+    // Who is calling.
+    /// The TLS certificate is not bound to any partner.
+    CertificateUnbound = "ID-001", Caller, 403, "This connection is not admitted. Give the correlation id to the gateway's operator.";
+    /// The certificate is bound, but in another role than `tls`.
+    CertificateRole = "ID-002", Caller, 403, "This connection is not admitted. Give the correlation id to the gateway's operator.";
+    /// The certificate is bound, but its binding is not usable (revoked, expired, not yet valid, anchor not the partner's).
+    CertificateUnusable = "ID-003", Caller, 403, "This connection is not admitted. Give the correlation id to the gateway's operator.";
+    /// The partner is inactive or deleted.
+    PartnerInactive = "ID-004", Caller, 403, "The partner is deactivated. Ask the gateway's operator to activate it.";
+    /// The partner's own validity has not begun or is over.
+    PartnerNotValid = "ID-005", Caller, 403, "The partner's registration is not valid at this time. Ask the gateway's operator to renew it.";
+    /// No service is admitted from that address, token or certificate.
+    ServiceUnknown = "ID-006", Caller, 401, "This service is not admitted. Use a configured network, client certificate or bearer token.";
+    /// The path names a partner other than the one that is connected.
+    PartnerMismatch = "ID-007", Caller, 403, "The partner id in the path is not that of the connection. Use your own partner id and certificate.";
+    /// The path names a partner that does not exist.
+    PartnerUnknown = "ID-008", Caller, 403, "The partner id in the path is not registered.";
+
+    // What may be called.
+    /// No route has this path.
+    RouteUnknown = "RT-001", Caller, 404, "There is no such route. Check the path.";
+    /// The route has this path but not this method or media type.
+    MethodNotAllowed = "RT-002", Caller, 405, "The route does not take this method.";
+    /// The partner may not use this route.
+    RouteForbidden = "RT-003", Caller, 403, "The partner may not use this route. Ask the gateway's operator to list it.";
+    /// The media type is not the route's.
+    MediaType = "RT-004", Caller, 415, "The route does not take this media type.";
+    /// A query string where the route takes none.
+    QueryNotAllowed = "RT-005", Caller, 400, "The route takes no query string.";
+
+    // Licences, API keys and their policies.
+    /// The licence key is unknown, deleted or not yet valid.
+    LicenceUnknown = "LIC-001", Caller, 403, "The licence key is not that of a registered MISP.";
+    /// The licence key is blocked.
+    LicenceBlocked = "LIC-002", Caller, 403, "The licence key is blocked.";
+    /// The licence key has expired.
+    LicenceExpired = "LIC-003", Caller, 403, "The licence key has expired.";
+    /// The API key is unknown or deleted.
+    ApiKeyUnknown = "API-001", Caller, 403, "The API key is not registered for this partner.";
+    /// The API key is inactive.
+    ApiKeyInactive = "API-002", Caller, 403, "The API key is deactivated.";
+    /// The API key is not yet valid or has expired.
+    ApiKeyNotValid = "API-003", Caller, 403, "The API key is not valid at this time.";
+    /// The policy behind the API key is deleted or unknown.
+    PolicyUnknown = "POL-001", Caller, 403, "The policy of the API key is not registered.";
+    /// The policy behind the API key is inactive, not yet valid or expired.
+    PolicyInactive = "POL-002", Caller, 403, "The policy of the API key is not active.";
+    /// The policy does not allow this route.
+    PolicyRoute = "POL-003", Caller, 403, "The policy of the API key does not allow this kind of request.";
+    /// The policy does not allow a factor that the request uses.
+    PolicyFactor = "POL-004", Caller, 403, "The policy of the API key does not allow a factor that the request uses.";
+    /// The policy demands a factor that the request does not use.
+    PolicyMandatory = "POL-005", Caller, 403, "The policy of the API key demands a factor that the request does not use.";
+
+    // The outer form of a message.
+    /// The body is not the JSON object that the route takes, or has a member twice.
+    MessageForm = "MSG-001", Caller, 400, "The body is not a JSON object of the route's form, or names a member twice.";
+    /// A member is missing.
+    MemberMissing = "MSG-002", Caller, 400, "A required member or header is missing.";
+    /// A member has a value the route does not take.
+    MemberInvalid = "MSG-003", Caller, 400, "A member has a value that the route does not take.";
+    /// The message asks for nothing.
+    NoFactor = "MSG-004", Caller, 400, "The request names no factor to authenticate with.";
+
+    // The signature.
+    /// The signature header is missing.
+    SignatureMissing = "SIG-001", Caller, 401, "Send the detached JWS of the body in the header `signature`.";
+    /// The signature header is not a detached compact JWS in a form of the partner's contract.
+    SignatureForm = "SIG-002", Caller, 401, "The `signature` header is not a detached compact JWS in a form this partner's contract lists.";
+    /// The algorithm is not the one bound to the signer's key.
+    SignatureAlgorithm = "SIG-003", Caller, 401, "Sign with the algorithm that is agreed for your key.";
+    /// The signer's certificate is not a signature certificate of the partner.
+    SignerUnbound = "SIG-004", Caller, 401, "The signing certificate is not registered as this partner's signature certificate.";
+    /// The signer's certificate is another partner's.
+    SignerForeign = "SIG-005", Caller, 401, "The signing certificate belongs to another partner.";
+    /// The signer's certificate is bound to the partner in another role.
+    SignerRole = "SIG-006", Caller, 401, "The signing certificate is registered for another use. Sign with the signature certificate.";
+    /// The signer's certificate is revoked, expired, or its state is unknown.
+    SignerUnusable = "SIG-007", Caller, 401, "The signing certificate is revoked, expired or cannot be checked.";
+    /// The signature does not fit the bytes that were received.
+    SignatureWrong = "SIG-008", Caller, 401, "The signature does not fit the bytes received. Sign the exact body that is sent.";
+
+    // Freshness and replay.
+    /// The message's time is missing or not in the form the contract lists.
+    TimeForm = "FRS-001", Caller, 400, "Send the request time as yyyy-MM-dd'T'HH:mm:ss.SSSXXX.";
+    /// The message is older than the window.
+    Stale = "FRS-002", Caller, 400, "The request is too old, or your clock is behind. Send it at once and set your clock.";
+    /// The message is from the future.
+    FromTheFuture = "FRS-003", Caller, 400, "The request time is in the future. Set your clock.";
+    /// The message was seen before.
+    Replayed = "FRS-004", Caller, 409, "This message was received before. Make a new one with a new time and transaction id.";
+    /// The message is older than this gateway's start, so that it cannot be known whether it was seen before.
+    ReplayClosed = "FRS-005", Gateway, 503, "The gateway has just started and cannot know whether it saw this message. Make a new one and send it again in a few seconds.";
+    /// The replay memory is full.
+    ReplayFull = "FRS-006", Gateway, 503, "The gateway cannot remember more messages now. Try again later.";
+
+    // The encryption.
+    /// The message is not encrypted to a certificate of ours.
+    RecipientUnknown = "ENC-001", Caller, 400, "The message is not encrypted to this gateway's current certificate. Fetch it again.";
+    /// The message does not decrypt; every cause looks the same.
+    Undecryptable = "ENC-002", Caller, 400, "The message cannot be decrypted.";
+    /// The digest inside does not fit the content.
+    IntegrityWrong = "ENC-003", Caller, 400, "The encrypted digest does not fit the encrypted content.";
+    /// We cannot encrypt to the partner: no usable encryption certificate.
+    NoRecipient = "ENC-004", Gateway, 500, "The gateway has no usable encryption certificate for the recipient.";
+
+    // The service behind us.
+    /// No address of the upstream took the connection.
+    UpstreamDown = "UP-001", Upstream, 502, "The service behind the gateway cannot be reached. Try again later.";
+    /// The upstream did not answer in time; it may have received the request.
+    UpstreamSlow = "UP-002", Upstream, 504, "The service behind the gateway did not answer in time. It may have received the request.";
+    /// The upstream's answer ended early or was not HTTP.
+    UpstreamBroken = "UP-003", Upstream, 502, "The service behind the gateway gave no whole answer. It may have received the request.";
+    /// The upstream's answer is larger than the limit.
+    UpstreamSize = "UP-004", Upstream, 502, "The answer of the service behind the gateway is larger than the limit.";
+    /// The upstream's answer is not signed by the party it must come from.
+    UpstreamSignature = "UP-005", Upstream, 502, "The answer of the service behind the gateway does not carry a valid signature.";
+    /// The upstream's answer does not belong to the request or has the wrong form.
+    UpstreamForm = "UP-006", Upstream, 502, "The answer of the service behind the gateway does not fit the request.";
+    /// The upstream's answer cannot be decrypted.
+    UpstreamUndecryptable = "UP-007", Upstream, 502, "The answer of the service behind the gateway cannot be decrypted.";
+
+    // Ourselves.
+    /// More exchanges than the gateway takes at once.
+    Overloaded = "GW-001", Gateway, 503, "The gateway is busy. Try again in a few seconds.";
+    /// A fault in the gateway.
+    Fault = "GW-002", Gateway, 500, "The gateway failed. Give the correlation id to its operator.";
+    /// We cannot sign: no usable signature key.
+    NoSigner = "GW-003", Gateway, 500, "The gateway has no usable signature key. Give the correlation id to its operator.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The end of an exchange that did not pass a check.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    code: Code,
+    member: Option<&'static str>,
+    cause: String,
+}
+
+impl Refusal {
+    /// A refusal with the cause for the operator's log. The cause never reaches the caller; it must hold no secret, no
+    /// body and no query.
+    pub fn new(code: Code, cause: impl Into<String>) -> Self {
+        Self {
+            code,
+            member: None,
+            cause: cause.into(),
+        }
+    }
+
+    /// Names the member or header that is wrong, for protocols that say it (`Missing Input Parameter - id`).
+    #[must_use]
+    pub const fn naming(mut self, member: &'static str) -> Self {
+        self.member = Some(member);
+        self
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The member or header that is wrong, when one is.
+    pub const fn member(&self) -> Option<&'static str> {
+        self.member
+    }
+
+    /// For the operator's log only.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self::new(code, "")
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.cause)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_and_say_what_to_do() {
+        let mut seen = HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{code} stands twice");
+            assert!(code.remedy().len() > 20 && code.remedy().ends_with('.'));
+        }
+    }
+}
