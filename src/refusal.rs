@@ -142,6 +142,8 @@ codes! {
     MemberMissing = "MSG-002", Caller, 400, "A required member or header is missing.";
     /// A member has a value the route does not take.
     MemberInvalid = "MSG-003", Caller, 400, "A member has a value that the route does not take.";
+    /// The individual's consent is not stated.
+    ConsentMissing = "MSG-005", Caller, 400, "Send `consentObtained: true`, after the individual has consented.";
     /// The message asks for nothing.
     NoFactor = "MSG-004", Caller, 400, "The request names no factor to authenticate with.";
 

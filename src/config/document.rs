@@ -1,6 +1,10 @@
 //! One TOML file: its text, its tree with spans, and where in it a place stands.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
@@ -9,6 +13,27 @@ use super::{Mistake, Mistakes, Severity, shape};
 
 /// The largest configuration file that is read, in bytes.
 const FILE_MAX_BYTES: u64 = 4 << 20;
+
+thread_local! {
+    /// Files and folders named while a configuration is read; `None` when nobody asks.
+    static WATCHED: RefCell<Option<BTreeSet<PathBuf>>> = const { RefCell::new(None) };
+}
+
+/// Runs `read` and gives beside its result every file and folder that it named: what a reload has to watch.
+pub fn watching<T>(read: impl FnOnce() -> T) -> (T, BTreeSet<PathBuf>) {
+    WATCHED.with_borrow_mut(|w| *w = Some(BTreeSet::new()));
+    let result = read();
+    let named = WATCHED.with_borrow_mut(Option::take).unwrap_or_default();
+    (result, named)
+}
+
+fn watch(path: &Path) {
+    WATCHED.with_borrow_mut(|w| {
+        if let Some(named) = w {
+            named.insert(path.to_path_buf());
+        }
+    });
+}
 
 /// A file that cannot even be read as TOML.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +53,7 @@ impl Document {
     /// # Errors
     /// When the file cannot be read or is unreasonably large.
     pub fn read(file: &Path) -> Result<Self, ReadError> {
+        watch(file);
         let problem = |what: String, remedy: &str| {
             ReadError(Mistake {
                 severity: Severity::Error,
@@ -76,10 +102,13 @@ impl Document {
 
     /// A path written in this document, seen from the document's folder.
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        self.file
+        let path = self
+            .file
             .parent()
             .unwrap_or_else(|| Path::new(""))
-            .join(path)
+            .join(path);
+        watch(&path);
+        path
     }
 
     /// The struct that the text describes. All mistakes of shape are reported at once: unknown names, missing names, wrong

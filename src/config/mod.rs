@@ -8,7 +8,7 @@ mod raw;
 mod report;
 mod shape;
 
-pub use document::{Document, ReadError};
+pub use document::{Document, ReadError, watching};
 pub use raw::*;
 pub use report::{Mistake, Mistakes, Report, Severity};
 pub use shape::{config_schema, partner_schema};

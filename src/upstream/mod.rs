@@ -1,1 +1,392 @@
-//! To be written.
+//! Calls outward: connections kept and pooled, mutual TLS, time and size limits, several addresses with health.
+//!
+//! What is called and what its answer means is the handlers' business. Two rules hold here (field guide 3.4): a request
+//! that may have arrived is never sent again, and an answer is whole or it is an error.
+
+mod body;
+mod connector;
+
+pub use body::{AnswerBody, RequestBody};
+pub use connector::TlsSettings;
+
+use std::{
+    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header, uri::Authority};
+use http_body_util::BodyExt;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use crate::{
+    clock::Clock,
+    config,
+    refusal::{Code, Refusal},
+};
+use connector::Connector;
+
+/// One service behind the gateway.
+#[derive(Debug)]
+pub struct Upstream {
+    spec: config::Upstream,
+    addresses: Vec<Address>,
+    next: AtomicUsize,
+    clock: Clock,
+}
+
+/// One address with its pool and its health.
+#[derive(Debug)]
+struct Address {
+    authority: Authority,
+    scheme: &'static str,
+    client: Client<Connector, RequestBody>,
+    unhealthy_until_ms: AtomicI64,
+}
+
+/// A request to an upstream.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// Path and query in canonical form.
+    pub path_and_query: String,
+    /// Headers; `host` and the framing are set here.
+    pub headers: HeaderMap,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers as received.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl Upstream {
+    /// Builds pools for every address. Mistakes are reported; `tls` is what https addresses are called with.
+    pub fn build(
+        spec: &config::Upstream,
+        tls: Option<&TlsSettings>,
+        clock: &Clock,
+        report: &mut config::Report<'_>,
+    ) -> Option<Self> {
+        let mut addresses: Vec<Address> = Vec::new();
+        for (i, text) in spec.addresses.iter().enumerate() {
+            let place = format!("addresses[{i}]");
+            match Address::build(text, spec, tls) {
+                Ok(address) => {
+                    if addresses.iter().any(|a| a.scheme != address.scheme) {
+                        report.error(&place, "http and https are mixed", "Use one scheme for all addresses of an upstream.");
+                    }
+                    addresses.push(address);
+                }
+                Err((what, remedy)) => report.error(&place, what, remedy),
+            }
+        }
+        if spec.addresses.is_empty() {
+            report.error("addresses", "the list is empty", "Add at least one address.");
+        }
+        (addresses.len() == spec.addresses.len() && !addresses.is_empty()).then(|| Self {
+            spec: spec.clone(),
+            addresses,
+            next: AtomicUsize::new(0),
+            clock: clock.clone(),
+        })
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// The configuration it was built from.
+    pub const fn spec(&self) -> &config::Upstream {
+        &self.spec
+    }
+
+    /// Addresses that are left alone at present, with the milliseconds until they are tried again.
+    pub fn unhealthy(&self) -> Vec<(String, i64)> {
+        let now = self.clock.now().ms();
+        self.addresses
+            .iter()
+            .filter_map(|a| {
+                let left = a.unhealthy_until_ms.load(Ordering::Relaxed).saturating_sub(now);
+                (left > 0).then(|| (a.authority.to_string(), left))
+            })
+            .collect()
+    }
+
+    /// How many addresses there are.
+    pub fn address_count(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// Sends a whole body and takes a whole answer. When an address cannot be connected to, the next is tried: nothing was
+    /// sent yet. After that nothing is repeated.
+    ///
+    /// # Errors
+    /// `UP-001` no connection, `UP-002` too slow, `UP-003` cut or not HTTP, `UP-004` too large.
+    pub async fn call(&self, outgoing: &Outgoing, body: Bytes) -> Result<Answer, Refusal> {
+        let limit = Duration::from_millis(self.spec.answer_timeout_ms);
+        tokio::time::timeout(limit, self.call_unlimited(outgoing, body))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Refusal::new(
+                    Code::UpstreamSlow,
+                    format!("{}: no answer within {} ms", self.spec.name, self.spec.answer_timeout_ms),
+                ))
+            })
+    }
+
+    async fn call_unlimited(&self, outgoing: &Outgoing, body: Bytes) -> Result<Answer, Refusal> {
+        let response = self
+            .send(outgoing, || RequestBody::whole(body.clone()))
+            .await?;
+        let (parts, incoming) = response.into_parts();
+        let body = self.collect(incoming).await?;
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
+    }
+
+    /// Sends a body as it comes and gives the answer as it comes. The time limit covers the answer's head; its body is cut off
+    /// with an error when it stalls.
+    ///
+    /// # Errors
+    /// As [`Upstream::call`], without `UP-004`.
+    pub async fn stream(
+        &self,
+        outgoing: &Outgoing,
+        body: RequestBody,
+    ) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
+        let limit = Duration::from_millis(self.spec.answer_timeout_ms);
+        let empty = body.is_empty();
+        let mut body = Some(body);
+        let make = || body.take().unwrap_or_else(|| RequestBody::whole(Bytes::new()));
+        let sent = async {
+            if empty {
+                self.send(outgoing, || RequestBody::whole(Bytes::new())).await
+            } else {
+                self.send_once(outgoing, make).await
+            }
+        };
+        let response = tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| {
+            Err(Refusal::new(
+                Code::UpstreamSlow,
+                format!("{}: no answer within {} ms", self.spec.name, self.spec.answer_timeout_ms),
+            ))
+        })?;
+        let (parts, incoming) = response.into_parts();
+        Ok((parts.status, parts.headers, AnswerBody::streamed(incoming, limit)))
+    }
+
+    /// Tries the addresses in turn until one takes the connection.
+    async fn send(
+        &self,
+        outgoing: &Outgoing,
+        mut body: impl FnMut() -> RequestBody,
+    ) -> Result<hyper::Response<hyper::body::Incoming>, Refusal> {
+        let mut last = None;
+        for address in self.in_turn() {
+            match self.attempt(address, outgoing, body()).await {
+                Ok(response) => return Ok(response),
+                Err(refusal) if refusal.code() == Code::UpstreamDown => last = Some(refusal),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Err(last.unwrap_or_else(|| Code::UpstreamDown.into()))
+    }
+
+    /// One address only: a streamed body cannot be made twice.
+    async fn send_once(
+        &self,
+        outgoing: &Outgoing,
+        mut body: impl FnMut() -> RequestBody,
+    ) -> Result<hyper::Response<hyper::body::Incoming>, Refusal> {
+        match self.in_turn().next() {
+            Some(address) => self.attempt(address, outgoing, body()).await,
+            None => Err(Code::UpstreamDown.into()),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        address: &Address,
+        outgoing: &Outgoing,
+        body: RequestBody,
+    ) -> Result<hyper::Response<hyper::body::Incoming>, Refusal> {
+        let uri = Uri::builder()
+            .scheme(address.scheme)
+            .authority(address.authority.clone())
+            .path_and_query(outgoing.path_and_query.as_str())
+            .build()
+            .map_err(|e| Refusal::new(Code::Fault, format!("upstream target: {e}")))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = outgoing.headers.clone();
+        match address.client.request(request).await {
+            Ok(response) => {
+                if address.unhealthy_until_ms.load(Ordering::Relaxed) != 0 {
+                    address.unhealthy_until_ms.store(0, Ordering::Relaxed);
+                }
+                Ok(response)
+            }
+            Err(error) if error.is_connect() => {
+                let until = self.clock.now().ms().saturating_add(
+                    i64::try_from(self.spec.unhealthy_ms).unwrap_or(i64::MAX),
+                );
+                address.unhealthy_until_ms.store(until, Ordering::Relaxed);
+                Err(Refusal::new(
+                    Code::UpstreamDown,
+                    format!("{} at {}: {}", self.spec.name, address.authority, chain(&error)),
+                ))
+            }
+            Err(error) => Err(Refusal::new(
+                Code::UpstreamBroken,
+                format!("{} at {}: {}", self.spec.name, address.authority, chain(&error)),
+            )),
+        }
+    }
+
+    /// Healthy addresses in turn, then the others: when all are unhealthy, trying is better than giving up.
+    fn in_turn(&self) -> impl Iterator<Item = &Address> {
+        let now = self.clock.now().ms();
+        let count = self.addresses.len().max(1);
+        let start = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
+        let healthy = move |a: &&Address| a.unhealthy_until_ms.load(Ordering::Relaxed) <= now;
+        let turn = move || self.addresses.iter().cycle().skip(start).take(count);
+        turn().filter(healthy).chain(turn().filter(move |a| !healthy(a)))
+    }
+
+    async fn collect(&self, mut body: hyper::body::Incoming) -> Result<Bytes, Refusal> {
+        use hyper::body::Body;
+        let max = self.spec.answer_max_bytes;
+        let too_large = || {
+            Refusal::new(
+                Code::UpstreamSize,
+                format!("{}: more than {max} bytes", self.spec.name),
+            )
+        };
+        let announced = body.size_hint();
+        if announced.lower() > u64::try_from(max).unwrap_or(u64::MAX) {
+            return Err(too_large());
+        }
+        let mut first: Option<Bytes> = None;
+        let mut more = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|e| {
+                Refusal::new(Code::UpstreamBroken, format!("{}: {}", self.spec.name, chain(&e)))
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            let so_far = first.as_ref().map_or(0, Bytes::len).saturating_add(more.len());
+            if so_far.saturating_add(data.len()) > max {
+                return Err(too_large());
+            }
+            match first {
+                None => first = Some(data),
+                Some(_) => more.extend_from_slice(&data),
+            }
+        }
+        // Most answers come in one frame and need no copy.
+        match first {
+            None => Ok(Bytes::new()),
+            Some(one) if more.is_empty() => Ok(one),
+            Some(one) => {
+                let mut whole = BytesMut::with_capacity(one.len().saturating_add(more.len()));
+                whole.extend_from_slice(&one);
+                whole.extend_from_slice(&more);
+                Ok(whole.freeze())
+            }
+        }
+    }
+}
+
+impl Address {
+    fn build(
+        text: &str,
+        spec: &config::Upstream,
+        tls: Option<&TlsSettings>,
+    ) -> Result<Self, (String, &'static str)> {
+        const FORM: &str = "Write it as https://host:port or http://host:port, without a path.";
+        let uri: Uri = text.parse().map_err(|e| (format!("`{text}` is not an address: {e}"), FORM))?;
+        let scheme = match uri.scheme_str() {
+            Some("https") => "https",
+            Some("http") => "http",
+            _ => return Err((format!("`{text}` has no scheme http or https"), FORM)),
+        };
+        let Some(authority) = uri.authority().cloned().filter(|a| !a.as_str().contains('@')) else {
+            return Err((format!("`{text}` has no host"), FORM));
+        };
+        if uri.path_and_query().is_some_and(|p| p.as_str() != "/") {
+            return Err((format!("`{text}` has a path"), FORM));
+        }
+        let tls = match (scheme, tls) {
+            ("https", None) => return Err(("https needs TLS settings".to_owned(), "List `anchors` for this upstream.")),
+            ("https", Some(tls)) => Some(tls.clone()),
+            _ => None,
+        };
+        if tls.is_none() && spec.http == config::HttpVersion::Http2 {
+            return Err(("HTTP/2 without TLS".to_owned(), "Use https, or http = \"1.1\"."));
+        }
+        let connector = Connector::new(tls, spec.http, Duration::from_millis(spec.connect_timeout_ms));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_millis(spec.idle_timeout_ms))
+            .pool_max_idle_per_host(spec.idle_connections_max)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .http2_only(spec.http == config::HttpVersion::Http2)
+            // hyper gives a request back only when not a byte of it was written (a kept connection that had just closed).
+            .retry_canceled_requests(true)
+            .build(connector);
+        Ok(Self {
+            authority,
+            scheme,
+            client,
+            unhealthy_until_ms: AtomicI64::new(0),
+        })
+    }
+}
+
+/// The headers that never go from one connection to another (RFC 9110 section 7.6.1), for answers.
+pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .map(|n| n.trim().to_ascii_lowercase())
+        .collect();
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let hop = matches!(
+            name.as_str(),
+            "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+        );
+        if !hop && !named.iter().any(|n| n == name.as_str()) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+/// An error with its sources, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,137 @@
+//! Prometheus metrics. Labels come from configuration and from the list of codes, never from a request.
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+use crate::refusal::Code;
+
+/// Every metric of the gateway.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Exchanges by route, partner and outcome (`answered` or a code).
+    pub exchanges: IntCounterVec,
+    /// Refusals by face and code, also of strangers.
+    pub refusals: IntCounterVec,
+    /// Seconds from arrival to answer, by route.
+    pub exchange_seconds: HistogramVec,
+    /// Seconds spent on the upstream, by upstream.
+    pub upstream_seconds: HistogramVec,
+    /// Upstream failures by upstream and code.
+    pub upstream_failures: IntCounterVec,
+    /// Seconds of private-key and other heavy cryptography in an exchange, by step (`open`, `seal`).
+    pub crypto_seconds: HistogramVec,
+    /// Exchanges under way, by face.
+    pub in_flight: IntGaugeVec,
+    /// Open connections, by face.
+    pub connections: IntGaugeVec,
+    /// TLS handshakes by face and outcome.
+    pub handshakes: IntCounterVec,
+    /// How late the reactor is: the queue time of private-key work.
+    pub reactor_delay: Histogram,
+    /// Certificate end, as seconds since 1970, by party and role.
+    pub certificate_expiry: GaugeVec,
+    /// Seconds until a revocation list stops being accepted, by anchor.
+    pub revocation_seconds_left: GaugeVec,
+    /// Messages remembered against replay.
+    pub replay_entries: IntGauge,
+    /// Generation of the snapshot in force.
+    pub snapshot_generation: IntGauge,
+    /// Reloads by outcome.
+    pub reloads: IntCounterVec,
+    /// Access log lines lost.
+    pub access_log_lost: IntCounter,
+    /// When the process started, as seconds since 1970.
+    pub start_time: Gauge,
+}
+
+/// Two names for one metric, or one that Prometheus does not take: a mistake in this file.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+];
+
+impl Metrics {
+    /// Makes and registers all of them.
+    ///
+    /// # Errors
+    /// Only for a mistake in this file.
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let histograms = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
+            let made = HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<GaugeVec, prometheus::Error> {
+            let made = GaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let int_gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let int_gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let made = IntGauge::new(name, help)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let reactor_delay = Histogram::with_opts(
+            HistogramOpts::new("triseal_reactor_delay_seconds", "How late timers fire: queue time of private-key work.")
+                .buckets(SECONDS.to_vec()),
+        )?;
+        registry.register(Box::new(reactor_delay.clone()))?;
+        let access_log_lost = IntCounter::new("triseal_access_log_lost_total", "Access log lines lost.")?;
+        registry.register(Box::new(access_log_lost.clone()))?;
+        let start_time = Gauge::new("process_start_time_seconds", "When the process started.")?;
+        registry.register(Box::new(start_time.clone()))?;
+        Ok(Self {
+            exchanges: counters("triseal_exchanges_total", "Exchanges of identified callers by outcome.", &["route", "partner", "outcome"])?,
+            refusals: counters("triseal_refusals_total", "Refusals by code.", &["face", "code", "side"])?,
+            exchange_seconds: histograms("triseal_exchange_seconds", "Arrival to answer.", &["route"])?,
+            upstream_seconds: histograms("triseal_upstream_seconds", "Waiting for the upstream.", &["upstream"])?,
+            upstream_failures: counters("triseal_upstream_failures_total", "Calls that failed.", &["upstream", "code"])?,
+            crypto_seconds: histograms("triseal_crypto_seconds", "Cryptography of one exchange.", &["step"])?,
+            in_flight: int_gauges("triseal_exchanges_in_flight", "Exchanges under way.", &["face"])?,
+            connections: int_gauges("triseal_connections", "Open connections.", &["face"])?,
+            handshakes: counters("triseal_handshakes_total", "TLS handshakes.", &["face", "outcome"])?,
+            reactor_delay,
+            certificate_expiry: gauges("triseal_certificate_expiry_timestamp_seconds", "End of a bound certificate.", &["party", "role", "fingerprint"])?,
+            revocation_seconds_left: gauges("triseal_revocation_list_seconds_left", "Until a revocation list is refused, grace included.", &["anchor"])?,
+            replay_entries: int_gauge("triseal_replay_entries", "Messages remembered against replay.")?,
+            snapshot_generation: int_gauge("triseal_snapshot_generation", "Generation of the configuration in force.")?,
+            reloads: counters("triseal_reloads_total", "Reloads by outcome.", &["outcome"])?,
+            access_log_lost,
+            start_time,
+            registry,
+        })
+    }
+
+    /// Counts a refusal.
+    pub fn refused(&self, face: &str, code: Code) {
+        self.refusals
+            .with_label_values(&[face, code.as_str(), code.side().as_str()])
+            .inc();
+    }
+
+    /// The text form that Prometheus reads.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::warn!(%error, "metrics could not be written");
+        }
+        text
+    }
+}
