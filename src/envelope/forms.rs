@@ -63,7 +63,9 @@ impl Forms {
             44 if self.mosip_auth_sdk || self.opencrvs => exact(text, &URL_SAFE)?,
             _ => return None,
         };
-        Some(Fingerprint::from(<[u8; 32]>::try_from(bytes).ok()?))
+        <[u8; 32]>::try_from(bytes)
+            .ok()
+            .map(Fingerprint::from_bytes)
     }
 
     /// The bytes of a base64url member; `None` when it is in no listed form.

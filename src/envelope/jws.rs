@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use super::{
     forms::{self, Forms},
     json,
-    seams::{Fingerprint, VerifyingKey},
+    seams::Fingerprint,
 };
 use crate::{
     config::Algorithm,
+    keys::VerifyingKey,
     refusal::{Code, Refusal},
 };
 

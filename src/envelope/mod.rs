@@ -19,5 +19,5 @@ pub use forms::Forms;
 pub use freshness::Window;
 pub use jws::DetachedJws;
 pub use replay::ReplayGuard;
-pub use seams::{DecryptionKey, Fingerprint, KeyError, SigningKey, VerifyingKey, WrappingKey};
+pub use seams::Fingerprint;
 pub use signer::{DetachedSigner, sign_detached};

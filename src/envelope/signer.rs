@@ -5,10 +5,11 @@ use std::{fmt, sync::Arc};
 use super::{
     forms,
     jws::{name, signing_input},
-    seams::{Fingerprint, SigningKey},
+    seams::Fingerprint,
 };
 use crate::{
     config::Algorithm,
+    keys::SigningKey,
     refusal::{Code, Refusal},
 };
 

@@ -216,6 +216,10 @@ mod tests {
         assert_eq!(signature.len(), 64);
         let verifier = VerifyingKey::new(&public, Algorithm::ES256).unwrap();
         assert!(verifier.verify(b"m", &[0; 64]).is_err());
-        assert!(verifier.verify(b"m", &[&[0x30, 0x44][..], &signature].concat()).is_err());
+        assert!(
+            verifier
+                .verify(b"m", &[&[0x30, 0x44][..], &signature].concat())
+                .is_err()
+        );
     }
 }

@@ -7,7 +7,10 @@ use aes_gcm::{AeadInPlace, AesGcm, KeyInit, Nonce, Tag, aead::consts::U16, aes::
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use crate::envelope::{DecryptionKey, Fingerprint, WrappingKey};
+use crate::{
+    envelope::Fingerprint,
+    keys::{DecryptionKey, WrappingKey},
+};
 
 /// Bytes of tag and nonce, each.
 const TAG: usize = 16;

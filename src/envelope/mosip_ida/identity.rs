@@ -13,7 +13,8 @@ use super::{
     cipher::{ContentKey, Failed},
 };
 use crate::{
-    envelope::{DecryptionKey, Fingerprint, forms, json},
+    envelope::{Fingerprint, forms, json},
+    keys::DecryptionKey,
     refusal::{Code, Refusal},
 };
 

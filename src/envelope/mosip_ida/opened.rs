@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    envelope::{DecryptionKey, Fingerprint, forms, json},
+    envelope::{Fingerprint, forms, json},
+    keys::DecryptionKey,
     refusal::{Code, Refusal},
 };
 
