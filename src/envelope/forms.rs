@@ -198,3 +198,169 @@ fn is_one_der_element(der: &[u8]) -> bool {
         .fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
     length >= 0x80 && content.len() == length
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::testing::{PARTNER, opencrvs_x5c, pem, sdk_x5c};
+
+    const SDK: Forms = Forms {
+        mosip_auth_sdk: true,
+        opencrvs: false,
+    };
+    const OPENCRVS: Forms = Forms {
+        mosip_auth_sdk: false,
+        opencrvs: true,
+    };
+
+    #[test]
+    fn contracts_are_what_the_list_says() {
+        assert_eq!(Forms::of(&[]), Forms::STRICT);
+        assert_eq!(Forms::of(&[Client::Keymanager]), Forms::STRICT);
+        assert_eq!(Forms::of(&[Client::MosipAuthSdk]), SDK);
+        assert_eq!(Forms::of(&[Client::OpenCrvs]), OPENCRVS);
+    }
+
+    #[test]
+    fn each_client_s_x5c_is_taken_from_its_partners_only() {
+        let der = &PARTNER.der;
+        let (strict, sdk, opencrvs) = (to_base64(der), sdk_x5c(der), opencrvs_x5c(der));
+        for forms in [Forms::STRICT, SDK, OPENCRVS] {
+            assert_eq!(forms.certificate(&strict).as_ref(), Some(der));
+            assert_eq!(forms.certificate(&sdk).is_some(), forms == SDK);
+            assert_eq!(forms.certificate(&opencrvs).is_some(), forms == OPENCRVS);
+        }
+        assert_eq!(SDK.certificate(&sdk).as_ref(), Some(der));
+        assert_eq!(OPENCRVS.certificate(&opencrvs).as_ref(), Some(der));
+    }
+
+    #[test]
+    fn near_misses_of_x5c_are_refused() {
+        let der = &PARTNER.der;
+        let all = Forms {
+            mosip_auth_sdk: true,
+            opencrvs: true,
+        };
+        let (strict, sdk, opencrvs) = (to_base64(der), sdk_x5c(der), opencrvs_x5c(der));
+        let misses = [
+            String::new(),
+            strict.trim_end_matches('=').to_owned() + if strict.ends_with('=') { "" } else { "=" },
+            format!("{strict}\n"),
+            format!(" {strict}"),
+            format!("{}\n{}", &strict[..64], &strict[64..]),
+            URL_SAFE.encode(der) + "-",
+            // mosip-auth-sdk: line ends
+            sdk.trim_end().to_owned(),
+            format!("{sdk}\n"),
+            sdk.replace('\n', "\r\n"),
+            sdk.replace('\n', ""),
+            format!("\n{sdk}"),
+            sdk.replacen('\n', "", 1),
+            sdk_like(&pem(der, "\r\n")),
+            sdk_like(pem(der, "\n").trim_end()),
+            sdk_like(&format!("{}\n", pem(der, "\n"))),
+            sdk_like(&pem(der, "\n").replace("CERTIFICATE", "TRUSTED CERTIFICATE")),
+            sdk_like(&(pem(der, "\n") + &pem(der, "\n"))),
+            sdk_like(&format!("x\n{}", pem(der, "\n"))),
+            // OpenCRVS: padding, LF, line breaks
+            URL_SAFE_NO_PAD.encode(pem(der, "\n")),
+            format!("{opencrvs}="),
+            format!("{opencrvs}\n"),
+            URL_SAFE_NO_PAD.encode(pem(der, "\r\n").trim_end()),
+            // DER that is not one element
+            to_base64(&der[1..]),
+            to_base64(&der[..der.len() - 1]),
+            to_base64(&[der.as_slice(), &[0]].concat()),
+            opencrvs_x5c(&[der.as_slice(), &[0]].concat()),
+            to_base64(b"-----BEGIN"),
+        ];
+        for (n, miss) in misses.iter().enumerate() {
+            assert_eq!(all.certificate(miss), None, "{n}: {miss:?}");
+        }
+    }
+
+    fn sdk_like(pem: &str) -> String {
+        in_lines(&STANDARD.encode(pem), 76, "\n")
+    }
+
+    #[test]
+    fn stray_bits_are_refused() {
+        assert_eq!(base64url("QQ"), Some(b"A".to_vec()));
+        for text in [
+            "QR", "QQ=", "QQ==", "Q", "QQ\n", " QQ", "Q Q", "+_", "/_", "QQ\0",
+        ] {
+            assert_eq!(base64url(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn padding_is_taken_where_a_client_of_the_contract_pads() {
+        for (member, sdk, opencrvs) in [
+            (Member::Request, true, true),
+            (Member::SessionKey, true, false),
+            (Member::Hmac, false, false),
+        ] {
+            assert_eq!(Forms::STRICT.member(member, "QQ=="), None);
+            assert_eq!(SDK.member(member, "QQ==").is_some(), sdk, "{member:?}");
+            assert_eq!(
+                OPENCRVS.member(member, "QQ==").is_some(),
+                opencrvs,
+                "{member:?}"
+            );
+            for forms in [Forms::STRICT, SDK, OPENCRVS] {
+                assert!(forms.member(member, "QQ").is_some());
+                for miss in [
+                    "QQ=", "QQ===", "QR==", "Q=Q=", "QUI==", "QQ==\n", "+w", "/w==",
+                ] {
+                    assert_eq!(forms.member(member, miss), None, "{miss:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn thumbprints_have_three_forms() {
+        let bytes = [0xfb; 32];
+        let expected = Some(Fingerprint::from_bytes(bytes));
+        let hex = upper_hex(&bytes);
+        let (short, long) = (to_base64url(&bytes), URL_SAFE.encode(bytes));
+        for forms in [Forms::STRICT, SDK, OPENCRVS] {
+            assert_eq!(forms.thumbprint(&hex), expected);
+            assert_eq!(forms.thumbprint(&hex.to_lowercase()), expected);
+            assert_eq!(forms.thumbprint(&short), expected);
+            assert_eq!(forms.thumbprint(&long).is_some(), forms != Forms::STRICT);
+            for miss in [
+                "",
+                &hex[..62],
+                &format!("{}fb", &hex[2..]),
+                &hex.replace('F', "G"),
+                &format!("{hex}FB"),
+                &format!("+{}", &hex[1..]),
+                &short[..42],
+                &format!("{short}-"),
+                &STANDARD.encode(bytes),
+                &format!("{short} "),
+            ] {
+                assert_eq!(forms.thumbprint(miss), None, "{miss:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_der_element_has_the_shortest_length() {
+        assert!(is_one_der_element(&[0x30, 1, 0]));
+        for miss in [
+            &[][..],
+            &[0x30],
+            &[0x30, 1],
+            &[0x31, 1, 0],
+            &[0x30, 0x80, 0, 0],
+            &[0x30, 0x81, 1, 0],
+            &[0x30, 0x82, 0, 1, 0],
+            &[0x30, 0x84, 0, 0, 0, 1, 0],
+            &[0x30, 0xff],
+        ] {
+            assert!(!is_one_der_element(miss), "{miss:?}");
+        }
+    }
+}

@@ -199,3 +199,6 @@ fn leaf(header: &Map<String, Value>, forms: &Forms) -> Result<Vec<u8>, Refusal> 
 fn form(cause: impl Into<String>) -> Refusal {
     Refusal::new(Code::SignatureForm, cause).naming("signature")
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ pub mod mosip_ida;
 mod replay;
 mod seams;
 mod signer;
+#[cfg(test)]
+mod testing;
 pub mod time;
 
 pub use forms::Forms;
