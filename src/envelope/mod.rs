@@ -1,1 +1,25 @@
-//! To be written.
+//! Opening and sealing what travels: the signature header, the encrypted members, freshness and replay.
+//!
+//! Bytes, not meaning: signatures are checked and made over the octets that travelled. Everything here is a pure
+//! function of its arguments but [`ReplayGuard`], which remembers. Whose key it is and whether its certificate may be used
+//! is decided by `trust` and `partners`: a message only ever *names* a certificate, by its fingerprint.
+
+mod forms;
+mod freshness;
+pub mod json;
+mod jws;
+mod mark;
+pub mod mosip_ida;
+mod replay;
+mod seams;
+mod signer;
+#[cfg(test)]
+mod testing;
+pub mod time;
+
+pub use forms::Forms;
+pub use freshness::Window;
+pub use jws::DetachedJws;
+pub use replay::ReplayGuard;
+pub use seams::Fingerprint;
+pub use signer::{DetachedSigner, sign_detached};

@@ -1,0 +1,299 @@
+//! Strict JSON: one object, no name twice at any depth, bounded depth and number of values, nothing behind it.
+//!
+//! Two readings of one text: [`object`] gives the values, [`members`] gives the exact text of each value so that a
+//! message can be built anew without changing what is not ours to change. What a member means is left to the caller.
+
+use std::{cell::Cell, fmt};
+
+use serde::{
+    Deserialize,
+    de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value, value::RawValue};
+
+/// Objects and arrays inside each other, the outermost included.
+pub const DEPTH_MAX: usize = 32;
+
+/// Values in one text: each costs more memory than it has bytes.
+pub const VALUES_MAX: usize = 20_000;
+
+/// Why a text is not the JSON we take.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Larger than the caller allows.
+    #[error("{0} bytes where at most {1} are taken")]
+    Size(usize, usize),
+    /// Not one JSON value, a name twice, or too deep. Holds the position only: the content may be personal.
+    #[error("not strict JSON, line {0} column {1}: {2}")]
+    Form(usize, usize, &'static str),
+    /// JSON, but not an object.
+    #[error("not a JSON object")]
+    NotAnObject,
+}
+
+/// Reads one JSON object of at most `max` bytes.
+///
+/// # Errors
+/// When the text is too large, not JSON, not an object, has a name twice in one object (at any depth), is nested deeper
+/// than [`DEPTH_MAX`], holds more than [`VALUES_MAX`] values, or is followed by anything but white space.
+pub fn object(text: &[u8], max: usize) -> Result<Map<String, Value>, JsonError> {
+    if text.len() > max {
+        return Err(JsonError::Size(text.len(), max));
+    }
+    let state = State {
+        values: Cell::new(VALUES_MAX),
+        why: Cell::new("syntax"),
+    };
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let seed = Strict {
+        state: &state,
+        depth: DEPTH_MAX,
+    };
+    let value = seed
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|e| JsonError::Form(e.line(), e.column(), state.why.get()))?;
+    match value {
+        Value::Object(members) => Ok(members),
+        _ => Err(JsonError::NotAnObject),
+    }
+}
+
+/// The members of an object in their order, each with its exact text. Only for text that [`object`] has accepted (or a
+/// value inside such text): names are not checked again.
+///
+/// # Errors
+/// When the text is not a JSON object.
+pub fn members(text: &[u8]) -> Result<Vec<(String, &RawValue)>, JsonError> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, &'de RawValue)>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut out = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                out.push(member);
+            }
+            Ok(out)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    reader
+        .deserialize_map(Members)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|_| JsonError::NotAnObject)
+}
+
+/// Writes an object from names and the text of their values.
+pub fn write_object<'a>(members: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let mut out = vec![b'{'];
+    for (name, text) in members {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&string(name));
+        out.push(b':');
+        out.extend_from_slice(text);
+    }
+    out.push(b'}');
+    out
+}
+
+/// The JSON text of a string.
+pub fn string(text: &str) -> Vec<u8> {
+    Value::String(text.to_owned()).to_string().into_bytes()
+}
+
+/// The string behind the JSON text of a string.
+pub(crate) fn unquoted(raw: &RawValue) -> Option<String> {
+    String::deserialize(raw).ok()
+}
+
+struct State {
+    values: Cell<usize>,
+    why: Cell<&'static str>,
+}
+
+impl State {
+    fn refuse<E: de::Error>(&self, why: &'static str) -> E {
+        self.why.set(why);
+        E::custom(why)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Strict<'s> {
+    state: &'s State,
+    depth: usize,
+}
+
+impl Strict<'_> {
+    fn deeper<E: de::Error>(self) -> Result<Self, E> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth, ..self }),
+            None => Err(self.state.refuse("nested too deep")),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        match self.state.values.get().checked_sub(1) {
+            Some(left) => self.state.values.set(left),
+            None => return Err(self.state.refuse("too many values")),
+        }
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        match Number::from_f64(value) {
+            Some(number) => Ok(Value::Number(number)),
+            None => Err(self.state.refuse("number out of range")),
+        }
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut out = Vec::new();
+        while let Some(value) = seq.next_element_seed(inner)? {
+            out.push(value);
+        }
+        Ok(Value::Array(out))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut out = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if out.contains_key(&name) {
+                return Err(self.state.refuse("a name stands twice"));
+            }
+            out.insert(name, map.next_value_seed(inner)?);
+        }
+        Ok(Value::Object(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> bool {
+        object(text.as_bytes(), 1 << 20).is_err()
+    }
+
+    #[test]
+    fn a_plain_object_is_read() {
+        let read = object(
+            br#" {"a":[1,-2,3.5,null,true,"x"],"b":{"c":"\u00e9"}} "#,
+            100,
+        )
+        .unwrap();
+        assert_eq!(read["a"][2], 3.5);
+        assert_eq!(read["b"]["c"], "é");
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused_at_every_depth() {
+        assert!(refused(r#"{"a":1,"a":1}"#));
+        assert!(refused(r#"{"x":[{"y":{"a":1,"b":2,"a":3}}]}"#));
+        assert!(refused(r#"{"a":1,"\u0061":1}"#));
+        assert!(!refused(r#"{"a":{"a":{"a":1}}}"#));
+    }
+
+    #[test]
+    fn anything_behind_the_object_is_refused() {
+        for tail in ["x", "{}", "\0", ",", "]", "\u{feff}"] {
+            assert!(refused(&format!("{{}}{tail}")), "{tail:?}");
+        }
+        assert!(!refused("{} \r\n\t"));
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "1",
+            "null",
+            "\"{}\"",
+            "\u{feff}{}",
+            "{'a':1}",
+            "{\"a\":1,}",
+            "{\"a\":\"\0\"}",
+            "{\"a\":NaN}",
+        ] {
+            assert!(refused(text), "{text:?}");
+        }
+        assert!(object(b"{\"a\":\"\xff\"}", 100).is_err());
+        assert!(refused(r#"{"a":"\ud800"}"#));
+        assert!(refused(r#"{"a":1e999}"#));
+    }
+
+    #[test]
+    fn the_depth_is_bounded() {
+        let nested = |n: usize| format!("{}1{}", "{\"a\":".repeat(n), "}".repeat(n));
+        assert!(!refused(&nested(DEPTH_MAX)));
+        assert!(refused(&nested(DEPTH_MAX + 1)));
+        assert!(refused(&format!("{{\"a\":{}", "[".repeat(100_000))));
+    }
+
+    #[test]
+    fn the_size_and_the_number_of_values_are_bounded() {
+        assert!(object(b"{}", 2).is_ok());
+        assert!(object(b"{} ", 2).is_err());
+        let many = |n: usize| format!("{{\"a\":[{}0]}}", "0,".repeat(n - 1));
+        assert!(!refused(&many(VALUES_MAX - 2)));
+        assert!(refused(&many(VALUES_MAX - 1)));
+    }
+
+    #[test]
+    fn members_keep_the_exact_text_of_their_values() {
+        let text = br#"{ "n" : 123456789012345678901234567890.50, "s":"\u00e9" ,"o":{ "a" : 1 } }"#;
+        let read = members(text).unwrap();
+        assert_eq!(read[0].1.get(), "123456789012345678901234567890.50");
+        assert_eq!(read[1].1.get(), r#""\u00e9""#);
+        assert_eq!(read[2].1.get(), r#"{ "a" : 1 }"#);
+        let again = write_object(read.iter().map(|(n, v)| (n.as_str(), v.get().as_bytes())));
+        assert_eq!(
+            again,
+            br#"{"n":123456789012345678901234567890.50,"s":"\u00e9","o":{ "a" : 1 }}"#
+        );
+    }
+}

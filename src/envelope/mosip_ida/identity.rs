@@ -1,0 +1,178 @@
+//! The identity of an eKYC answer: `identity`, `sessionKey` and `thumbprint` inside `response`.
+//!
+//! Plain is an object in `identity`; sealed are three strings. What is encrypted is the exact text of the object. Where an
+//! answer holds no identity (an error, or a no) it passes unchanged.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::{
+    Recipient,
+    answer::form,
+    cipher::{ContentKey, Failed},
+};
+use crate::{
+    envelope::{Fingerprint, forms, json},
+    keys::DecryptionKey,
+    refusal::{Code, Refusal},
+};
+
+type Members<'a> = Vec<(String, &'a RawValue)>;
+
+/// Seals the plain identity of an answer to a partner.
+///
+/// # Errors
+/// `UP-006` when `identity` is there but is not an object; `ENC-004` when the recipient's key cannot wrap.
+pub fn seal_identity(body: &Bytes, recipient: &Recipient) -> Result<Bytes, Refusal> {
+    let Some((outer, response)) = with_identity(body)? else {
+        return Ok(body.clone());
+    };
+    let plain = text(&response, "identity")
+        .filter(|text| text.starts_with('{'))
+        .ok_or_else(|| form("`identity` is not a plain object"))?;
+    put(&outer, &response, plain.as_bytes(), recipient)
+}
+
+/// Opens the sealed identity of an answer with the one of our keys that `thumbprint` names.
+///
+/// # Errors
+/// `UP-006` when the members are not of their form or the plain text is not a strict JSON object; `UP-007` when no key of
+/// ours is named or it does not decrypt.
+pub fn open_identity(
+    body: &Bytes,
+    keys: &[(Fingerprint, &DecryptionKey)],
+) -> Result<Bytes, Refusal> {
+    let Some((outer, response)) = with_identity(body)? else {
+        return Ok(body.clone());
+    };
+    let plain = decrypt(&response, keys)?;
+    json::object(&plain, plain.len()).map_err(|e| form(format!("the identity: {e}")))?;
+    let response = json::write_object(response.iter().filter_map(
+        |(name, raw)| match name.as_str() {
+            "identity" => Some((name.as_str(), plain.as_slice())),
+            "sessionKey" | "thumbprint" => None,
+            _ => Some((name.as_str(), raw.get().as_bytes())),
+        },
+    ));
+    Ok(with_response(&outer, &Zeroizing::new(response)))
+}
+
+/// Opens the sealed identity and seals the very same bytes to another recipient.
+///
+/// # Errors
+/// As [`open_identity`] and [`seal_identity`].
+pub fn reseal_identity(
+    body: &Bytes,
+    keys: &[(Fingerprint, &DecryptionKey)],
+    recipient: &Recipient,
+) -> Result<Bytes, Refusal> {
+    let Some((outer, response)) = with_identity(body)? else {
+        return Ok(body.clone());
+    };
+    let plain = decrypt(&response, keys)?;
+    put(&outer, &response, &plain, recipient)
+}
+
+/// The members of the answer and of its `response`, when there is an identity. Checks the whole text strictly.
+fn with_identity(body: &Bytes) -> Result<Option<(Members<'_>, Members<'_>)>, Refusal> {
+    json::object(body, body.len()).map_err(|e| form(e.to_string()))?;
+    let outer = json::members(body).map_err(|e| form(e.to_string()))?;
+    let Some(response) =
+        text(&outer, "response").and_then(|text| json::members(text.as_bytes()).ok())
+    else {
+        return Ok(None);
+    };
+    let there = text(&response, "identity").is_some();
+    Ok(there.then_some((outer, response)))
+}
+
+fn decrypt(
+    response: &Members<'_>,
+    keys: &[(Fingerprint, &DecryptionKey)],
+) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let string = |name| {
+        response
+            .iter()
+            .find(|(member, _)| member == name)
+            .and_then(|(_, raw)| json::unquoted(raw))
+            .ok_or_else(|| form(format!("`{name}` is missing or not a string")))
+    };
+    let bytes = |name| {
+        forms::base64url(&string(name)?)
+            .ok_or_else(|| form(format!("`{name}` is not canonical unpadded base64url")))
+    };
+    let (identity, wrapped) = (bytes("identity")?, bytes("sessionKey")?);
+    let named = string("thumbprint")?;
+    let thumbprint = Some(&named)
+        .filter(|text| text.len() == 64 && !text.bytes().any(|b| b.is_ascii_lowercase()))
+        .and_then(|text| forms::unhex(text))
+        .ok_or_else(|| form("`thumbprint` is not upper-case hex"))?;
+    let (_, key) = keys
+        .iter()
+        .find(|(name, _)| name.as_bytes().as_slice() == thumbprint)
+        .ok_or_else(|| undecryptable("no key of ours has that thumbprint"))?;
+    ContentKey::unwrap(key, &wrapped)
+        .and_then(|key| key.open(Zeroizing::new(identity)))
+        .map_err(|Failed| undecryptable("decryption failed"))
+}
+
+fn put(
+    outer: &Members<'_>,
+    response: &Members<'_>,
+    plain: &[u8],
+    recipient: &Recipient,
+) -> Result<Bytes, Refusal> {
+    let sealed = || -> Result<(Vec<u8>, Vec<u8>), Failed> {
+        let key = ContentKey::random()?;
+        Ok((key.seal(plain)?, key.wrap(&recipient.wrapping)?))
+    };
+    let (identity, wrapped) = sealed()
+        .map_err(|Failed| Refusal::new(Code::NoRecipient, "the recipient's key cannot wrap"))?;
+    let new = [
+        ("identity", forms::to_base64url(&identity)),
+        ("sessionKey", forms::to_base64url(&wrapped)),
+        (
+            "thumbprint",
+            forms::upper_hex(recipient.fingerprint.as_bytes()),
+        ),
+    ]
+    .map(|(name, text)| (name, format!("\"{text}\"")));
+    // In their old places where they had one, else at the end.
+    let replaced = response.iter().map(|(name, raw)| {
+        let text = new.iter().find(|(member, _)| member == name);
+        (
+            name.as_str(),
+            text.map_or(raw.get(), |(_, text)| text).as_bytes(),
+        )
+    });
+    let added = new
+        .iter()
+        .filter(|(member, _)| !response.iter().any(|(name, _)| name == member))
+        .map(|(member, text)| (*member, text.as_bytes()));
+    Ok(with_response(
+        outer,
+        &json::write_object(replaced.chain(added)),
+    ))
+}
+
+fn with_response(outer: &Members<'_>, response: &[u8]) -> Bytes {
+    json::write_object(outer.iter().map(|(name, raw)| match name.as_str() {
+        "response" => (name.as_str(), response),
+        _ => (name.as_str(), raw.get().as_bytes()),
+    }))
+    .into()
+}
+
+/// The text of a member that is there and not null.
+fn text<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
+    members
+        .iter()
+        .find(|(member, _)| member == name)
+        .map(|(_, raw)| raw.get())
+        .filter(|text| *text != "null")
+}
+
+fn undecryptable(cause: &str) -> Refusal {
+    Refusal::new(Code::UpstreamUndecryptable, cause)
+}

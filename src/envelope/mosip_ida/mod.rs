@@ -1,0 +1,25 @@
+//! MOSIP's IDA format: the members `request`, `requestSessionKey`, `requestHMAC` and `thumbprint` of a request, and the
+//! members `identity`, `sessionKey` and `thumbprint` of an eKYC answer.
+//!
+//! The road is [`Request::parse`] → [`Request::decrypt`] → [`seal_request`] or [`plain_form`] outward, and [`Answer::parse`] →
+//! [`seal_identity`], [`open_identity`] or [`reseal_identity`] back. Signatures are [`DetachedJws`](super::DetachedJws)'s; which
+//! factors and attributes a partner may use is for `policy` to say.
+
+mod answer;
+mod cipher;
+mod factors;
+mod identity;
+mod members;
+mod opened;
+mod operation;
+mod request;
+mod seal;
+
+pub use answer::Answer;
+pub use cipher::Recipient;
+pub use factors::{Biometric, Factor};
+pub use identity::{open_identity, reseal_identity, seal_identity};
+pub use opened::Opened;
+pub use operation::Operation;
+pub use request::Request;
+pub use seal::{plain_form, seal_request};
