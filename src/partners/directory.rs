@@ -52,10 +52,6 @@ impl Directory {
 
     /// Reads every `*.toml` of a folder, hidden ones excepted, in the order of their names. All mistakes of all files are
     /// reported; the directory may be used only when none of them is an error.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a partner file may refer to; called in one place"
-    )]
     pub fn load(
         folder: &Path,
         pepper: Option<&Secret>,

@@ -120,7 +120,7 @@ impl Pepper {
     /// # Errors
     /// When it is too short.
     pub fn new(secret: &Secret) -> Result<Self, PepperError> {
-        Self::from_bytes(secret.expose().as_ref())
+        Self::from_bytes(secret.expose())
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, PepperError> {
