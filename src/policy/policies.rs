@@ -115,3 +115,83 @@ fn document(path: &Path, report: &mut Report<'_>) -> Option<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Document, Mistakes, State};
+    use std::path::PathBuf;
+
+    const NOW: Moment = Moment::from_s(1_700_000_000);
+
+    fn raw(id: &str, document: &str) -> config::Policy {
+        config::Policy {
+            id: id.to_owned(),
+            document: PathBuf::from(document),
+            state: State::Active,
+            valid_from: None,
+            valid_until: None,
+        }
+    }
+
+    fn build(raw: &[config::Policy]) -> (Policies, Mistakes) {
+        let mut mistakes = Mistakes::default();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/triseal.toml");
+        let document = Document::from_text(&file, String::new());
+        let policies = Policies::build(raw, &mut Report::new(&document, &mut mistakes), NOW);
+        (policies, mistakes)
+    }
+
+    fn code(policies: &Policies, id: &str, now: Moment) -> Option<Code> {
+        policies.active(id, now).err().map(|refusal| refusal.code())
+    }
+
+    #[test]
+    fn documents_are_read_relative_to_the_configuration() {
+        let (policies, mistakes) = build(&[raw("1", "auth.json"), raw("2", "ekyc.json")]);
+        assert!(mistakes.0.is_empty(), "{mistakes}");
+        assert!(policies.ids().eq(["1", "2"]));
+        assert_eq!(code(&policies, "1", NOW), None);
+    }
+
+    #[test]
+    fn an_unknown_policy_and_a_deleted_one_get_one_answer() {
+        let mut gone = raw("1", "auth.json");
+        gone.state = State::Deleted;
+        let (policies, _) = build(&[gone]);
+        assert_eq!(code(&policies, "1", NOW), Some(Code::PolicyUnknown));
+        assert_eq!(code(&policies, "11", NOW), Some(Code::PolicyUnknown));
+    }
+
+    #[test]
+    fn inactive_not_commenced_and_expired_policies_get_one_answer() {
+        let mut off = raw("off", "auth.json");
+        off.state = State::Inactive;
+        let mut dated = raw("dated", "auth.json");
+        dated.valid_from = Some("2024-01-01T00:00:00Z".to_owned());
+        dated.valid_until = Some("2024-01-02T00:00:00Z".to_owned());
+        let (policies, mistakes) = build(&[off, dated]);
+        assert!(!mistakes.refuse(), "{mistakes}");
+        assert_eq!(code(&policies, "off", NOW), Some(Code::PolicyInactive));
+        let (first, last) = (Moment::from_s(1_704_067_200), Moment::from_s(1_704_153_600));
+        for (moment, answer) in [
+            (first.plus_ms(-1), Some(Code::PolicyInactive)),
+            (first, None),
+            (last, None),
+            (last.plus_ms(1), Some(Code::PolicyInactive)),
+        ] {
+            assert_eq!(code(&policies, "dated", moment), answer, "{moment:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_document_and_an_id_that_stands_twice_are_errors() {
+        let (_, mistakes) = build(&[
+            raw("1", "auth.json"),
+            raw("1", "auth.json"),
+            raw("2", "none.json"),
+            raw("", "auth.json"),
+        ]);
+        assert_eq!(mistakes.errors(), 3, "{mistakes}");
+    }
+}
