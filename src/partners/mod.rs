@@ -1,1 +1,26 @@
-//! To be written.
+//! Who they are: the directory of partners and services, their states, keys and licences.
+//!
+//! A partner is a file in a folder. [`Directory::load`] reads and checks all of them; the rest of this room answers one
+//! question each: who is on this connection ([`identify`]), is it registered now ([`registration`]), which API key and
+//! licence is this ([`keys`]). What a partner may do with that is the business of `policy`; whether a certificate is any
+//! good is that of `trust`.
+
+pub mod directory;
+pub mod id;
+pub mod identify;
+pub mod keys;
+pub mod load;
+pub mod network;
+pub mod partner;
+pub mod registration;
+pub mod secrets;
+pub mod spelling;
+
+pub use directory::Directory;
+pub use id::PartnerId;
+pub use identify::{Caller, How};
+pub use keys::{ApiKey, LicenceKey};
+pub use network::Network;
+pub use partner::Partner;
+pub use registration::{Registered, Registration};
+pub use secrets::{HashedSecret, Pepper, SecretKind};

@@ -1,1 +1,24 @@
-//! To be written.
+//! May they: the routes there are, the policies behind API keys, and whether a request keeps to them.
+//!
+//! - [`routes`] finds the one route of a path and holds everything checked about it.
+//! - [`mosip`] reads MOSIP's auth policy documents and judges operations and factors.
+//! - [`policies`] are the documents with their states; [`admission`] asks partner, policy, API key and licence in MOSIP's
+//!   order.
+//!
+//! Who the caller is comes from `partners`; what a request contains comes from `envelope`.
+
+pub mod admission;
+pub mod factor;
+pub mod mosip;
+pub mod operation;
+pub mod path;
+pub mod policies;
+pub mod routes;
+
+pub use admission::{Admission, Presented};
+pub use factor::{Bio, Factor};
+pub use mosip::{AllowedAuth, AuthPolicy, TokenType};
+pub use operation::Operation;
+pub use path::{Captures, PathPattern};
+pub use policies::Policies;
+pub use routes::{Match, Route, RouteTable};

@@ -1,0 +1,307 @@
+//! All partners and services of one snapshot, and the indexes by which they are found.
+//!
+//! Reading the folder, and everything that only shows between files: two files with one id, one certificate or one key,
+//! two services with one network or one token. Immutable once built.
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    HashedSecret, LicenceKey, Network, Partner, PartnerId, Pepper, SecretKind,
+    load::{self, Surroundings},
+};
+use crate::{
+    clock::Moment,
+    config::{Document, Mistake, Mistakes, Report, Severity, partner_schema},
+    keys::Secret,
+    trust::{Anchors, Binding, Fingerprint},
+};
+
+/// Partner files in one folder.
+pub const PARTNERS_MAX: usize = 10_000;
+/// Networks of all services together, and tokens of all services together: every request from a service walks them.
+pub const ACCESS_TOTAL_MAX: usize = 1_024;
+
+/// The partners and services of one snapshot.
+#[derive(Debug, Default)]
+pub struct Directory {
+    pepper: Option<Pepper>,
+    partners: BTreeMap<PartnerId, Arc<Partner>>,
+    /// Where a certificate stands: the partner, and the places in its list of bindings (several with shared keys).
+    leaves: HashMap<Fingerprint, (Arc<Partner>, Vec<usize>)>,
+    licences: HashMap<HashedSecret, (Arc<Partner>, usize)>,
+    pub(super) tokens: Vec<(HashedSecret, Arc<Partner>)>,
+    pub(super) networks: Vec<(Network, Arc<Partner>)>,
+}
+
+/// A partner with what it was made from, while the directory is put together.
+struct Loaded {
+    document: Document,
+    partner: Arc<Partner>,
+}
+
+impl Directory {
+    /// A directory without partners, for a gateway that has no folder of them.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Reads every `*.toml` of a folder, hidden ones excepted, in the order of their names. All mistakes of all files are
+    /// reported; the directory may be used only when none of them is an error.
+    pub fn load(
+        folder: &Path,
+        pepper: Option<&Secret>,
+        anchors: &Anchors,
+        known_routes: &[&str],
+        known_policies: &[&str],
+        now: Moment,
+        mistakes: &mut Mistakes,
+    ) -> Self {
+        let pepper = pepper.and_then(|secret| match Pepper::new(secret) {
+            Ok(pepper) => Some(pepper),
+            Err(e) => {
+                let remedy = "Make one of 32 random bytes, such as with `openssl rand -hex 32`.";
+                mistakes.0.push(of_folder(folder, e.to_string(), remedy));
+                None
+            }
+        });
+        let files = match files(folder) {
+            Ok(files) => files,
+            Err(e) => {
+                let remedy = "Check gateway.partners and the permissions of the folder.";
+                mistakes.0.push(of_folder(
+                    folder,
+                    format!("the folder of partners cannot be read: {e}"),
+                    remedy,
+                ));
+                return Self {
+                    pepper,
+                    ..Self::default()
+                };
+            }
+        };
+        if files.len() > PARTNERS_MAX {
+            let what = format!("{} partner files are more than {PARTNERS_MAX}", files.len());
+            mistakes.0.push(of_folder(
+                folder,
+                what,
+                "Use one gateway for each group of partners.",
+            ));
+            return Self {
+                pepper,
+                ..Self::default()
+            };
+        }
+        let around = Surroundings {
+            anchors,
+            routes: known_routes,
+            policies: known_policies,
+            pepper: pepper.is_some(),
+            now,
+        };
+        let loaded = files
+            .iter()
+            .filter_map(|file| read(file, &around, mistakes))
+            .collect();
+        Self::assemble(pepper, loaded, mistakes)
+    }
+
+    /// Every partner and service, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Partner>> {
+        self.partners.values()
+    }
+
+    /// How many partners and services there are.
+    pub fn len(&self) -> usize {
+        self.partners.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.partners.is_empty()
+    }
+
+    /// The partner with this id.
+    pub fn partner(&self, id: &str) -> Option<&Arc<Partner>> {
+        self.partners.get(id)
+    }
+
+    /// The partner whose certificate this is, with every binding of the certificate: whatever the role, so that a wrong
+    /// role can be told from a stranger.
+    pub fn bindings(
+        &self,
+        leaf: &Fingerprint,
+    ) -> Option<(&Arc<Partner>, impl Iterator<Item = &Binding>)> {
+        let (partner, places) = self.leaves.get(leaf)?;
+        let all = &partner.certificates().bindings;
+        Some((partner, places.iter().filter_map(|place| all.get(*place))))
+    }
+
+    /// The partner whose certificate this is, with the (first) binding of the certificate.
+    pub fn by_leaf(&self, leaf: &Fingerprint) -> Option<(&Arc<Partner>, &Binding)> {
+        let (partner, mut bindings) = self.bindings(leaf)?;
+        Some((partner, bindings.next()?))
+    }
+
+    /// The moments after `now` at which a partner's state changes by itself: the earliest, if any. A snapshot that caches
+    /// verdicts must not keep them beyond it.
+    pub fn next_change(&self, now: Moment) -> Option<Moment> {
+        self.iter()
+            .filter_map(|p| p.registration().next_change(now))
+            .min()
+    }
+
+    /// The hash of a presented secret; `None` when it cannot be one of ours.
+    pub(super) fn hash(&self, kind: SecretKind, presented: &str) -> Option<HashedSecret> {
+        self.pepper.as_ref()?.hash(kind, presented.as_bytes())
+    }
+
+    pub(super) fn licence_by_hash(
+        &self,
+        hash: &HashedSecret,
+    ) -> Option<(&Arc<Partner>, &LicenceKey)> {
+        let (misp, place) = self.licences.get(hash)?;
+        Some((misp, misp.licence_keys().get(*place)?))
+    }
+
+    fn assemble(pepper: Option<Pepper>, loaded: Vec<Loaded>, mistakes: &mut Mistakes) -> Self {
+        let mut this = Self {
+            pepper,
+            ..Self::default()
+        };
+        for Loaded { document, partner } in loaded {
+            let mut report = Report::new(&document, mistakes);
+            if this.partners.contains_key(partner.id()) {
+                let what = format!("another file has the id `{}` already", partner.id());
+                report.error("id", what, "Give each partner one file.");
+                continue;
+            }
+            this.add_leaves(&partner, &mut report);
+            this.add_licences(&partner, &mut report);
+            this.add_access(&partner, &mut report);
+            this.partners.insert(partner.id().clone(), partner);
+        }
+        this
+    }
+
+    fn add_leaves(&mut self, partner: &Arc<Partner>, report: &mut Report<'_>) {
+        for (i, binding) in partner.certificates().bindings.iter().enumerate() {
+            match self.leaves.entry(binding.certificate.fingerprint()) {
+                Entry::Vacant(free) => {
+                    free.insert((Arc::clone(partner), vec![i]));
+                }
+                Entry::Occupied(mut taken) if taken.get().0.id() == partner.id() => {
+                    taken.get_mut().1.push(i)
+                }
+                Entry::Occupied(taken) => {
+                    let what = format!("`{}` has the same certificate", taken.get().0.id());
+                    report.error(
+                        "certificate",
+                        what,
+                        "Give each partner certificates of its own: they say who it is.",
+                    );
+                }
+            }
+        }
+    }
+
+    fn add_licences(&mut self, partner: &Arc<Partner>, report: &mut Report<'_>) {
+        for (i, licence) in partner.licence_keys().iter().enumerate() {
+            match self.licences.entry(licence.hash) {
+                Entry::Vacant(free) => {
+                    free.insert((Arc::clone(partner), i));
+                }
+                Entry::Occupied(taken) => {
+                    let what = format!("`{}` has the same licence key", taken.get().0.id());
+                    report.error(
+                        &format!("licence_key[{i}].hash"),
+                        what,
+                        "A licence key belongs to one MISP.",
+                    );
+                }
+            }
+        }
+    }
+
+    fn add_access(&mut self, partner: &Arc<Partner>, report: &mut Report<'_>) {
+        let report = &mut report.within("access");
+        for (i, token) in partner.access().tokens.iter().enumerate() {
+            if let Some((_, other)) = self.tokens.iter().find(|(t, _)| t == token) {
+                let what = format!("`{}` has the same token", other.id());
+                report.error(
+                    &format!("token_hashes[{i}]"),
+                    what,
+                    "Give each service a token of its own.",
+                );
+            }
+            self.tokens.push((*token, Arc::clone(partner)));
+        }
+        for (i, network) in partner.access().networks.iter().enumerate() {
+            let clash = self
+                .networks
+                .iter()
+                .find(|(n, other)| other.id() != partner.id() && n.overlaps(network));
+            if let Some((theirs, other)) = clash {
+                let what = format!("`{network}` overlaps `{theirs}` of `{}`", other.id());
+                report.error(
+                    &format!("networks[{i}]"),
+                    what,
+                    "An address must tell which service it is: use separate networks, or tokens.",
+                );
+            }
+            self.networks.push((*network, Arc::clone(partner)));
+        }
+        if self.tokens.len().max(self.networks.len()) > ACCESS_TOTAL_MAX {
+            let what = format!(
+                "all services together have more than {ACCESS_TOTAL_MAX} tokens or networks"
+            );
+            report.error("", what, "Remove those that are no longer used.");
+        }
+    }
+}
+
+fn read(file: &Path, around: &Surroundings<'_>, mistakes: &mut Mistakes) -> Option<Loaded> {
+    let document = match Document::read(file) {
+        Ok(document) => document,
+        Err(e) => {
+            mistakes.0.push(e.0);
+            return None;
+        }
+    };
+    let raw = document.parse(&partner_schema(), mistakes)?;
+    let partner = load::partner(&raw, around, &mut Report::new(&document, mistakes))?;
+    Some(Loaded {
+        document,
+        partner: Arc::new(partner),
+    })
+}
+
+/// The partner files, sorted by name. Hidden files (editors, Kubernetes' `..data`) and others are left alone.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let path = entry.path();
+        if !hidden && path.extension().is_some_and(|e| e == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn of_folder(folder: &Path, what: String, remedy: &str) -> Mistake {
+    Mistake {
+        severity: Severity::Error,
+        file: folder.to_path_buf(),
+        line: 0,
+        at: String::new(),
+        what,
+        remedy: remedy.to_owned(),
+    }
+}

@@ -1,0 +1,313 @@
+//! One partner file to one checked [`Partner`]: everything that can be said from the file alone and from the names that
+//! the rest of the configuration knows. What only shows between files is checked by [`super::directory`].
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::{
+    ApiKey, HashedSecret, LicenceKey, Network, Partner, PartnerId, Registration, partner::Access,
+    spelling,
+};
+use crate::{
+    clock::Moment,
+    config::{self, PartnerKind, Report, Role},
+    trust::{Anchors, PartyCertificates},
+};
+
+/// API keys in one partner file.
+pub const API_KEYS_MAX: usize = 64;
+/// Licence keys in one partner file.
+pub const LICENCE_KEYS_MAX: usize = 64;
+/// Tokens in one partner file, and networks in one.
+pub const ACCESS_MAX: usize = 64;
+
+/// What a partner file is checked against.
+pub(super) struct Surroundings<'a> {
+    pub(super) anchors: &'a Anchors,
+    pub(super) routes: &'a [&'a str],
+    pub(super) policies: &'a [&'a str],
+    pub(super) pepper: bool,
+    pub(super) now: Moment,
+}
+
+/// Checks one file; all its mistakes go to the report. `None` only when there is no usable id.
+pub(super) fn partner(
+    raw: &config::Partner,
+    around: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> Option<Partner> {
+    let id = id(raw, report);
+    if raw.organisation.trim().is_empty() {
+        report.error(
+            "organisation",
+            "is empty",
+            "Name the organisation as the certificates do (subject O).",
+        );
+    }
+    let registration = Registration::build(
+        raw.state,
+        raw.valid_from.as_deref(),
+        raw.valid_until.as_deref(),
+        report,
+        around.now,
+    );
+    let certificates = PartyCertificates::build(
+        &raw.id,
+        &raw.certificate,
+        &raw.anchors,
+        &raw.organisation,
+        raw.insecure_shared_keys,
+        around.anchors,
+        report,
+        around.now,
+    );
+    let routes = routes(raw, around.routes, report);
+    let api_keys = api_keys(raw, around, report);
+    let licence_keys = licence_keys(raw, around, report);
+    let access = access(raw, report);
+    pepper(raw, around.pepper, report);
+    let mut clients = raw.clients.clone();
+    clients.dedup();
+    Some(Partner {
+        id: id?,
+        organisation: raw.organisation.clone(),
+        kind: raw.kind,
+        registration,
+        certificates,
+        routes,
+        api_keys,
+        licence_keys,
+        clients,
+        access,
+        shared_keys: raw.insecure_shared_keys,
+    })
+}
+
+fn id(raw: &config::Partner, report: &mut Report<'_>) -> Option<PartnerId> {
+    match raw.id.parse() {
+        Ok(id) => Some(id),
+        Err(e) => {
+            report.error(
+                "id",
+                format!("this cannot be a partner id: {e}"),
+                "Use the id that MOSIP gave the partner.",
+            );
+            None
+        }
+    }
+}
+
+fn routes(raw: &config::Partner, known: &[&str], report: &mut Report<'_>) -> BTreeSet<String> {
+    let mut routes = BTreeSet::new();
+    for (i, name) in raw.routes.iter().enumerate() {
+        let at = format!("routes[{i}]");
+        if !known.contains(&name.as_str()) {
+            report.error(
+                &at,
+                format!("there is no route `{name}`"),
+                spelling::remedy(name, known),
+            );
+        } else if !routes.insert(name.clone()) {
+            report.error(&at, format!("`{name}` is listed twice"), "Remove one.");
+        }
+    }
+    routes
+}
+
+fn api_keys(
+    raw: &config::Partner,
+    around: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> Vec<ApiKey> {
+    bounded("api_key", raw.api_key.len(), API_KEYS_MAX, report);
+    let mut seen = HashSet::new();
+    let mut keys = Vec::new();
+    for (i, key) in raw.api_key.iter().enumerate() {
+        let report = &mut report.within(format!("api_key[{i}]"));
+        if !around.policies.contains(&key.policy.as_str()) {
+            let what = format!("there is no policy `{}`", key.policy);
+            report.error(
+                "policy",
+                what,
+                spelling::remedy(&key.policy, around.policies),
+            );
+        }
+        let (from, until) = (key.valid_from.as_deref(), key.valid_until.as_deref());
+        let registration = Registration::build(key.state, from, until, report, around.now);
+        if let Some(hash) = hash(&key.hash, "hash", &mut seen, report) {
+            let policy = key.policy.clone();
+            keys.push(ApiKey {
+                hash,
+                policy,
+                registration,
+            });
+        }
+    }
+    keys
+}
+
+fn licence_keys(
+    raw: &config::Partner,
+    around: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> Vec<LicenceKey> {
+    bounded(
+        "licence_key",
+        raw.licence_key.len(),
+        LICENCE_KEYS_MAX,
+        report,
+    );
+    if raw.kind != PartnerKind::Misp && !raw.licence_key.is_empty() {
+        report.error(
+            "licence_key",
+            "only a MISP holds licence keys",
+            "Set kind = \"misp\", or move the licence keys to the MISP's file.",
+        );
+    }
+    let mut seen = HashSet::new();
+    let mut keys = Vec::new();
+    for (i, key) in raw.licence_key.iter().enumerate() {
+        let report = &mut report.within(format!("licence_key[{i}]"));
+        let (from, until) = (key.valid_from.as_deref(), key.valid_until.as_deref());
+        let registration = Registration::build(key.state, from, until, report, around.now);
+        if let Some(hash) = hash(&key.hash, "hash", &mut seen, report) {
+            keys.push(LicenceKey { hash, registration });
+        }
+    }
+    keys
+}
+
+fn access(raw: &config::Partner, report: &mut Report<'_>) -> Access {
+    let Some(access) = &raw.access else {
+        if raw.kind == PartnerKind::Service {
+            report.error(
+                "",
+                "nothing says how this service is known",
+                "Add [access] with networks, token_hashes or certificate = true.",
+            );
+        }
+        return Access::default();
+    };
+    if raw.kind != PartnerKind::Service {
+        report.error(
+            "access",
+            "only a service is known this way; a partner is known by its TLS certificate",
+            "Remove [access], or set kind = \"service\".",
+        );
+        return Access::default();
+    }
+    let report = &mut report.within("access");
+    bounded("networks", access.networks.len(), ACCESS_MAX, report);
+    bounded(
+        "token_hashes",
+        access.token_hashes.len(),
+        ACCESS_MAX,
+        report,
+    );
+    if access.networks.is_empty() && access.token_hashes.is_empty() && !access.certificate {
+        report.error(
+            "",
+            "admits nobody",
+            "Add networks, token_hashes or certificate = true.",
+        );
+    }
+    if access.certificate && !raw.certificate.iter().any(|c| c.role == Role::Tls) {
+        report.error(
+            "certificate",
+            "the service has no certificate of role tls",
+            "Add a [[certificate]] with role = \"tls\", or remove this line.",
+        );
+    }
+    let mut seen = HashSet::new();
+    let tokens = (access.token_hashes.iter().enumerate())
+        .filter_map(|(i, text)| hash(text, &format!("token_hashes[{i}]"), &mut seen, report))
+        .collect();
+    Access {
+        networks: networks(&access.networks, report),
+        tokens,
+        certificate: access.certificate,
+    }
+}
+
+fn networks(raw: &[String], report: &mut Report<'_>) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for (i, text) in raw.iter().enumerate() {
+        let at = format!("networks[{i}]");
+        match text.parse::<Network>() {
+            Ok(network) => {
+                if network.is_everybody() {
+                    report.warning(
+                        &at,
+                        format!("`{text}` admits every address, so that this service is anybody who reaches the face"),
+                        "Name the service's own network.",
+                    );
+                }
+                networks.push(network);
+            }
+            Err(e) => report.error(
+                &at,
+                e.to_string(),
+                "Write a network such as \"10.1.0.0/16\" or \"fd00::/8\".",
+            ),
+        }
+    }
+    networks
+}
+
+/// A stored hash; the text is not repeated in the mistake, as it may be a secret put there in the clear.
+fn hash(
+    text: &str,
+    field: &str,
+    seen: &mut HashSet<HashedSecret>,
+    report: &mut Report<'_>,
+) -> Option<HashedSecret> {
+    match HashedSecret::parse(text) {
+        Ok(hash) if seen.insert(hash) => Some(hash),
+        Ok(_) => {
+            report.error(
+                field,
+                "the same secret stands here twice",
+                "Remove one of the two.",
+            );
+            None
+        }
+        Err(e) => {
+            report.error(
+                field,
+                e.to_string(),
+                "Make it with `triseal partners hash`.",
+            );
+            None
+        }
+    }
+}
+
+/// Hashes cannot be compared without the pepper. One mistake for each file, at its first hash.
+fn pepper(raw: &config::Partner, there: bool, report: &mut Report<'_>) {
+    let tokens = raw
+        .access
+        .as_ref()
+        .is_some_and(|a| !a.token_hashes.is_empty());
+    let at = match (raw.api_key.is_empty(), raw.licence_key.is_empty(), tokens) {
+        (false, _, _) => "api_key[0].hash",
+        (true, false, _) => "licence_key[0].hash",
+        (true, true, true) => "access.token_hashes",
+        (true, true, false) => return,
+    };
+    if !there {
+        report.error(
+            at,
+            "hashed secrets cannot be compared, because there is no usable pepper",
+            "Point gateway.pepper to the secret with which `triseal partners hash` made the hashes.",
+        );
+    }
+}
+
+fn bounded(field: &str, count: usize, max: usize, report: &mut Report<'_>) {
+    if count > max {
+        report.error(
+            field,
+            format!("{count} entries are more than the {max} that are allowed"),
+            "Remove those that are no longer used.",
+        );
+    }
+}

@@ -1,0 +1,564 @@
+//! MOSIP's auth policy document: strict reading, and what it permits (IDA reference 2.3 and 5.5).
+//!
+//! Read as MOSIP's own schema has it: nothing may be there that it does not name. Comparisons are without regard to case,
+//! as in MOSIP.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Bio, Factor, Operation};
+use crate::{
+    config::Report,
+    refusal::{Code, Refusal},
+};
+
+/// How the token in an answer (`authToken`) is derived.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenType {
+    /// Another one each time.
+    Random,
+    /// The same for one person and partner.
+    Partner,
+    /// The same for one person and policy.
+    Policy,
+}
+
+/// One entry of `allowedAuthTypes`: a factor, or the permission for an operation.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct AllowedAuth {
+    /// `demo`, `otp`, `bio` and so on, or a permission such as `kyc`.
+    pub auth_type: String,
+    /// `FINGER`, `IRIS` or `FACE` for `bio`.
+    #[serde(default)]
+    pub auth_sub_type: Option<String>,
+    /// Whether each request must have it.
+    pub mandatory: bool,
+}
+
+/// An auth policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthPolicy {
+    token_type: TokenType,
+    allowed: Vec<AllowedAuth>,
+    kyc_attributes: Vec<String>,
+    kyc_languages: Vec<String>,
+}
+
+/// The document as MOSIP's schema has it. Serde refuses what the walk below cannot see: members that stand twice.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Raw {
+    auth_token_type: TokenType,
+    allowed_auth_types: Vec<AllowedAuth>,
+    allowed_kyc_attributes: Vec<RawAttribute>,
+    #[serde(default)]
+    kyc_languages: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RawAttribute {
+    attribute_name: String,
+}
+
+impl AuthPolicy {
+    /// Reads a document. All mistakes are reported at `field` of the policy that names the document.
+    pub fn parse(text: &str, field: &str, report: &mut Report<'_>) -> Option<Self> {
+        let before = report.errors();
+        let mut add = |what: String, remedy: &str| report.error(field, what, remedy);
+        match serde_json::from_str::<Value>(text) {
+            Err(e) => {
+                add(
+                    format!("the document is not JSON: {e}"),
+                    "Correct the JSON.",
+                );
+                return None;
+            }
+            Ok(Value::Object(members)) => walk(&members, &mut add),
+            Ok(_) => add(
+                "the document is not a JSON object".to_owned(),
+                "Use a MOSIP auth policy.",
+            ),
+        }
+        if report.errors() > before {
+            return None;
+        }
+        let raw: Raw = match serde_json::from_str(text) {
+            Ok(raw) => raw,
+            Err(e) => {
+                report.error(
+                    field,
+                    format!("the document is not an auth policy: {e}"),
+                    "Correct the document.",
+                );
+                return None;
+            }
+        };
+        for (i, entry) in raw.allowed_auth_types.iter().enumerate() {
+            judge_entry(i, entry, field, report);
+        }
+        (report.errors() == before).then(|| Self {
+            token_type: raw.auth_token_type,
+            allowed: raw.allowed_auth_types,
+            kyc_attributes: raw
+                .allowed_kyc_attributes
+                .into_iter()
+                .map(|a| a.attribute_name)
+                .collect(),
+            kyc_languages: raw.kyc_languages,
+        })
+    }
+
+    /// How the token in an answer is derived.
+    pub const fn token_type(&self) -> TokenType {
+        self.token_type
+    }
+
+    /// What is allowed, in the order of the document.
+    pub fn allowed(&self) -> &[AllowedAuth] {
+        &self.allowed
+    }
+
+    /// The attributes an eKYC answer may have.
+    pub fn kyc_attributes(&self) -> &[String] {
+        &self.kyc_attributes
+    }
+
+    /// The languages an eKYC answer may have; empty means every language of the system.
+    pub fn kyc_languages(&self) -> &[String] {
+        &self.kyc_languages
+    }
+
+    /// Whether a request of this kind may be made at all.
+    ///
+    /// # Errors
+    /// `POL-003`, naming the permission that is missing.
+    pub fn permits_operation(&self, operation: Operation) -> Result<(), Refusal> {
+        let Some(permission) = operation.permission() else {
+            return Ok(());
+        };
+        if self.lists(permission) {
+            return Ok(());
+        }
+        let cause = format!("the policy does not list `{permission}`");
+        Err(Refusal::new(Code::PolicyRoute, cause).naming(permission))
+    }
+
+    /// Whether a request may use these factors, and has those that must be there. `operation` says whether mandatory
+    /// factors are asked for.
+    ///
+    /// # Errors
+    /// `POL-004` a factor is not allowed, `POL-005` a mandatory one is missing. Both name the factor as MOSIP's message does.
+    pub fn permits_factors(&self, operation: Operation, factors: &[Factor]) -> Result<(), Refusal> {
+        for factor in factors {
+            if !self.allowed.iter().any(|entry| entry.is(*factor)) {
+                let cause = format!("the policy does not allow {}", factor.as_str());
+                return Err(Refusal::new(Code::PolicyFactor, cause).naming(factor.as_upper()));
+            }
+        }
+        if !operation.demands_mandatory() {
+            return Ok(());
+        }
+        let missing = (self.allowed.iter())
+            .filter(|entry| entry.mandatory)
+            .find_map(|entry| entry.missing(operation, factors));
+        match missing {
+            None => Ok(()),
+            Some(name) => {
+                let cause = format!("the policy demands {name}");
+                Err(Refusal::new(Code::PolicyMandatory, cause).naming(name))
+            }
+        }
+    }
+
+    fn lists(&self, permission: &str) -> bool {
+        self.allowed
+            .iter()
+            .any(|entry| entry.auth_type.eq_ignore_ascii_case(permission))
+    }
+}
+
+impl AllowedAuth {
+    /// Whether the entry allows this factor. `bio` without a sub-type allows no biometrics, as in MOSIP.
+    fn is(&self, factor: Factor) -> bool {
+        let same = |theirs: &str, ours: &str| theirs.eq_ignore_ascii_case(ours);
+        same(&self.auth_type, factor.auth_type())
+            && factor
+                .auth_sub_type()
+                .is_none_or(|sub| self.auth_sub_type.as_deref().is_some_and(|s| same(s, sub)))
+    }
+
+    /// What the request lacks of a mandatory entry. `kyc` as a mandatory entry wants the operation itself; the other
+    /// permissions are not asked for, as in MOSIP.
+    fn missing(&self, operation: Operation, factors: &[Factor]) -> Option<&'static str> {
+        if self.auth_type.eq_ignore_ascii_case("kyc") {
+            return (operation != Operation::Kyc).then_some("kyc");
+        }
+        let wanted = Factor::ALL.into_iter().find(|factor| self.is(*factor))?;
+        (!factors.contains(&wanted)).then_some(wanted.as_str())
+    }
+}
+
+/// Every mistake of shape that MOSIP's schema would find.
+fn walk(members: &serde_json::Map<String, Value>, add: &mut impl FnMut(String, &str)) {
+    for name in members.keys() {
+        if !matches!(
+            name.as_str(),
+            "authTokenType" | "allowedAuthTypes" | "allowedKycAttributes" | "kycLanguages"
+        ) {
+            let remedy = "Remove it: MOSIP's schema knows authTokenType, allowedAuthTypes, allowedKycAttributes and kycLanguages.";
+            add(
+                format!("the document has an unknown member `{name}`"),
+                remedy,
+            );
+        }
+    }
+    match members.get("authTokenType") {
+        None => add(
+            "`authTokenType` is missing".to_owned(),
+            "Add it: random, partner or policy.",
+        ),
+        Some(Value::String(word)) if matches!(word.as_str(), "random" | "partner" | "policy") => {}
+        Some(_) => add(
+            "`authTokenType` has an unknown value".to_owned(),
+            "Use random, partner or policy.",
+        ),
+    }
+    const ENTRY: &[(&str, Kind, bool)] = &[
+        ("authType", Kind::Text, true),
+        ("authSubType", Kind::Text, false),
+        ("mandatory", Kind::Bool, true),
+    ];
+    const ATTRIBUTE: &[(&str, Kind, bool)] = &[("attributeName", Kind::Text, true)];
+    list(members, "allowedAuthTypes", ENTRY, add);
+    list(members, "allowedKycAttributes", ATTRIBUTE, add);
+    match members.get("kycLanguages") {
+        None => {}
+        Some(Value::Array(items)) if items.iter().all(Value::is_string) => {}
+        Some(_) => add(
+            "`kycLanguages` is not a list of texts".to_owned(),
+            "Write it as [\"eng\"].",
+        ),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Bool,
+}
+
+/// A required list of objects with these members: name, kind, required.
+fn list(
+    members: &serde_json::Map<String, Value>,
+    name: &str,
+    wanted: &[(&str, Kind, bool)],
+    add: &mut impl FnMut(String, &str),
+) {
+    let items = match members.get(name) {
+        None => {
+            return add(
+                format!("`{name}` is missing"),
+                "Add it; it may be an empty list.",
+            );
+        }
+        Some(Value::Array(items)) => items,
+        Some(_) => {
+            return add(
+                format!("`{name}` is not a list"),
+                "Write it as a list of objects.",
+            );
+        }
+    };
+    for (i, item) in items.iter().enumerate() {
+        let Value::Object(item) = item else {
+            add(
+                format!("`{name}[{i}]` is not an object"),
+                "Write it as an object.",
+            );
+            continue;
+        };
+        for key in item
+            .keys()
+            .filter(|key| !wanted.iter().any(|(w, _, _)| w == key))
+        {
+            add(
+                format!("`{name}[{i}]` has an unknown member `{key}`"),
+                "Remove it: MOSIP's schema does not know it.",
+            );
+        }
+        for (key, kind, required) in wanted {
+            let at = format!("`{name}[{i}].{key}`");
+            match (item.get(*key), kind) {
+                (None, _) if *required => add(format!("{at} is missing"), "Add it."),
+                (None, _)
+                | (Some(Value::String(_)), Kind::Text)
+                | (Some(Value::Bool(_)), Kind::Bool) => {}
+                (Some(_), Kind::Text) => add(
+                    format!("{at} is not a text"),
+                    "Write it in quotation marks.",
+                ),
+                (Some(_), Kind::Bool) => add(
+                    format!("{at} is not true or false"),
+                    "Write true or false, without quotation marks.",
+                ),
+            }
+        }
+    }
+}
+
+/// What MOSIP's schema lets through and still cannot be meant.
+fn judge_entry(i: usize, entry: &AllowedAuth, field: &str, report: &mut Report<'_>) {
+    let at = format!("`allowedAuthTypes[{i}]`");
+    let kind = entry.auth_type.as_str();
+    let permission = (Operation::ALL.iter())
+        .filter_map(|operation| operation.permission())
+        .any(|permission| permission.eq_ignore_ascii_case(kind));
+    if kind.eq_ignore_ascii_case("bio") {
+        if entry
+            .auth_sub_type
+            .as_deref()
+            .is_none_or(|sub| sub.parse::<Bio>().is_err())
+        {
+            let what =
+                format!("{at}: `bio` without the sub-type FINGER, IRIS or FACE allows nothing");
+            let remedy = "Write one entry for each modality that is allowed.";
+            if entry.mandatory {
+                report.error(field, what, remedy);
+            } else {
+                report.warning(field, what, remedy);
+            }
+        }
+    } else if permission {
+        if entry.mandatory && !kind.eq_ignore_ascii_case("kyc") {
+            let what =
+                format!("{at}: `{kind}` is a permission; that it is mandatory has no effect");
+            report.warning(field, what, "Set mandatory to false.");
+        }
+    } else if !Factor::ALL
+        .iter()
+        .any(|factor| factor.auth_type().eq_ignore_ascii_case(kind))
+    {
+        let what = format!("{at}: `{kind}` is neither a factor nor a permission");
+        let remedy = "Known: demo, otp, pin, bio, kbt, pwd; kyc, otp-request, kycauth, kycexchange, keybinding, vciexchange.";
+        if entry.mandatory {
+            report.error(field, what, remedy);
+        } else {
+            report.warning(field, what, remedy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Document, Mistakes};
+    use std::path::Path;
+
+    fn parse(text: &str) -> (Option<AuthPolicy>, Mistakes) {
+        let mut mistakes = Mistakes::default();
+        let document = Document::from_text(Path::new("triseal.toml"), String::new());
+        let mut report = Report::new(&document, &mut mistakes);
+        let policy = AuthPolicy::parse(text, "document", &mut report);
+        (policy, mistakes)
+    }
+
+    fn allowing(entries: &str) -> AuthPolicy {
+        let text = format!(
+            r#"{{"authTokenType":"policy","allowedAuthTypes":[{entries}],"allowedKycAttributes":[]}}"#
+        );
+        parse(&text).0.unwrap()
+    }
+
+    fn code(answer: Result<(), Refusal>) -> (Code, Option<&'static str>) {
+        let refusal = answer.unwrap_err();
+        (refusal.code(), refusal.member())
+    }
+
+    #[test]
+    fn every_sample_policy_is_read_without_a_word() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "json") {
+                let (policy, mistakes) = parse(&std::fs::read_to_string(&path).unwrap());
+                assert!(
+                    policy.is_some() && mistakes.0.is_empty(),
+                    "{}: {mistakes}",
+                    path.display()
+                );
+                count += 1;
+            }
+        }
+        assert!(count >= 4);
+    }
+
+    #[test]
+    fn a_document_is_read_whole() {
+        let (policy, _) = parse(include_str!("../../policies/ekyc.json"));
+        let policy = policy.unwrap();
+        assert_eq!(policy.token_type(), TokenType::Policy);
+        assert_eq!(
+            policy.kyc_attributes(),
+            ["fullName", "dateOfBirth", "gender", "photo"]
+        );
+        assert_eq!(policy.kyc_languages(), ["eng"]);
+        assert_eq!(policy.allowed().len(), 4);
+    }
+
+    #[test]
+    fn all_mistakes_of_a_document_are_reported_at_once() {
+        let (policy, mistakes) = parse(
+            r#"{"authTokenType":"Random","allowedAuthTypes":[{"authType":1,"mandatory":"false","x":1},"demo"],
+                "kycLanguages":"eng","policyId":"p"}"#,
+        );
+        assert!(policy.is_none());
+        let all = mistakes.to_string();
+        for part in [
+            "unknown member `policyId`",
+            "`authTokenType` has an unknown value",
+            "`allowedAuthTypes[0]` has an unknown member `x`",
+            "`allowedAuthTypes[0].authType` is not a text",
+            "`allowedAuthTypes[0].mandatory` is not true or false",
+            "`allowedAuthTypes[1]` is not an object",
+            "`allowedKycAttributes` is missing",
+            "`kycLanguages` is not a list of texts",
+        ] {
+            assert!(all.contains(part), "{part} is not in\n{all}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_is_refused() {
+        let (policy, mistakes) = parse(
+            r#"{"authTokenType":"random","authTokenType":"policy","allowedAuthTypes":[],"allowedKycAttributes":[]}"#,
+        );
+        assert!(policy.is_none() && mistakes.to_string().contains("duplicate field"));
+    }
+
+    #[test]
+    fn what_is_not_a_json_object_is_refused() {
+        for bad in ["", "[]", "null", "{", "{} {}", r#"{"a":1,}"#] {
+            let (policy, mistakes) = parse(bad);
+            assert!(policy.is_none() && mistakes.refuse(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_type_is_a_warning_and_a_mandatory_one_an_error() {
+        for (mandatory, errors) in [(false, 0), (true, 1)] {
+            for entry in [
+                format!(r#"{{"authType":"dmeo","mandatory":{mandatory}}}"#),
+                format!(r#"{{"authType":"bio","mandatory":{mandatory}}}"#),
+                format!(r#"{{"authType":"bio","authSubType":"HAND","mandatory":{mandatory}}}"#),
+            ] {
+                let text = format!(
+                    r#"{{"authTokenType":"policy","allowedAuthTypes":[{entry}],"allowedKycAttributes":[]}}"#
+                );
+                let (policy, mistakes) = parse(&text);
+                assert_eq!(
+                    (mistakes.0.len(), mistakes.errors()),
+                    (1, errors),
+                    "{entry}"
+                );
+                assert_eq!(policy.is_some(), errors == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn each_operation_needs_its_own_permission() {
+        for operation in Operation::ALL {
+            let Some(permission) = operation.permission() else {
+                assert!(allowing("").permits_operation(operation).is_ok());
+                continue;
+            };
+            let entry = |word: &str| format!(r#"{{"authType":"{word}","mandatory":false}}"#);
+            assert!(
+                allowing(&entry(permission))
+                    .permits_operation(operation)
+                    .is_ok()
+            );
+            assert!(
+                allowing(&entry(&permission.to_uppercase()))
+                    .permits_operation(operation)
+                    .is_ok()
+            );
+            let others: Vec<String> = (Operation::ALL.iter())
+                .filter_map(|o| o.permission())
+                .filter(|p| *p != permission)
+                .chain(["demo", "otp"])
+                .map(entry)
+                .collect();
+            let answer = allowing(&others.join(",")).permits_operation(operation);
+            assert_eq!(code(answer), (Code::PolicyRoute, Some(permission)));
+        }
+    }
+
+    #[test]
+    fn a_factor_that_is_not_listed_is_refused_and_named() {
+        let policy = allowing(
+            r#"{"authType":"DEMO","mandatory":false},{"authType":"bio","authSubType":"finger","mandatory":false},
+               {"authType":"otp-request","mandatory":false}"#,
+        );
+        let ask = |factors: &[Factor]| policy.permits_factors(Operation::Auth, factors);
+        assert!(ask(&[Factor::Demo, Factor::Bio(Bio::Finger)]).is_ok());
+        assert!(ask(&[]).is_ok());
+        for factor in Factor::ALL {
+            if matches!(factor, Factor::Demo | Factor::Bio(Bio::Finger)) {
+                continue;
+            }
+            let answer = ask(&[Factor::Demo, factor]);
+            assert_eq!(code(answer), (Code::PolicyFactor, Some(factor.as_upper())));
+        }
+    }
+
+    #[test]
+    fn bio_without_a_sub_type_allows_no_biometrics() {
+        let policy = allowing(r#"{"authType":"bio","mandatory":false}"#);
+        let answer = policy.permits_factors(Operation::Auth, &[Factor::Bio(Bio::Face)]);
+        assert_eq!(code(answer), (Code::PolicyFactor, Some("BIO-FACE")));
+    }
+
+    #[test]
+    fn a_mandatory_factor_must_be_there_where_factors_are_asked_for() {
+        let policy = allowing(
+            r#"{"authType":"otp","mandatory":true},{"authType":"demo","mandatory":false},
+               {"authType":"bio","authSubType":"IRIS","mandatory":true}"#,
+        );
+        let iris = Factor::Bio(Bio::Iris);
+        for operation in Operation::ALL {
+            let ask = |factors: &[Factor]| policy.permits_factors(operation, factors);
+            assert!(ask(&[Factor::Otp, iris]).is_ok());
+            if operation.demands_mandatory() {
+                assert_eq!(
+                    code(ask(&[Factor::Demo, iris])),
+                    (Code::PolicyMandatory, Some("otp"))
+                );
+                assert_eq!(
+                    code(ask(&[Factor::Otp])),
+                    (Code::PolicyMandatory, Some("bio-IRIS"))
+                );
+            } else {
+                assert!(ask(&[]).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn mandatory_kyc_wants_the_operation_itself() {
+        let policy = allowing(
+            r#"{"authType":"kyc","mandatory":true},{"authType":"demo","mandatory":false}"#,
+        );
+        assert!(
+            policy
+                .permits_factors(Operation::Kyc, &[Factor::Demo])
+                .is_ok()
+        );
+        let answer = policy.permits_factors(Operation::Auth, &[Factor::Demo]);
+        assert_eq!(code(answer), (Code::PolicyMandatory, Some("kyc")));
+    }
+}
