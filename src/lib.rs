@@ -19,5 +19,6 @@ pub mod policy;
 pub mod refusal;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod tls;
 pub mod trust;
 pub mod upstream;

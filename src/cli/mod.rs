@@ -1,1 +1,2 @@
-//! To be written.
+//! The command line: one file a command.
+pub mod partners;

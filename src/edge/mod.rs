@@ -1,1 +1,13 @@
-//! To be written.
+//! The edge: listeners, mutual TLS, the HTTP gate, answers.
+//!
+//! pingora accepts connections, hands listeners over to a new process and stops gracefully; TLS is a whole rustls
+//! configuration taken from the snapshot for each connection; behind the gate hyper speaks HTTP. What a request means is
+//! the exchange's business: the edge gives it an `Arrival` and writes nothing but a `Recorded`.
+
+mod admin;
+mod face;
+pub mod gate;
+mod listen;
+mod idle;
+
+pub use listen::{ListenError, run};

@@ -1,0 +1,243 @@
+//! One face: from an accepted connection to exchanges.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use http::{Request, Response};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use pingora_core::{
+    apps::ServerApp,
+    protocols::{GetSocketDigest, Stream, l4::stream::Stream as L4Stream},
+    server::ShutdownWatch,
+};
+use prometheus::IntGauge;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::gate::{self, GateLimits};
+use crate::{
+    config::FaceKind,
+    exchange::{Arrival, Connection, Gateway, Handlers, exchange},
+    upstream::AnswerBody,
+};
+
+/// How long a connection that must go may still finish what it is doing.
+const LAST_EXCHANGE: Duration = Duration::from_secs(5);
+
+/// One face of the gateway.
+pub(super) struct Face {
+    gateway: Arc<Gateway>,
+    handlers: Arc<Handlers>,
+    name: Arc<str>,
+    kind: FaceKind,
+    handshakes: Semaphore,
+    connections: AtomicUsize,
+    gauge: IntGauge,
+}
+
+impl Face {
+    pub(super) fn new(gateway: Arc<Gateway>, handlers: Arc<Handlers>, name: &str, kind: FaceKind) -> Self {
+        let limits = Arc::clone(gateway.snapshot().limits());
+        let gauge = gateway.metrics().connections.with_label_values(&[name]);
+        Self {
+            gateway,
+            handlers,
+            name: Arc::from(name),
+            kind,
+            handshakes: Semaphore::new(limits.handshakes_max),
+            connections: AtomicUsize::new(0),
+            gauge,
+        }
+    }
+
+    fn handshake(&self, outcome: &str) {
+        self.gateway
+            .metrics()
+            .handshakes
+            .with_label_values(&[&*self.name, outcome])
+            .inc();
+    }
+
+    async fn accept(&self, stream: L4Stream, peer: SocketAddr, stopping: &ShutdownWatch) {
+        let snapshot = self.gateway.snapshot();
+        let Some(face) = snapshot.face(&self.name) else { return };
+        let Some(config) = face.tls() else {
+            let connection = Arc::new(Connection::new(Arc::clone(&self.name), self.kind, peer, None, None));
+            return self.serve(stream, connection, false, stopping).await;
+        };
+        let limit = snapshot.limits().handshake_timeout;
+        let acceptor = TlsAcceptor::from(Arc::clone(config));
+        let shaken = timeout(limit, async {
+            // A handshake costs as much as twenty exchanges of a relay: bounded, and in turn.
+            let _permit = self.handshakes.acquire().await;
+            acceptor.accept(stream).await
+        })
+        .await;
+        let stream = match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                self.handshake("refused");
+                tracing::info!(face = &*self.name, from = %peer.ip(), cause = %error, "TLS handshake refused");
+                return;
+            }
+            Err(_) => {
+                self.handshake("timeout");
+                tracing::info!(face = &*self.name, from = %peer.ip(), "TLS handshake took too long");
+                return;
+            }
+        };
+        self.handshake("accepted");
+        let (_, session) = stream.get_ref();
+        let leaf = session
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .map(|leaf| leaf.clone().into_owned());
+        let h2 = session.alpn_protocol() == Some(b"h2");
+        let sni = session.server_name().map(str::to_owned);
+        let connection = Arc::new(Connection::new(Arc::clone(&self.name), self.kind, peer, leaf, sni));
+        self.serve(stream, connection, h2, stopping).await;
+    }
+
+    async fn serve<S>(&self, stream: S, connection: Arc<Connection>, h2: bool, stopping: &ShutdownWatch)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = {
+            let (gateway, handlers, connection) =
+                (Arc::clone(&self.gateway), Arc::clone(&self.handlers), Arc::clone(&connection));
+            service_fn(move |request: Request<Incoming>| {
+                let (gateway, handlers, connection) =
+                    (Arc::clone(&gateway), Arc::clone(&handlers), Arc::clone(&connection));
+                async move { Ok::<_, Infallible>(answer(&gateway, &handlers, connection, request).await) }
+            })
+        };
+        let limits = Arc::clone(self.gateway.snapshot().limits());
+        let stop = self.must_go(&connection, stopping);
+        if h2 {
+            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(limits.h2_streams_max)
+                .max_header_list_size(limits.head_max_u32())
+                .max_pending_accept_reset_streams(20)
+                .max_local_error_reset_streams(128)
+                .max_frame_size(16 << 10)
+                .initial_stream_window_size(256 << 10)
+                .initial_connection_window_size(1 << 20)
+                .max_send_buf_size(256 << 10)
+                .keep_alive_interval(limits.idle_timeout.checked_div(2))
+                .keep_alive_timeout(Duration::from_secs(10));
+            let idle = super::idle::Idle::new(limits.idle_timeout);
+            let watched = idle.watch(service);
+            let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), watched));
+            let mut stop = pin!(async {
+                tokio::select! { () = stop => {} () = idle.over() => {} }
+            });
+            tokio::select! {
+                biased;
+                _ = serving.as_mut() => return,
+                () = stop.as_mut() => serving.as_mut().graceful_shutdown(),
+            }
+            let _ = timeout(self.last_exchange(&limits), serving).await;
+        } else {
+            let bounds = GateLimits {
+                head_max_bytes: limits.head_max_bytes,
+                headers_max: limits.headers_max,
+                head_timeout: limits.head_timeout,
+                idle_timeout: limits.idle_timeout,
+            };
+            let builder = gate::http1(&bounds);
+            let ended = gate::serve(stream, bounds, &builder, service, stop).await;
+            if let (Some(code), true) = (ended.refused, ended.answered) {
+                self.gateway.refused_at_the_gate(&connection, code);
+            }
+        }
+    }
+
+    /// Resolves when the connection must go: the gateway stops, or the certificate it came with no longer admits.
+    fn must_go<'a>(
+        &'a self,
+        connection: &'a Arc<Connection>,
+        stopping: &ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let mut stopping = stopping.clone();
+        let mut ours = self.gateway.stopping();
+        let mut changes = self.gateway.changes();
+        Box::pin(async move {
+            loop {
+                tokio::select! {
+                    _ = stopping.wait_for(|s| *s) => return,
+                    _ = ours.wait_for(|s| *s) => return,
+                    changed = changes.changed() => {
+                        if changed.is_err() || self.gateway.must_leave(connection) {
+                            return;
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    fn last_exchange(&self, limits: &crate::exchange::Limits) -> Duration {
+        LAST_EXCHANGE.max(limits.exchange_timeout)
+    }
+}
+
+async fn answer(
+    gateway: &Arc<Gateway>,
+    handlers: &Handlers,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
+    let (parts, body) = request.into_parts();
+    let arrival = Arrival {
+        parts,
+        body,
+        connection,
+        snapshot: gateway.snapshot(),
+    };
+    exchange(gateway, handlers, arrival).await.into_response()
+}
+
+#[async_trait]
+impl ServerApp for Face {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        // A TCP listener without TLS of its own always gives a plain stream.
+        let stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+        let peer = stream
+            .get_socket_digest()
+            .and_then(|d| d.peer_addr().and_then(|a| a.as_inet()).copied())?;
+        let limit = self.gateway.snapshot().limits().connections_max;
+        let open = self.connections.fetch_add(1, Ordering::Relaxed);
+        let _counted = Counted(self);
+        if open >= limit {
+            self.handshake("overload");
+            return None;
+        }
+        self.gauge.inc();
+        self.accept(stream, peer, shutdown).await;
+        self.gauge.dec();
+        None
+    }
+}
+
+/// Gives the place of a connection back, however it ends.
+struct Counted<'f>(&'f Face);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

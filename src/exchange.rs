@@ -1,0 +1,69 @@
+//! The road of one exchange, from top to bottom.
+//!
+//! Each step consumes the type before it and returns the next, and each type is made by its own step alone: a handler can
+//! be given nothing but a [`Permitted`], the edge can write nothing but a [`Recorded`]. A step that is left out does not
+//! compile (`tests/it/skipped_steps.rs` holds that).
+
+mod admit;
+mod arrive;
+pub mod canonical;
+mod condition;
+mod gateway;
+mod identify;
+mod limits;
+mod open;
+mod own;
+mod permit;
+mod record;
+mod reply;
+mod seal;
+mod snapshot;
+mod standing;
+mod trail;
+
+pub use admit::{Admitted, Target};
+pub use arrive::{Arrival, Arrived, Connection};
+pub use gateway::{Connected, Gateway, StartError};
+pub use identify::Identified;
+pub use limits::Limits;
+pub use open::{Content, IdaMessage, Opened};
+pub use own::Own;
+pub use permit::Permitted;
+pub use record::Recorded;
+pub use reply::{Handler, Handlers, Handling, Identity, RefusalAnswer, Reply};
+pub use seal::{Sealed, plain_refusal};
+pub use snapshot::{FaceState, Snapshot};
+pub use trail::Trail;
+
+use crate::refusal::{Code, Refusal};
+
+/// Takes a request to its answer. Never fails: what is refused is answered, and recorded, as a refusal.
+pub async fn exchange(gateway: &Gateway, handlers: &Handlers, arrival: Arrival) -> Recorded {
+    let mut trail = Trail::begin(gateway, &arrival);
+    let limit = trail.snapshot().limits().exchange_timeout;
+    let outcome = match tokio::time::timeout(limit, road(gateway, handlers, arrival, &mut trail)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Refusal::new(Code::HttpSlow, "the whole exchange took too long")),
+    };
+    let sealed = match outcome {
+        Ok(sealed) => sealed,
+        Err(refusal) => seal::seal_refusal(gateway, handlers, &refusal, &mut trail),
+    };
+    record::record(gateway, sealed, trail)
+}
+
+async fn road(
+    gateway: &Gateway,
+    handlers: &Handlers,
+    arrival: Arrival,
+    trail: &mut Trail,
+) -> Result<Sealed, Refusal> {
+    let arrived: Arrived = arrive::arrive(gateway, arrival, trail)?;
+    let identified: Identified = identify::identify(gateway, arrived, trail)?;
+    let admitted: Admitted = admit::admit(gateway, identified, trail)?;
+    let opened: Opened = open::open(gateway, admitted, trail).await?;
+    let permitted: Permitted = permit::permit(gateway, opened, trail)?;
+    let reply: Reply = handlers.handle(permitted, trail).await?;
+    let sealed: Sealed = seal::seal(gateway, reply, trail)?;
+    Ok(sealed)
+}

@@ -1,0 +1,168 @@
+//! Step 3, admit: the route, the method, the licence, the API key. Nothing of the body has been read yet.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+use hyper::body::{Body, Incoming};
+
+use super::{Gateway, Identified, Snapshot, Trail};
+use crate::{
+    clock::Moment,
+    config::{Envelope, FaceKind, HandlerKind},
+    partners::Caller,
+    policy::{Grant, Route},
+    refusal::{Code, Refusal},
+};
+
+/// An exchange on a route that its caller may use. Only [`admit`] makes one.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(super) caller: Caller,
+    pub(super) route: Arc<Route>,
+    pub(super) target: Target,
+    pub(super) grant: Option<Grant>,
+    pub(super) method: http::Method,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Incoming,
+}
+
+/// Where a request goes: the canonical path and query towards the upstream. Its `Debug` shows nothing, because licence and
+/// API keys stand in MOSIP's paths.
+pub struct Target {
+    path_and_query: String,
+}
+
+impl Target {
+    /// The path and query to call. Never log it.
+    pub fn expose(&self) -> &str {
+        &self.path_and_query
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Target(..)")
+    }
+}
+
+/// Deny unless listed: an unknown route, method, licence or key ends here.
+pub(super) fn admit(gateway: &Gateway, identified: Identified, trail: &mut Trail) -> Result<Admitted, Refusal> {
+    let Identified { arrived, caller } = identified;
+    let snapshot = Arc::clone(&trail.snapshot);
+    let kind = trail.connection.kind;
+    let now = gateway.clock().now();
+    let path = arrived.request.path();
+    let found = snapshot
+        .routes()
+        .find(kind, path.as_str())
+        .ok_or_else(|| Refusal::new(Code::RouteUnknown, "no route has this path"))?;
+    let route = Arc::clone(found.route());
+    trail.route = Some(Arc::clone(&route));
+    if !caller.partner().may_use(route.name()) {
+        return Err(Refusal::new(Code::RouteForbidden, "the route is not listed in the partner's file"));
+    }
+    if !route.methods().contains(arrived.request.method()) {
+        return Err(Refusal::new(Code::MethodNotAllowed, "method not in the route's list"));
+    }
+    if arrived.request.query().is_some() && !route.query() {
+        return Err(Refusal::new(Code::QueryNotAllowed, "query on a route without"));
+    }
+    let body_max = route.body_max_bytes().unwrap_or(snapshot.limits().body_max_bytes);
+    if arrived.body.size_hint().lower() > u64::try_from(body_max).unwrap_or(u64::MAX) {
+        return Err(Refusal::new(Code::HttpBodySize, "announced length above the route's limit"));
+    }
+    let grant = match route.handler() {
+        HandlerKind::Ida => {
+            json_only(&arrived.headers)?;
+            let ids = Identifiers {
+                licence: found.capture("misp_lk").unwrap_or_default(),
+                partner: found.capture("partner_id").unwrap_or_default(),
+                api_key: found.capture("api_key").unwrap_or_default(),
+            };
+            admit_ida(&snapshot, kind, &caller, &ids, now)?
+        }
+        HandlerKind::Relay => None,
+    };
+    let path_and_query = snapshot.target(&found, path.as_str(), arrived.request.query())?;
+    Ok(Admitted {
+        caller,
+        target: Target { path_and_query },
+        grant,
+        method: arrived.request.method().clone(),
+        headers: arrived.headers,
+        body: arrived.body,
+        route,
+    })
+}
+
+/// The three identifiers in an IDA path (IDA reference 1.1).
+struct Identifiers<'p> {
+    licence: &'p str,
+    partner: &'p str,
+    api_key: &'p str,
+}
+
+/// The identifiers in the path agree with who is connected, in MOSIP's own order (IDA reference 2.2), and lead to a policy.
+fn admit_ida(
+    snapshot: &Snapshot,
+    kind: FaceKind,
+    caller: &Caller,
+    ids: &Identifiers<'_>,
+    now: Moment,
+) -> Result<Option<Grant>, Refusal> {
+    match kind {
+        FaceKind::Partner => {
+            if ids.partner != caller.partner().id().as_str() {
+                return Err(if snapshot.directory().get(ids.partner).is_some() {
+                    Refusal::new(Code::PartnerMismatch, "the path names another partner than the certificate")
+                } else {
+                    Refusal::new(Code::PartnerUnknown, "the path names a partner that is not registered")
+                });
+            }
+            let key = snapshot.directory().api_key(caller.partner(), ids.api_key)?;
+            let grant = snapshot.policies().grant(key.policy(), now)?;
+            key.standing(now)?;
+            snapshot.directory().licence_key(ids.licence, now)?;
+            Ok(Some(grant))
+        }
+        FaceKind::Service => {
+            // A service speaks for us: the path names our own partner id. Licence and key are judged where they are issued;
+            // those that stand in the service's file are judged here as well.
+            if ids.partner != snapshot.own().id() {
+                return Err(Refusal::new(Code::PartnerMismatch, "the path of a service names another partner than us"));
+            }
+            if caller.partner().has_api_keys() {
+                let key = snapshot.directory().api_key(caller.partner(), ids.api_key)?;
+                let grant = snapshot.policies().grant(key.policy(), now)?;
+                key.standing(now)?;
+                return Ok(Some(grant));
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// IDA takes JSON, with or without a charset parameter that says UTF-8 (IDA reference 1.2).
+fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
+    let refuse = || Refusal::new(Code::MediaType, "not application/json");
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let text = values.next().and_then(|v| v.to_str().ok()).ok_or_else(refuse)?;
+    if values.next().is_some() || headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(refuse());
+    }
+    let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let parameters = parameters.trim();
+    let utf8 = parameters.is_empty() || parameters.eq_ignore_ascii_case("charset=utf-8");
+    if media.trim().eq_ignore_ascii_case("application/json") && utf8 {
+        Ok(())
+    } else {
+        Err(refuse())
+    }
+}
+
+impl Admitted {
+    /// How the content is sealed on its way here.
+    pub(super) fn envelope(&self) -> Envelope {
+        self.route.from_envelope()
+    }
+}

@@ -1,0 +1,113 @@
+//! Step 1, arrive: one canonical request, from whatever connection it came by.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use http::HeaderMap;
+use hyper::body::{Body, Incoming};
+use rustls_pki_types::CertificateDer;
+
+use super::{Gateway, Snapshot, Trail, canonical::CanonicalRequest};
+use crate::{
+    clock::Moment,
+    config::FaceKind,
+    partners::Caller,
+    refusal::{Code, Refusal},
+};
+
+/// A connection that requests come by.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) face: Arc<str>,
+    pub(super) kind: FaceKind,
+    pub(super) peer: SocketAddr,
+    pub(super) peer_text: String,
+    pub(super) leaf: Option<CertificateDer<'static>>,
+    pub(super) sni: Option<String>,
+    /// Who it is, as found by the snapshot of that generation, and until when that holds.
+    pub(super) identity: RwLock<Option<(u64, Moment, Caller)>>,
+}
+
+impl Connection {
+    /// A connection of `face` from `peer`, with what the TLS handshake showed: the client's leaf certificate, verified
+    /// against the face's anchors, and the server name asked for.
+    pub fn new(
+        face: Arc<str>,
+        kind: FaceKind,
+        peer: SocketAddr,
+        leaf: Option<CertificateDer<'static>>,
+        sni: Option<String>,
+    ) -> Self {
+        Self {
+            face,
+            kind,
+            peer,
+            peer_text: peer.ip().to_string(),
+            leaf,
+            sni,
+            identity: RwLock::new(None),
+        }
+    }
+
+    pub(super) fn known(&self, generation: u64, now: Moment) -> Option<Caller> {
+        let held = self.identity.read().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Some((of, until, caller)) if *of == generation && now < *until => Some(caller.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn remember(&self, generation: u64, until: Moment, caller: &Caller) {
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = Some((generation, until, caller.clone()));
+    }
+}
+
+/// A request as the HTTP library gave it, before anything of ours looked at it.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The head.
+    pub parts: http::request::Parts,
+    /// The body, not yet read.
+    pub body: Incoming,
+    /// The connection.
+    pub connection: Arc<Connection>,
+    /// The snapshot in force when it arrived.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// A request in canonical form. Only [`arrive`] makes one.
+#[derive(Debug)]
+pub struct Arrived {
+    pub(super) request: CanonicalRequest,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Incoming,
+}
+
+/// Checks form and size; nothing here needs to know who is calling.
+pub(super) fn arrive(gateway: &Gateway, arrival: Arrival, trail: &mut Trail) -> Result<Arrived, Refusal> {
+    let Arrival {
+        parts,
+        body,
+        connection,
+        snapshot,
+    } = arrival;
+    let face = snapshot
+        .face(&connection.face)
+        .ok_or_else(|| Refusal::new(Code::Fault, "the face is gone from the configuration"))?;
+    // Set first, so that even a refusal of the form carries an id that the operator can find.
+    trail.correlation_id = gateway.new_correlation_id();
+    let request = CanonicalRequest::from_parts(&parts, face.host_rules(), connection.sni.as_deref())?;
+    if let Some(given) = request.correlation_id() {
+        given.clone_into(&mut trail.correlation_id);
+    }
+    if body.size_hint().lower() > snapshot.limits().largest_body {
+        return Err(Refusal::new(Code::HttpBodySize, "announced length above every route's limit"));
+    }
+    Ok(Arrived {
+        request,
+        headers: parts.headers,
+        body,
+    })
+}

@@ -1,0 +1,325 @@
+//! The process: what lives longer than a snapshot.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{
+    Connection, Snapshot, identify,
+    record::rfc3339,
+};
+use crate::{
+    clock::{Clock, Moment},
+    config::Mistakes,
+    envelope::ReplayGuard,
+    observe::{AccessLog, Line, Metrics},
+    refusal::{Code, Refusal},
+};
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has mistakes.
+    #[error("{0}")]
+    Configuration(Mistakes),
+    /// The state folder or a log cannot be used.
+    #[error("{what}: {error}. Check the path and the permissions.")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A mistake of ours.
+    #[error("{0}")]
+    Metrics(#[from] crate::observe::MetricsError),
+}
+
+/// One running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    config_file: PathBuf,
+    name: String,
+    state: PathBuf,
+    clock: Clock,
+    snapshot: ArcSwap<Snapshot>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+    changes: watch::Sender<u64>,
+    stopping: watch::Sender<bool>,
+    replay: ReplayGuard,
+    metrics: Metrics,
+    access: AccessLog,
+    started: Moment,
+    in_flight: AtomicUsize,
+    connections: AtomicUsize,
+    /// A random beginning and a counter: unique, and cheap.
+    correlation_prefix: u64,
+    correlation_next: AtomicU64,
+}
+
+impl Gateway {
+    /// Reads the configuration and everything it names. Nothing listens yet.
+    ///
+    /// # Errors
+    /// Every mistake in the configuration, or a state folder or log that cannot be used.
+    pub fn start(config_file: &Path, clock: Clock) -> Result<(Self, Mistakes), StartError> {
+        let io = |what: String| move |error| StartError::Io { what, error };
+        let now = clock.now();
+        let (snapshot, mistakes) = Snapshot::build(config_file, &clock, None);
+        let Some(snapshot) = snapshot else {
+            return Err(StartError::Configuration(mistakes));
+        };
+        let config = snapshot.config();
+        let state = snapshot.state_folder().to_path_buf();
+        std::fs::create_dir_all(&state).map_err(io(format!("state folder {}", state.display())))?;
+        let replay = ReplayGuard::open(&state, snapshot.window(), config.limits.replay_max, now)
+            .map_err(io(format!("replay mark in {}", state.display())))?;
+        let access = AccessLog::start(snapshot.access_file().as_deref()).map_err(io("access log".to_owned()))?;
+        let metrics = Metrics::new()?;
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
+        metrics.start_time.set(now.s() as f64);
+        let mut random = [0_u8; 8];
+        // Only uniqueness is asked of the id; without randomness the start time still gives it.
+        if aws_lc_rs::rand::fill(&mut random).is_err() {
+            random = now.ms().to_be_bytes();
+        }
+        let gateway = Self {
+            config_file: config_file.to_path_buf(),
+            name: config.gateway.name.clone(),
+            state,
+            clock,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            reloading: Mutex::new(()),
+            changes: watch::Sender::new(0),
+            stopping: watch::Sender::new(false),
+            replay,
+            metrics,
+            access,
+            started: now,
+            in_flight: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            correlation_prefix: u64::from_be_bytes(random),
+            correlation_next: AtomicU64::new(0),
+        };
+        Ok((gateway, mistakes))
+    }
+
+    /// Reads everything anew and publishes it when it is right; else the running configuration stays.
+    ///
+    /// # Errors
+    /// Every mistake in the new version.
+    pub fn reload(&self) -> Result<Mistakes, Mistakes> {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let previous = self.snapshot();
+        let (next, mut mistakes) = Snapshot::build(&self.config_file, &self.clock, Some(&previous));
+        let Some(next) = next else {
+            self.metrics.reloads.with_label_values(&["refused"]).inc();
+            return Err(mistakes);
+        };
+        previous.warn_of_fixed_settings(&next, &mut mistakes);
+        let generation = next.generation();
+        self.snapshot.store(Arc::new(next));
+        self.metrics.reloads.with_label_values(&["published"]).inc();
+        self.changes.send_replace(generation);
+        Ok(mistakes)
+    }
+
+    /// The snapshot in force. A request takes it once.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Changes each time a snapshot is published.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Becomes true when the gateway stops.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// No new exchanges on open connections; what is under way is finished.
+    pub fn begin_stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Whether connections are still open.
+    pub fn busy(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 0
+    }
+
+    /// The last act: what must outlive the process is written.
+    pub fn stop(&self) {
+        if let Err(error) = self.replay.close() {
+            tracing::error!(%error, "the replay mark could not be written; the next start begins closed");
+        }
+        self.access.stop();
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder for state.
+    pub fn state_folder(&self) -> &Path {
+        &self.state
+    }
+
+    /// The clock.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The replay memory.
+    pub const fn replay(&self) -> &ReplayGuard {
+        &self.replay
+    }
+
+    /// The metrics.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(super) const fn access(&self) -> &AccessLog {
+        &self.access
+    }
+
+    pub(super) fn new_correlation_id(&self) -> String {
+        let n = self.correlation_next.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}{n:016x}", self.correlation_prefix)
+    }
+
+    /// A place for one exchange.
+    ///
+    /// # Errors
+    /// `GW-001` when all are taken.
+    pub(super) fn enter(self: &Arc<Self>, max: usize) -> Result<Place, Refusal> {
+        let place = Place(Arc::clone(self));
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) >= max {
+            return Err(Refusal::new(Code::Overloaded, format!("{max} exchanges are under way")));
+        }
+        Ok(place)
+    }
+
+    /// Counts a connection for as long as the guard lives.
+    pub fn connected(self: &Arc<Self>) -> Connected {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Connected(Arc::clone(self))
+    }
+
+    /// Whether an open connection has lost its right to be here.
+    pub fn must_leave(&self, connection: &Connection) -> bool {
+        let refused = identify::still_admitted(&self.snapshot(), connection, self.clock.now()).err();
+        if let Some(refusal) = &refused {
+            tracing::info!(face = &*connection.face, cause = %refusal, "an open connection is ended");
+        }
+        refused.is_some()
+    }
+
+    /// Records what the HTTP gate refused before it became a request.
+    pub fn refused_at_the_gate(&self, connection: &Connection, code: Code) {
+        self.metrics.refused(&connection.face, code);
+        let certificate = connection.leaf_fingerprint().map(|f| f.to_string());
+        self.access.write(&Line {
+            time: &rfc3339(self.clock.now()),
+            gateway: &self.name,
+            correlation_id: &self.new_correlation_id(),
+            face: &connection.face,
+            from: &connection.peer_text,
+            http: "1.1",
+            method: "-",
+            route: None,
+            partner: None,
+            tls_certificate: certificate.as_deref(),
+            signed_by: None,
+            outcome: "refused",
+            code: Some(code.as_str()),
+            cause: Some("refused by the HTTP gate"),
+            status: code.status(),
+            bytes_in: 0,
+            bytes_out: 0,
+            took_us: 0,
+            upstream_us: 0,
+            upstream_status: None,
+        });
+    }
+
+    /// Brings the gauges up to date before they are read.
+    pub fn refresh_metrics(&self) {
+        let snapshot = self.snapshot();
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.replay_entries.set(number(self.replay.entries()));
+        self.metrics
+            .snapshot_generation
+            .set(i64::try_from(snapshot.generation()).unwrap_or(i64::MAX));
+        self.metrics
+            .in_flight
+            .with_label_values(&["all"])
+            .set(number(self.in_flight.load(Ordering::Relaxed)));
+        let lost = self.access.lost().saturating_sub(self.metrics.access_log_lost.get());
+        self.metrics.access_log_lost.inc_by(lost);
+        snapshot.refresh_metrics(&self.metrics, self.clock.now());
+    }
+
+    /// What is wrong, and how long it can last.
+    pub fn health(&self) -> Value {
+        let now = self.clock.now();
+        let snapshot = self.snapshot();
+        let findings = snapshot.findings(now);
+        json!({
+            "gateway": self.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "status": if findings.is_empty() { "well" } else { "ailing" },
+            "time": rfc3339(now),
+            "uptimeSeconds": now.since_ms(self.started).max(0) / 1000,
+            "configurationGeneration": snapshot.generation(),
+            "replay": {
+                "entries": self.replay.entries(),
+                "capacity": self.replay.capacity(),
+                "closedForMs": self.replay.closed_for_ms(now),
+            },
+            "findings": findings,
+        })
+    }
+
+    /// Whether requests can be served, and if not, why.
+    pub fn readiness(&self) -> (bool, Value) {
+        let now = self.clock.now();
+        let mut why = self.snapshot().blockers(now);
+        if *self.stopping.borrow() {
+            why.push("the gateway is stopping".to_owned());
+        }
+        (why.is_empty(), json!({"ready": why.is_empty(), "why": why}))
+    }
+}
+
+/// The place of one exchange; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Gateway>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An open connection; counted until dropped.
+#[derive(Debug)]
+pub struct Connected(Arc<Gateway>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,85 @@
+//! Step 2, identify: from the connection to a partner in an active state, or to a service of ours.
+
+use http::header;
+
+use super::{Arrived, Connection, Gateway, Snapshot, Trail};
+use crate::{
+    clock::Moment,
+    config::FaceKind,
+    partners::Caller,
+    refusal::{Code, Refusal},
+};
+
+/// A request whose sender is known. Only [`identify`] makes one.
+#[derive(Debug)]
+pub struct Identified {
+    pub(super) arrived: Arrived,
+    pub(super) caller: Caller,
+}
+
+/// Finds the caller. The TLS handshake has verified the chain; here the leaf must be bound, in the right role, to somebody
+/// who may come at this moment.
+pub(super) fn identify(gateway: &Gateway, arrived: Arrived, trail: &mut Trail) -> Result<Identified, Refusal> {
+    let connection = std::sync::Arc::clone(&trail.connection);
+    let snapshot = std::sync::Arc::clone(&trail.snapshot);
+    let now = gateway.clock().now();
+    let caller = match connection.kind {
+        FaceKind::Partner => partner(&snapshot, &connection, now),
+        FaceKind::Service => {
+            let bearer = bearer(&arrived)?;
+            snapshot
+                .directory()
+                .identify_service(connection.peer.ip(), bearer, connection.leaf.as_deref(), snapshot.anchors(), now)
+        }
+    }?;
+    trail.caller = Some(caller.clone());
+    // After the trail knows who it is: a deactivated partner's refusal is signed to it like any answer.
+    caller.partner().standing(now)?;
+    Ok(Identified { arrived, caller })
+}
+
+/// The partner behind a connection, from memory where the snapshot is still the same and nothing has run out.
+fn partner(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Result<Caller, Refusal> {
+    if let Some(caller) = connection.known(snapshot.generation(), now) {
+        return Ok(caller);
+    }
+    let leaf = connection
+        .leaf
+        .as_deref()
+        .ok_or_else(|| Refusal::new(Code::CertificateUnbound, "no client certificate on a partner face"))?;
+    let (caller, until) = snapshot.directory().identify_tls(leaf, snapshot.anchors(), now)?;
+    connection.remember(snapshot.generation(), until, &caller);
+    Ok(caller)
+}
+
+/// Whether a connection may stay open under `snapshot`: its certificate still leads to an active partner.
+pub(super) fn still_admitted(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Result<(), Refusal> {
+    match connection.kind {
+        FaceKind::Partner => partner(snapshot, connection, now)?.partner().standing(now),
+        FaceKind::Service => match connection.leaf.as_deref() {
+            None => Ok(()),
+            Some(leaf) => snapshot
+                .directory()
+                .identify_service(connection.peer.ip(), None, Some(leaf), snapshot.anchors(), now)?
+                .partner()
+                .standing(now),
+        },
+    }
+}
+
+/// A bearer token, when the request carries exactly one in the form `Bearer token` (RFC 6750 section 2.1). MOSIP's clients
+/// send a constant word as `Authorization`; that is no token.
+fn bearer(arrived: &Arrived) -> Result<Option<&str>, Refusal> {
+    let mut values = arrived.headers.get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        return Err(Refusal::new(Code::HttpHeader, "two Authorization headers"));
+    }
+    let Some(text) = first.and_then(|v| v.to_str().ok()) else {
+        return Ok(None);
+    };
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,318 @@
+//! Step 4, open: the signature over the received bytes, the signer's standing, freshness, replay, decryption, integrity.
+
+use std::{sync::Arc, time::{Duration, Instant}};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::{Admitted, Gateway, Snapshot, Target, Trail};
+use crate::{
+    clock::Moment,
+    config::{Envelope, Role},
+    envelope::{jws::DetachedJws, mosip_ida},
+    partners::Caller,
+    policy::{Factor, Grant, Route},
+    refusal::{Code, Refusal},
+};
+
+/// An exchange whose content is proven to be the caller's. Only [`open`] makes one.
+#[derive(Debug)]
+pub struct Opened {
+    caller: Caller,
+    route: Arc<Route>,
+    target: Target,
+    grant: Option<Grant>,
+    method: http::Method,
+    headers: HeaderMap,
+    content: Content,
+}
+
+/// What was in the envelope.
+#[derive(Debug)]
+pub enum Content {
+    /// Nothing was sealed: the body, not yet read, of at most so many bytes.
+    Plain(Incoming, u64),
+    /// A MOSIP IDA message.
+    Ida(Box<IdaMessage>),
+    /// A handler has it.
+    Taken,
+}
+
+/// A MOSIP IDA message whose signature, time and uniqueness hold.
+#[derive(Debug)]
+pub struct IdaMessage {
+    request: mosip_ida::Request,
+    opened: Option<mosip_ida::Opened>,
+    signature: http::HeaderValue,
+}
+
+impl IdaMessage {
+    /// The outer message, with the exact bytes received.
+    pub const fn request(&self) -> &mosip_ida::Request {
+        &self.request
+    }
+
+    /// The decrypted block, where the route lets us hold the key and the operation has one.
+    pub const fn opened(&self) -> Option<&mosip_ida::Opened> {
+        self.opened.as_ref()
+    }
+
+    /// The header `signature` as received.
+    pub const fn signature(&self) -> &http::HeaderValue {
+        &self.signature
+    }
+
+    /// The factors of the decrypted block, in the words of the policy room.
+    pub(super) fn factors(opened: &mosip_ida::Opened) -> Vec<Factor> {
+        opened.factors().into_iter().filter_map(Factor::from_word).collect()
+    }
+}
+
+impl Opened {
+    /// Who is calling.
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The route.
+    pub const fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// Where it goes.
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What the API key's policy grants, on routes that have one.
+    pub const fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
+    /// The method.
+    pub const fn method(&self) -> &http::Method {
+        &self.method
+    }
+
+    /// The headers as received.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What was in the envelope.
+    pub const fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The content taken out, and the rest.
+    pub(super) fn take_content(mut self) -> (Content, Self) {
+        let content = std::mem::replace(&mut self.content, Content::Taken);
+        (content, self)
+    }
+}
+
+/// Opens what the route says must be sealed. Nothing is detected from the message: the route names the envelope.
+pub(super) async fn open(gateway: &Gateway, admitted: Admitted, trail: &mut Trail) -> Result<Opened, Refusal> {
+    let snapshot = Arc::clone(&trail.snapshot);
+    let body_max = admitted
+        .route
+        .body_max_bytes()
+        .unwrap_or(snapshot.limits().body_max_bytes);
+    let envelope = admitted.envelope();
+    let Admitted {
+        caller,
+        route,
+        target,
+        grant,
+        method,
+        headers,
+        body,
+    } = admitted;
+    let content = match envelope {
+        Envelope::InsecurePlain => Content::Plain(body, u64::try_from(body_max).unwrap_or(u64::MAX)),
+        Envelope::MosipIda => {
+            let body = read(body, body_max, snapshot.limits().body_timeout).await?;
+            trail.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            let began = Instant::now();
+            let message = open_ida(gateway, &snapshot, &caller, &route, &headers, body, trail)?;
+            gateway
+                .metrics()
+                .crypto_seconds
+                .with_label_values(&["open"])
+                .observe(began.elapsed().as_secs_f64());
+            Content::Ida(Box::new(message))
+        }
+        // The route table refuses these as the near side.
+        Envelope::AsReceived | Envelope::Opened => return Err(Refusal::new(Code::Fault, "not an envelope to come in")),
+    };
+    Ok(Opened {
+        caller,
+        route,
+        target,
+        grant,
+        method,
+        headers,
+        content,
+    })
+}
+
+fn open_ida(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    caller: &Caller,
+    route: &Route,
+    headers: &HeaderMap,
+    body: Bytes,
+    trail: &mut Trail,
+) -> Result<IdaMessage, Refusal> {
+    let operation = mosip_ida::Operation::from_path_word(route.operation().unwrap_or_default())
+        .ok_or_else(|| Refusal::new(Code::Fault, "an ida route without an operation"))?;
+    let signature = one_signature(headers)?;
+    let forms = snapshot.forms(caller.partner());
+    let jws = DetachedJws::parse(
+        signature.to_str().map_err(|_| Refusal::new(Code::SignatureForm, "not visible ASCII"))?,
+        forms,
+    )?;
+    let now = gateway.clock().now();
+    let key = signer(snapshot, caller, &jws, now)?;
+    jws.verify(key, &body)?;
+    trail.signed_by = Some(jws.fingerprint());
+    let authorization = headers.get(http::header::AUTHORIZATION);
+    if authorization.is_none_or(|v| v.is_empty()) {
+        return Err(Refusal::new(Code::MemberMissing, "Authorization is missing or empty").naming("Authorization - header"));
+    }
+    let request = mosip_ida::Request::parse(operation, body, forms)?;
+    trail.transaction_id = Some(request.transaction_id().to_owned());
+    snapshot.window().check(request.request_time(), now)?;
+    gateway
+        .replay()
+        .admit(caller.partner().id().as_str(), request.body(), request.request_time(), now)?;
+    let opened = if operation.is_encrypted() {
+        match route.to_envelope() {
+            Envelope::AsReceived => {
+                sealed_to_upstream(snapshot, route, &request, now)?;
+                None
+            }
+            Envelope::Opened | Envelope::MosipIda | Envelope::InsecurePlain => {
+                let opened = request.decrypt(&snapshot.own().decryption_keys(snapshot.anchors(), now))?;
+                // The time inside is the caller's as much as the one outside (IDA reference 1.4).
+                if let Some(inner) = opened.timestamp()? {
+                    snapshot.window().check(inner, now)?;
+                }
+                Some(opened)
+            }
+        }
+    } else {
+        None
+    };
+    Ok(IdaMessage {
+        request,
+        opened,
+        signature,
+    })
+}
+
+/// Exactly one header `signature`.
+fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
+    let mut values = headers.get_all("signature").iter();
+    match (values.next(), values.next()) {
+        (Some(one), None) if !one.is_empty() => Ok(one.clone()),
+        (None, _) | (Some(_), None) => Err(Refusal::new(Code::SignatureMissing, "no header `signature`").naming("signature header")),
+        (Some(_), Some(_)) => Err(Refusal::new(Code::SignatureForm, "several headers `signature`")),
+    }
+}
+
+/// The key that must have signed: the certificate in the message only selects among the caller's own bindings.
+fn signer<'s>(
+    snapshot: &'s Snapshot,
+    caller: &'s Caller,
+    jws: &DetachedJws<'_>,
+    now: Moment,
+) -> Result<&'s crate::keys::VerifyingKey, Refusal> {
+    let fingerprint = jws.fingerprint();
+    let Some(binding) = caller.partner().certificates().find(&fingerprint) else {
+        return Err(match snapshot.directory().owner(&fingerprint) {
+            Some(_) => Refusal::new(Code::SignerForeign, "the signer is bound to another partner"),
+            None => Refusal::new(Code::SignerUnbound, "the signer is bound to nobody"),
+        });
+    };
+    if binding.role() != Role::Signature {
+        return Err(Refusal::new(Code::SignerRole, "the signer's certificate is bound in another role"));
+    }
+    binding
+        .judge(snapshot.anchors(), now)
+        .map_err(|why| Refusal::new(Code::SignerUnusable, why.to_string()))?;
+    snapshot
+        .verifying_key(&fingerprint)
+        .ok_or_else(|| Refusal::new(Code::Fault, "no verifying key for a signature binding"))
+}
+
+/// `as-received`: we cannot open it, but we can see that it is meant for a certificate of the upstream's party.
+fn sealed_to_upstream(
+    snapshot: &Snapshot,
+    route: &Route,
+    request: &mosip_ida::Request,
+    now: Moment,
+) -> Result<(), Refusal> {
+    let thumbprint = request
+        .thumbprint()
+        .ok_or_else(|| Refusal::new(Code::MemberMissing, "no thumbprint").naming("thumbprint"))?;
+    let peer = snapshot
+        .peer_of(route.upstream())
+        .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
+    if peer
+        .usable(Role::Encryption, snapshot.anchors(), now)
+        .any(|b| b.certificate().fingerprint() == thumbprint)
+    {
+        Ok(())
+    } else {
+        Err(Refusal::new(Code::RecipientUnknown, "the thumbprint is no certificate of the upstream's party"))
+    }
+}
+
+/// The whole body, bounded in bytes and in time.
+async fn read(mut body: Incoming, max: usize, limit: Duration) -> Result<Bytes, Refusal> {
+    let whole = async {
+        let mut first: Option<Bytes> = None;
+        let mut more = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|e| body_error(&e))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let so_far = first.as_ref().map_or(0, Bytes::len).saturating_add(more.len());
+            if so_far.saturating_add(data.len()) > max {
+                return Err(Refusal::new(Code::HttpBodySize, "more bytes than the route's limit"));
+            }
+            match first {
+                None => first = Some(data),
+                Some(_) => more.extend_from_slice(&data),
+            }
+        }
+        Ok(match first {
+            None => Bytes::new(),
+            Some(one) if more.is_empty() => one,
+            Some(one) => {
+                let mut all = BytesMut::with_capacity(one.len().saturating_add(more.len()));
+                all.extend_from_slice(&one);
+                all.extend_from_slice(&more);
+                all.freeze()
+            }
+        })
+    };
+    tokio::time::timeout(limit, whole)
+        .await
+        .map_err(|_| Refusal::new(Code::HttpSlow, "the body took too long"))?
+}
+
+/// What went wrong with a body: the gate says it where it knows; else the connection ended early.
+fn body_error(error: &hyper::Error) -> Refusal {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = source {
+        if let Some(refusal) = inner.downcast_ref::<Refusal>() {
+            return refusal.clone();
+        }
+        source = inner.source();
+    }
+    Refusal::new(Code::HttpBodyCut, "the body ended early")
+}

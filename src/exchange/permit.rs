@@ -1,0 +1,36 @@
+//! Step 5, permit: policy over the plain content.
+
+use super::{Gateway, Opened, Trail, open::{Content, IdaMessage}};
+use crate::refusal::Refusal;
+
+/// An exchange whose content the caller may ask for. Handlers are given nothing else; only the permit step makes one:
+///
+/// (`tests/it/skipped_steps.rs` shows that neither a literal nor an `Opened` will do.)
+#[derive(Debug)]
+pub struct Permitted {
+    opened: Opened,
+}
+
+/// Lets the content pass when the policy of the API key does.
+pub(super) fn permit(_: &Gateway, opened: Opened, _: &mut Trail) -> Result<Permitted, Refusal> {
+    if let (Content::Ida(message), Some(grant)) = (opened.content(), opened.grant()) {
+        let operation = message.request().operation();
+        grant.permits_operation(operation.path_word())?;
+        if let Some(inner) = message.opened() {
+            let factors = IdaMessage::factors(inner);
+            grant.permits_factors(operation.path_word(), &factors)?;
+        }
+    }
+    Ok(Permitted { opened })
+}
+
+impl Permitted {
+    pub(super) fn into_opened(self) -> Opened {
+        self.opened
+    }
+
+    /// The same, looked at.
+    pub const fn opened(&self) -> &Opened {
+        &self.opened
+    }
+}

@@ -1,0 +1,168 @@
+//! Step 6, handle: what a handler is given and what it gives back.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::{Content, Opened, Permitted, Snapshot, Target, Trail};
+use crate::{
+    config::HandlerKind,
+    partners::Caller,
+    policy::Route,
+    refusal::Refusal,
+    upstream::AnswerBody,
+};
+
+/// The protocol of a route: its rules and its calls upstream.
+pub trait Handler: Send + Sync + std::fmt::Debug {
+    /// Serves a permitted exchange.
+    fn handle<'a>(
+        &'a self,
+        permitted: Permitted,
+        trail: &'a mut Trail,
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>>;
+
+    /// How this protocol tells a caller of a refusal. One exhaustive match over the codes.
+    fn refusal(&self, refusal: &Refusal, trail: &Trail) -> RefusalAnswer;
+}
+
+/// What a protocol answers to a refusal.
+#[derive(Debug)]
+pub struct RefusalAnswer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The media type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Bytes,
+    /// Whether the protocol signs its answers.
+    pub signed: bool,
+}
+
+/// All handlers, by kind.
+#[derive(Debug)]
+pub struct Handlers {
+    ida: Box<dyn Handler>,
+    relay: Box<dyn Handler>,
+}
+
+impl Handlers {
+    /// The set of handlers.
+    pub fn new(ida: impl Handler + 'static, relay: impl Handler + 'static) -> Self {
+        Self {
+            ida: Box::new(ida),
+            relay: Box::new(relay),
+        }
+    }
+
+    /// The handler of a route.
+    pub fn of(&self, kind: HandlerKind) -> &dyn Handler {
+        match kind {
+            HandlerKind::Ida => self.ida.as_ref(),
+            HandlerKind::Relay => self.relay.as_ref(),
+        }
+    }
+
+    pub(super) async fn handle(&self, permitted: Permitted, trail: &mut Trail) -> Result<Reply, Refusal> {
+        let kind = permitted.opened().route().handler();
+        self.of(kind).handle(permitted, trail).await
+    }
+}
+
+/// The exchange while a handler has it. Made from a [`Permitted`] alone, and the only way to a [`Reply`].
+#[derive(Debug)]
+pub struct Handling {
+    opened: Opened,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Permitted {
+    /// Hands the content to the handler.
+    pub fn begin(self, trail: &Trail) -> (Content, Handling) {
+        let (content, opened) = self.into_opened().take_content();
+        (
+            content,
+            Handling {
+                opened,
+                snapshot: Arc::clone(trail.snapshot()),
+            },
+        )
+    }
+}
+
+impl Handling {
+    /// The snapshot of this exchange.
+    pub const fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Who is calling.
+    pub const fn caller(&self) -> &Caller {
+        self.opened.caller()
+    }
+
+    /// The route.
+    pub const fn route(&self) -> &Arc<Route> {
+        self.opened.route()
+    }
+
+    /// Where it goes.
+    pub const fn target(&self) -> &Target {
+        self.opened.target()
+    }
+
+    /// The method.
+    pub const fn method(&self) -> &http::Method {
+        self.opened.method()
+    }
+
+    /// The headers as received.
+    pub const fn headers(&self) -> &HeaderMap {
+        self.opened.headers()
+    }
+
+    /// An IDA answer: a JSON body that will be signed, its identity sealed when that is still plain.
+    pub fn answer_ida(self, status: StatusCode, body: Bytes, identity: Identity) -> Reply {
+        Reply {
+            caller: self.opened.caller().clone(),
+            status,
+            headers: HeaderMap::new(),
+            body: ReplyBody::Ida(body, identity),
+        }
+    }
+
+    /// A plain answer that is passed on as it comes.
+    pub fn answer_plain(self, status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Reply {
+        Reply {
+            caller: self.opened.caller().clone(),
+            status,
+            headers,
+            body: ReplyBody::Plain(body),
+        }
+    }
+}
+
+/// Whether an IDA answer holds an identity block that still has to be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// There is none, or it is sealed to the caller already.
+    AsItIs,
+    /// `response.identity` is plain: seal it to the caller's encryption certificate.
+    Plain,
+}
+
+/// A handler's answer, not yet sealed.
+#[derive(Debug)]
+pub struct Reply {
+    pub(super) caller: Caller,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: ReplyBody,
+}
+
+#[derive(Debug)]
+pub(super) enum ReplyBody {
+    Ida(Bytes, Identity),
+    Plain(AnswerBody),
+}

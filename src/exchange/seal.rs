@@ -1,0 +1,156 @@
+//! Step 7, seal: encrypted to the caller, signed by us.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+
+use super::{
+    Gateway, Handlers, Reply, Trail,
+    reply::{Identity, RefusalAnswer, ReplyBody},
+};
+use crate::{
+    config::{HandlerKind, Role},
+    envelope::mosip_ida,
+    refusal::{Code, Refusal},
+    upstream::{AnswerBody, end_to_end},
+};
+
+/// MOSIP's header for the signature of an answer (IDA reference 3.4).
+pub const RESPONSE_SIGNATURE: HeaderName = HeaderName::from_static("response-signature");
+/// The header with our stable code.
+pub const CODE: HeaderName = HeaderName::from_static("x-triseal-code");
+/// The header that ties both gateways' logs together.
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// An answer that may leave as far as its content goes. Only this step makes one.
+#[derive(Debug)]
+pub struct Sealed {
+    pub(super) response: Response<AnswerBody>,
+    pub(super) bytes_out: u64,
+}
+
+/// Seals a handler's answer.
+pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result<Sealed, Refusal> {
+    match reply.body {
+        ReplyBody::Plain(body) => {
+            use hyper::body::Body;
+            let bytes_out = body.size_hint().exact().unwrap_or(0);
+            let mut response = Response::new(body);
+            *response.status_mut() = reply.status;
+            *response.headers_mut() = end_to_end(&reply.headers);
+            Ok(finish(response, bytes_out, trail))
+        }
+        ReplyBody::Ida(body, identity) => {
+            let began = Instant::now();
+            let body = match identity {
+                Identity::AsItIs => body,
+                Identity::Plain => {
+                    let now = gateway.clock().now();
+                    let recipient = trail
+                        .snapshot()
+                        .recipient(reply.caller.partner().certificates(), now)
+                        .ok_or_else(|| Refusal::new(Code::NoRecipient, "the caller has no usable encryption certificate"))?;
+                    mosip_ida::seal_identity(&body, recipient)?
+                }
+            };
+            let sealed = signed_json(gateway, reply.status, body, trail)?;
+            gateway
+                .metrics()
+                .crypto_seconds
+                .with_label_values(&["seal"])
+                .observe(began.elapsed().as_secs_f64());
+            Ok(sealed)
+        }
+    }
+}
+
+/// Answers a refusal in the words of the route's protocol, signed when the caller is known and the protocol signs.
+pub(super) fn seal_refusal(gateway: &Gateway, handlers: &Handlers, refusal: &Refusal, trail: &mut Trail) -> Sealed {
+    trail.refused = Some((refusal.code(), refusal.cause().to_owned()));
+    let answer = match trail.route() {
+        Some(route) => handlers.of(route.handler()).refusal(refusal, trail),
+        None => plain_refusal(refusal, trail),
+    };
+    // A stranger gets no signature: it costs a private-key operation.
+    let sealed = if answer.signed && trail.caller.is_some() {
+        match signed_json(gateway, answer.status, answer.body.clone(), trail) {
+            Ok(sealed) => sealed,
+            Err(why) => {
+                tracing::error!(%why, "a refusal leaves unsigned");
+                unsigned(answer, trail)
+            }
+        }
+    } else {
+        unsigned(answer, trail)
+    };
+    let mut sealed = sealed;
+    sealed
+        .response
+        .headers_mut()
+        .insert(CODE, HeaderValue::from_static(refusal.code().as_str()));
+    sealed
+}
+
+/// The answer where no protocol is known: the code, what to change, the correlation id.
+pub fn plain_refusal(refusal: &Refusal, trail: &Trail) -> RefusalAnswer {
+    let code = outward(refusal.code());
+    let body = serde_json::json!({
+        "code": code.as_str(),
+        "side": code.side().as_str(),
+        "message": code.remedy(),
+        "correlationId": trail.correlation_id(),
+    });
+    RefusalAnswer {
+        status: StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        content_type: "application/json",
+        body: Bytes::from(body.to_string()),
+        signed: false,
+    }
+}
+
+/// What a stranger may know: the same for every cause (field guide rule 11). The operator's log has the exact code.
+const fn outward(code: Code) -> Code {
+    match code {
+        Code::CertificateRole | Code::CertificateUnusable => Code::CertificateUnbound,
+        other => other,
+    }
+}
+
+fn signed_json(gateway: &Gateway, status: StatusCode, body: Bytes, trail: &Trail) -> Result<Sealed, Refusal> {
+    let snapshot = trail.snapshot();
+    let signer = snapshot
+        .own()
+        .signer(gateway.clock().now())
+        .ok_or_else(|| Refusal::new(Code::NoSigner, format!("no usable certificate of ours in role {:?}", Role::Signature)))?;
+    let signature = signer.sign(&body)?;
+    let signature = HeaderValue::try_from(signature)
+        .map_err(|_| Refusal::new(Code::Fault, "the signature is no header value"))?;
+    let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    let mut response = Response::new(AnswerBody::whole(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(RESPONSE_SIGNATURE, signature);
+    Ok(finish(response, bytes_out, trail))
+}
+
+fn unsigned(answer: RefusalAnswer, trail: &Trail) -> Sealed {
+    let bytes_out = u64::try_from(answer.body.len()).unwrap_or(u64::MAX);
+    let mut response = Response::new(AnswerBody::whole(answer.body));
+    *response.status_mut() = answer.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    finish(response, bytes_out, trail)
+}
+
+fn finish(mut response: Response<AnswerBody>, bytes_out: u64, trail: &Trail) -> Sealed {
+    if let Ok(id) = HeaderValue::from_str(trail.correlation_id()) {
+        response.headers_mut().insert(CORRELATION_ID, id);
+    }
+    // Codes are ours to say: an upstream's header of that name stops here, unless its answer was passed on as a relay.
+    if trail.route().is_some_and(|r| r.handler() == HandlerKind::Ida) {
+        response.headers_mut().remove(CODE);
+    }
+    Sealed { response, bytes_out }
+}

@@ -1,0 +1,613 @@
+//! Everything a request may ask, checked as a whole and then never changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::ServerConfig;
+
+use super::{
+    Limits, Own,
+    canonical::HostRules,
+    standing::Standings,
+};
+use crate::{
+    clock::{Clock, Moment},
+    config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
+    envelope::{Forms, Window, mosip_ida::Recipient},
+    keys::{self, Secret},
+    partners::{Directory, Partner},
+    policy::{Policies, Route, RouteTable},
+    refusal::{Code, Refusal},
+    tls,
+    trust::{self, Anchors, Binding, PartyCertificates, Unusable},
+    upstream::{TlsSettings, Upstream},
+};
+
+/// One generation of the configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    generation: u64,
+    config: Config,
+    base: PathBuf,
+    limits: Arc<Limits>,
+    anchors: Arc<Anchors>,
+    standings: Arc<Standings>,
+    own: Own,
+    peers: BTreeMap<String, PartyCertificates>,
+    directory: Directory,
+    policies: Policies,
+    routes: RouteTable,
+    upstreams: BTreeMap<String, Arc<Upstream>>,
+    faces: BTreeMap<String, FaceState>,
+    substitutes: BTreeMap<String, Substitutes>,
+    window: Window,
+    watched: BTreeSet<PathBuf>,
+    next_change: Option<Moment>,
+    /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
+    upstream_seed: String,
+}
+
+/// A face's part of a snapshot.
+#[derive(Debug)]
+pub struct FaceState {
+    tls: Option<Arc<ServerConfig>>,
+    hosts: HostRules,
+}
+
+impl FaceState {
+    /// The TLS settings, where the face has TLS.
+    pub const fn tls(&self) -> Option<&Arc<ServerConfig>> {
+        self.tls.as_ref()
+    }
+
+    /// The names by which the face may be addressed.
+    pub const fn host_rules(&self) -> &HostRules {
+        &self.hosts
+    }
+}
+
+/// Keys put in place of what a service sent, so that no service holds them.
+#[derive(Debug, Default)]
+struct Substitutes {
+    misp_lk: Option<Secret>,
+    api_key: Option<Secret>,
+}
+
+impl Snapshot {
+    /// Reads and checks everything. The snapshot is there only when nothing is wrong; warnings come beside it.
+    pub fn build(file: &Path, clock: &Clock, previous: Option<&Self>) -> (Option<Self>, Mistakes) {
+        let mut mistakes = Mistakes::default();
+        let (snapshot, watched) = config::watching(|| Self::read(file, clock, previous, &mut mistakes));
+        let snapshot = snapshot.filter(|_| !mistakes.refuse()).map(|mut s| {
+            s.watched = watched;
+            s
+        });
+        (snapshot, mistakes)
+    }
+
+    fn read(file: &Path, clock: &Clock, previous: Option<&Self>, mistakes: &mut Mistakes) -> Option<Self> {
+        let now = clock.now();
+        let document = match Document::read(file) {
+            Ok(document) => document,
+            Err(config::ReadError(mistake)) => {
+                mistakes.0.push(mistake);
+                return None;
+            }
+        };
+        let config: Config = document.parse(&config::config_schema(), mistakes)?;
+        let mut report = Report::new(&document, mistakes);
+        Limits::check(&config.limits, &mut report);
+        let anchors = Arc::new(Anchors::build(&config.anchor, &mut report, now));
+        let standings = Arc::new(Standings::default());
+        let own = Own::build(&config.party, &anchors, &standings, &mut report, now);
+        let peers = peers(&config, &anchors, &mut report, now);
+        let policies = Policies::build(&config.policy, &mut report.within(""), now);
+        let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
+        let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
+        let substitutes = substitutes(&config, &mut report);
+        let seed = upstream_seed(&config, &anchors, &own, now);
+        let upstreams = upstreams(&config, &anchors, &own, &peers, clock, previous.filter(|p| p.upstream_seed == seed), &mut report);
+        let faces = faces(&config, &anchors, &own, &mut report, now);
+        needs(&config, &own, &peers, &standings, &anchors, &mut report, now);
+        let pepper = config
+            .gateway
+            .pepper
+            .as_ref()
+            .and_then(|raw| keys::read_secret(raw, &mut report.within("gateway").within("pepper")));
+        let folder = config.gateway.partners.as_deref().map(|p| report.resolve(p));
+        let directory = match &folder {
+            None => Directory::empty(),
+            Some(folder) => {
+                let route_names: Vec<&str> = config.route.iter().map(|r| r.name.as_str()).collect();
+                let policy_names: Vec<&str> = config.policy.iter().map(|p| p.id.as_str()).collect();
+                Directory::load(folder, pepper.as_ref(), &anchors, &route_names, &policy_names, now, mistakes)
+            }
+        };
+        shared_keys(&document, &own, &peers, &directory, mistakes);
+        let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
+        let next_change = std::iter::once(own.certificates())
+            .chain(peers.values())
+            .filter_map(|p| p.next_change(&anchors, now))
+            .chain(directory.next_change(&anchors, now))
+            .min();
+        Some(Self {
+            generation: previous.map_or(1, |p| p.generation.saturating_add(1)),
+            limits: Arc::new(Limits::new(&config)),
+            window: Window::new(config.limits.freshness_back_ms, config.limits.freshness_forward_ms),
+            config,
+            base,
+            anchors,
+            standings,
+            own,
+            peers,
+            directory,
+            policies,
+            routes,
+            upstreams,
+            faces,
+            substitutes,
+            watched: BTreeSet::new(),
+            next_change,
+            upstream_seed: seed,
+        })
+    }
+
+    /// Which generation this is; grows with each reload.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The configuration as written.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The folder for state.
+    pub fn state_folder(&self) -> PathBuf {
+        self.base.join(&self.config.gateway.state)
+    }
+
+    /// The access log's file, when it is not standard output.
+    pub fn access_file(&self) -> Option<PathBuf> {
+        self.config.log.access.as_deref().map(|p| self.base.join(p))
+    }
+
+    /// Every file that was read, and every folder that was listed.
+    pub const fn watched(&self) -> &BTreeSet<PathBuf> {
+        &self.watched
+    }
+
+    /// The next moment at which a certificate or list changes its standing.
+    pub const fn next_change(&self) -> Option<Moment> {
+        self.next_change
+    }
+
+    /// The bounds.
+    pub const fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// The anchors.
+    pub const fn anchors(&self) -> &Arc<Anchors> {
+        &self.anchors
+    }
+
+    /// Us.
+    pub const fn own(&self) -> &Own {
+        &self.own
+    }
+
+    /// The partners.
+    pub const fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The policies.
+    pub const fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// The routes.
+    pub const fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// The freshness window.
+    pub const fn window(&self) -> Window {
+        self.window
+    }
+
+    /// A face by name.
+    pub fn face(&self, name: &str) -> Option<&FaceState> {
+        self.faces.get(name)
+    }
+
+    /// An upstream by name.
+    pub fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(name)
+    }
+
+    /// Every upstream.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.upstreams.values()
+    }
+
+    /// The party behind an upstream.
+    pub fn peer_of(&self, upstream: &str) -> Option<&PartyCertificates> {
+        let party = self.upstreams.get(upstream)?.spec().party.as_deref()?;
+        self.peers.get(party)
+    }
+
+    /// Every peer.
+    pub fn peers(&self) -> impl Iterator<Item = &PartyCertificates> {
+        self.peers.values()
+    }
+
+    /// The encodings that a partner's contract lists.
+    pub fn forms(&self, partner: &Partner) -> Forms {
+        Forms::of(partner.clients())
+    }
+
+    /// Whether a binding may be used now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&self, binding: &Binding, now: Moment) -> Result<(), Unusable> {
+        self.standings.judge(binding, &self.anchors, now)
+    }
+
+    /// The newest usable encryption certificate of a party that can be wrapped to.
+    pub fn recipient<'p>(&self, party: &'p PartyCertificates, now: Moment) -> Option<Recipient<'p>> {
+        let binding = self.standings.newest(party, Role::Encryption, &self.anchors, now)?;
+        Some(Recipient {
+            fingerprint: binding.fingerprint(),
+            wrapping: binding.wrapping_key()?,
+        })
+    }
+
+    /// Path and query towards the upstream.
+    pub(super) fn target(
+        &self,
+        found: &crate::policy::Match<'_>,
+        query: Option<&str>,
+    ) -> Result<String, Refusal> {
+        let substitutes = self.substitutes.get(found.route().name());
+        let text = |secret: Option<&Secret>| -> Result<Option<String>, Refusal> {
+            secret
+                .map(|s| {
+                    s.expose_text()
+                        .map(str::to_owned)
+                        .ok_or_else(|| Refusal::new(Code::Fault, "a substituted key is not text"))
+                })
+                .transpose()
+        };
+        let misp_lk = text(substitutes.and_then(|s| s.misp_lk.as_ref()))?;
+        let api_key = text(substitutes.and_then(|s| s.api_key.as_ref()))?;
+        let mut target = found.upstream_path(misp_lk.as_deref(), api_key.as_deref());
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(query);
+        }
+        Ok(target)
+    }
+
+    /// Settings that a running process cannot change; a reload that touches them says so.
+    pub(super) fn warn_of_fixed_settings(&self, next: &Self, mistakes: &mut Mistakes) {
+        let faces = |c: &Config| -> Vec<_> { c.face.iter().map(|f| (f.name.clone(), f.listen, f.kind)).collect() };
+        let (old, new) = (&self.config, &next.config);
+        let changed = [
+            ("face", faces(old) != faces(new)),
+            ("admin", old.admin.listen != new.admin.listen),
+            ("gateway.workers", old.gateway.workers != new.gateway.workers),
+            ("gateway.state", old.gateway.state != new.gateway.state),
+            ("limits.replay_max", old.limits.replay_max != new.limits.replay_max),
+            ("log", old.log.access != new.log.access),
+        ];
+        for (at, _) in changed.iter().filter(|(_, changed)| *changed) {
+            mistakes.0.push(config::Mistake {
+                severity: config::Severity::Warning,
+                file: PathBuf::new(),
+                line: 0,
+                at: (*at).to_owned(),
+                what: "changed, but is fixed while the process runs".to_owned(),
+                remedy: "Restart the gateway, or start a new one with --take-over.".to_owned(),
+            });
+        }
+    }
+}
+
+fn peers(
+    config: &Config,
+    anchors: &Arc<Anchors>,
+    report: &mut Report<'_>,
+    now: Moment,
+) -> BTreeMap<String, PartyCertificates> {
+    let mut peers = BTreeMap::new();
+    for (i, raw) in config.peer.iter().enumerate() {
+        let mut here = report.within(format!("peer[{i}]"));
+        if peers.contains_key(&raw.id) {
+            here.error("id", format!("`{}` stands twice", raw.id), "Give each peer its own id.");
+        }
+        peers.insert(raw.id.clone(), PartyCertificates::build(raw.into(), anchors, &mut here, now));
+    }
+    peers
+}
+
+fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Substitutes> {
+    let mut all = BTreeMap::new();
+    for (i, route) in config.route.iter().enumerate() {
+        let mut here = report.within(format!("route[{i}]"));
+        let mut here = here.within("to");
+        let mut read = |field: &str, raw: Option<&config::SecretRef>| {
+            let secret = keys::read_secret(raw?, &mut here.within(field))?;
+            let fits = secret
+                .expose_text()
+                .is_some_and(|t| !t.is_empty() && t.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)));
+            if !fits {
+                here.error(field, "the key does not fit into a path", "Use letters, digits, `_`, `.` and `-` only.");
+            }
+            fits.then_some(secret)
+        };
+        let found = Substitutes {
+            misp_lk: read("misp_lk", route.to.misp_lk.as_ref()),
+            api_key: read("api_key", route.to.api_key.as_ref()),
+        };
+        all.insert(route.name.clone(), found);
+    }
+    all
+}
+
+/// What upstreams depend on besides their own section: when it is the same, they keep their connections over a reload.
+fn upstream_seed(config: &Config, anchors: &Anchors, own: &Own, now: Moment) -> String {
+    let key = own
+        .tls_key(now)
+        .and_then(|k| k.cert.first().map(|c| trust::Fingerprint::of(c).to_string()))
+        .unwrap_or_default();
+    let mut seed = format!("{:?} {key}", config.upstream);
+    for anchor in anchors.iter() {
+        seed.push_str(anchor.name());
+        for certificate in anchor.certificates() {
+            seed.push_str(&certificate.fingerprint().to_string());
+        }
+        for list in anchor.lists() {
+            seed.push_str(&format!("{:?}", list));
+        }
+    }
+    seed
+}
+
+fn upstreams(
+    config: &Config,
+    anchors: &Arc<Anchors>,
+    own: &Own,
+    peers: &BTreeMap<String, PartyCertificates>,
+    clock: &Clock,
+    unchanged: Option<&Snapshot>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, Arc<Upstream>> {
+    if let Some(previous) = unchanged {
+        return previous.upstreams.clone();
+    }
+    let mut all = BTreeMap::new();
+    for (i, raw) in config.upstream.iter().enumerate() {
+        let mut here = report.within(format!("upstream[{i}]"));
+        if all.contains_key(&raw.name) {
+            here.error("name", format!("`{}` stands twice", raw.name), "Give each upstream its own name.");
+        }
+        if let Some(party) = &raw.party
+            && !peers.contains_key(party)
+        {
+            let known: Vec<&str> = peers.keys().map(String::as_str).collect();
+            here.error("party", format!("there is no peer `{party}`"), format!("Known peers: {}.", known.join(", ")));
+        }
+        let https = raw.addresses.iter().any(|a| a.starts_with("https:"));
+        let settings = if https {
+            client_settings(raw, anchors, own, clock.now(), &mut here)
+        } else {
+            None
+        };
+        if let Some(upstream) = Upstream::build(raw, settings.as_ref(), clock, &mut here) {
+            all.insert(raw.name.clone(), Arc::new(upstream));
+        }
+    }
+    all
+}
+
+fn client_settings(
+    raw: &config::Upstream,
+    anchors: &Arc<Anchors>,
+    own: &Own,
+    now: Moment,
+    report: &mut Report<'_>,
+) -> Option<TlsSettings> {
+    if !known_anchors(&raw.anchors, anchors, report) {
+        return None;
+    }
+    if raw.anchors.is_empty() {
+        report.error("anchors", "an https upstream without anchors", "List the anchors its certificate chains to.");
+        return None;
+    }
+    let key = if raw.client_certificate.unwrap_or(true) {
+        let key = own.tls_key(now);
+        if key.is_none() {
+            report.error("client_certificate", "we have no usable TLS certificate to show", "Add one to [party], or set client_certificate = false.");
+        }
+        key
+    } else {
+        None
+    };
+    let verifier = trust::server_verifier(&raw.anchors, anchors, &tls::provider());
+    match verifier.and_then(|v| tls::client(v, key)) {
+        Ok(config) => Some(TlsSettings::new(config)),
+        Err(e) => {
+            report.error("anchors", format!("TLS cannot be set up: {e}"), "Check the anchors' files.");
+            None
+        }
+    }
+}
+
+fn known_anchors(names: &[String], anchors: &Anchors, report: &mut Report<'_>) -> bool {
+    let mut all = true;
+    for (i, name) in names.iter().enumerate() {
+        if anchors.get(name).is_none() {
+            let known = anchors.names().join(", ");
+            report.error(&format!("anchors[{i}]"), format!("there is no anchor `{name}`"), format!("Known anchors: {known}."));
+            all = false;
+        }
+    }
+    all
+}
+
+fn faces(
+    config: &Config,
+    anchors: &Arc<Anchors>,
+    own: &Own,
+    report: &mut Report<'_>,
+    now: Moment,
+) -> BTreeMap<String, FaceState> {
+    let mut all = BTreeMap::new();
+    if config.face.is_empty() {
+        report.error("", "there is no [[face]]", "Add a face for partners or for services.");
+    }
+    for (i, raw) in config.face.iter().enumerate() {
+        let mut here = report.within(format!("face[{i}]"));
+        if all.contains_key(&raw.name) {
+            here.error("name", format!("`{}` stands twice", raw.name), "Give each face its own name.");
+        }
+        let tls = match (raw.kind, raw.tls) {
+            (FaceKind::Service, false) => {
+                plain_face(raw, &mut here);
+                None
+            }
+            (FaceKind::Partner, _) | (FaceKind::Service, true) => face_tls(raw, anchors, own, now, &mut here),
+        };
+        let hosts = match HostRules::new(&raw.hosts) {
+            Ok(hosts) => hosts,
+            Err(e) => {
+                here.error("hosts", e.to_string(), "Write host names without scheme and port.");
+                continue;
+            }
+        };
+        all.insert(raw.name.clone(), FaceState { tls, hosts });
+    }
+    all
+}
+
+fn plain_face(raw: &config::Face, report: &mut Report<'_>) {
+    if !raw.listen.ip().is_loopback() {
+        report.error("tls", "a service face beyond loopback without TLS", "Set tls = true, or listen on 127.0.0.1.");
+    }
+    if !raw.anchors.is_empty() {
+        report.error("anchors", "client certificates need TLS", "Set tls = true, or remove anchors.");
+    }
+}
+
+fn face_tls(
+    raw: &config::Face,
+    anchors: &Arc<Anchors>,
+    own: &Own,
+    now: Moment,
+    report: &mut Report<'_>,
+) -> Option<Arc<ServerConfig>> {
+    if raw.hosts.is_empty() {
+        report.error("hosts", "a face with TLS needs its names", "List the names by which callers address it.");
+    }
+    if !known_anchors(&raw.anchors, anchors, report) {
+        return None;
+    }
+    if raw.kind == FaceKind::Partner && raw.anchors.is_empty() {
+        report.error("anchors", "a partner face without anchors", "List the anchors of the partners' TLS certificates.");
+        return None;
+    }
+    let Some(key) = own.tls_key(now) else {
+        report.error("", "we have no usable certificate in role tls", "Add one to [party].");
+        return None;
+    };
+    let provider = tls::provider();
+    let built = if raw.anchors.is_empty() {
+        tls::server(key, raw.hosts.clone(), None)
+    } else {
+        trust::client_verifier(&raw.anchors, anchors, &provider)
+            .and_then(|verifier| tls::server(key, raw.hosts.clone(), Some(verifier)))
+    };
+    match built {
+        Ok(config) => Some(Arc::new(config)),
+        Err(e) => {
+            report.error("anchors", format!("TLS cannot be set up: {e}"), "Check the anchors' files.");
+            None
+        }
+    }
+}
+
+/// What the routes need of us and of the upstreams' parties, so that it is missed now and not at the first message.
+fn needs(
+    config: &Config,
+    own: &Own,
+    peers: &BTreeMap<String, PartyCertificates>,
+    standings: &Standings,
+    anchors: &Anchors,
+    report: &mut Report<'_>,
+    now: Moment,
+) {
+    use config::Envelope;
+    let has = |party: &PartyCertificates, role| standings.newest(party, role, anchors, now).is_some();
+    for (i, route) in config.route.iter().enumerate() {
+        let mut here = report.within(format!("route[{i}]"));
+        let ida = route.from.envelope == Envelope::MosipIda;
+        let opens = ida && matches!(route.to.envelope, Envelope::MosipIda | Envelope::Opened);
+        if ida && own.signer(now).is_none() {
+            here.error("from", "answers must be signed, but we have no usable certificate in role signature", "Add one to [party].");
+        }
+        if opens && own.decryption_keys(now).is_empty() {
+            here.error("from", "messages must be opened, but we have no usable certificate in role encryption", "Add one to [party].");
+        }
+        let sealed = matches!(route.to.envelope, Envelope::MosipIda | Envelope::AsReceived);
+        let upstream = config.upstream.iter().find(|u| u.name == route.to.upstream);
+        if let (true, Some(upstream)) = (sealed, upstream) {
+            let party = upstream.party.as_ref().and_then(|p| peers.get(p));
+            let Some(party) = party else {
+                here.error("to.upstream", "its answers must be verified, but it names no party", "Set `party` on the upstream, and describe it as a [[peer]].");
+                continue;
+            };
+            for role in [Role::Encryption, Role::Signature] {
+                if !has(party, role) {
+                    here.error(
+                        "to.upstream",
+                        format!("the peer `{}` has no usable certificate in role {role:?}", party.id()),
+                        "Add one to the [[peer]].",
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// No key stands for two parties.
+fn shared_keys(
+    document: &Document,
+    own: &Own,
+    peers: &BTreeMap<String, PartyCertificates>,
+    directory: &Directory,
+    mistakes: &mut Mistakes,
+) {
+    let parties = std::iter::once(own.certificates())
+        .chain(peers.values())
+        .chain(directory.iter().map(|p| p.certificates()));
+    let shared = trust::shared_between_parties(parties);
+    let mut report = Report::new(document, mistakes);
+    for (fingerprint, one, other) in shared {
+        report.error(
+            "",
+            format!("the key of certificate {fingerprint} is bound to both `{one}` and `{other}`"),
+            "Bind each key to one party only.",
+        );
+    }
+}
+
+/// The route's far side, for the handlers that ask by name.
+pub(super) fn route_of(snapshot: &Snapshot, name: &str) -> Option<Arc<Route>> {
+    snapshot.routes.iter().find(|r| r.name() == name).cloned()
+}

@@ -1,0 +1,88 @@
+//! What is known about an exchange so far: enough to answer and to record it, wherever it ends.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Arrival, Connection, Gateway, Snapshot};
+use crate::{clock::Moment, partners::Caller, policy::Route, refusal::Code, trust::Fingerprint};
+
+/// Filled in by the steps as they pass; never decides anything.
+#[derive(Debug)]
+pub struct Trail {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) at: Moment,
+    pub(super) started: Instant,
+    pub(super) correlation_id: String,
+    pub(super) method: http::Method,
+    pub(super) http: &'static str,
+    pub(super) caller: Option<Caller>,
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) signed_by: Option<Fingerprint>,
+    pub(super) transaction_id: Option<String>,
+    pub(super) bytes_in: u64,
+    pub(super) refused: Option<(Code, String)>,
+    upstream_us: u64,
+    upstream_status: Option<u16>,
+}
+
+impl Trail {
+    pub(super) fn begin(gateway: &Gateway, arrival: &Arrival) -> Self {
+        Self {
+            snapshot: Arc::clone(&arrival.snapshot),
+            connection: Arc::clone(&arrival.connection),
+            at: gateway.clock().now(),
+            started: Instant::now(),
+            correlation_id: String::new(),
+            method: arrival.parts.method.clone(),
+            http: if arrival.parts.version == http::Version::HTTP_2 { "2" } else { "1.1" },
+            caller: None,
+            route: None,
+            signed_by: None,
+            transaction_id: None,
+            bytes_in: 0,
+            refused: None,
+            upstream_us: 0,
+            upstream_status: None,
+        }
+    }
+
+    /// The snapshot that this exchange sees from start to end.
+    pub const fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// When the request arrived.
+    pub const fn at(&self) -> Moment {
+        self.at
+    }
+
+    /// The correlation id.
+    pub fn correlation_id(&self) -> &str {
+        &self.correlation_id
+    }
+
+    /// MOSIP's transaction id, once the message was read.
+    pub fn transaction_id(&self) -> Option<&str> {
+        self.transaction_id.as_deref()
+    }
+
+    /// The route, once found.
+    pub const fn route(&self) -> Option<&Arc<Route>> {
+        self.route.as_ref()
+    }
+
+    /// Notes a call to the upstream.
+    pub fn called_upstream(&mut self, began: Instant, status: Option<u16>) {
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.upstream_us = self.upstream_us.saturating_add(took);
+        self.upstream_status = status.or(self.upstream_status);
+    }
+
+    pub(super) const fn upstream_us(&self) -> u64 {
+        self.upstream_us
+    }
+
+    pub(super) const fn upstream_status(&self) -> Option<u16> {
+        self.upstream_status
+    }
+}

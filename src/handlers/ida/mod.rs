@@ -1,0 +1,228 @@
+//! Handler `ida`: MOSIP's ID authentication, on both faces.
+//!
+//! What it sends upstream is named by the route: the exact bytes received, the plain content for an internal handler, or
+//! the content sealed anew with our own three certificates. What comes back is believed only when its signature is that
+//! of the upstream's party, it belongs to this transaction, and an identity block in it is sealed to who asked.
+
+mod errors;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::relay::{count, final_status, identity_headers};
+use crate::{
+    config::{Envelope, FaceKind, Role},
+    envelope::{Forms, jws::DetachedJws, mosip_ida},
+    exchange::{
+        Content, Handler, Handling, IdaMessage, Identity, Permitted, RefusalAnswer, Reply, Snapshot, Trail, plain_refusal,
+    },
+    observe::Metrics,
+    refusal::{Code, Refusal},
+    upstream::{Answer, Outgoing, Upstream},
+};
+
+const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+const RESPONSE_SIGNATURE: &str = "response-signature";
+/// IDA wants the header to be there and looks at nothing in it (IDA reference 1.2).
+const AUTHORIZATION_WORD: &str = "Authorization";
+
+/// MOSIP's ID authentication.
+#[derive(Debug)]
+pub struct Ida {
+    metrics: Metrics,
+}
+
+impl Ida {
+    /// A handler that counts in `metrics`.
+    pub const fn new(metrics: Metrics) -> Self {
+        Self { metrics }
+    }
+
+    async fn serve(&self, permitted: Permitted, trail: &mut Trail) -> Result<Reply, Refusal> {
+        let (content, handling) = permitted.begin(trail);
+        let Content::Ida(message) = content else {
+            return Err(Refusal::new(Code::Fault, "an ida route without an envelope"));
+        };
+        let snapshot = Arc::clone(handling.snapshot());
+        let upstream = snapshot
+            .upstream(handling.route().upstream())
+            .ok_or_else(|| Refusal::new(Code::Fault, "the upstream is gone from the configuration"))?;
+        let (outgoing, body) = self.outgoing(&snapshot, &handling, &message, trail)?;
+        let began = Instant::now();
+        let answer = upstream.call(&outgoing, body).await;
+        trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
+        count(&self.metrics, upstream.name(), began, answer.as_ref().err());
+        let answer = answer?;
+        let (body, identity) = self.judge(&snapshot, upstream, &handling, &message, answer, trail)?;
+        Ok(handling.answer_ida(StatusCode::OK, body, identity))
+    }
+
+    /// The request to the upstream, sealed as the route says.
+    fn outgoing(
+        &self,
+        snapshot: &Snapshot,
+        handling: &Handling,
+        message: &IdaMessage,
+        trail: &Trail,
+    ) -> Result<(Outgoing, Bytes), Refusal> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static(AUTHORIZATION_WORD));
+        let body = match handling.route().to_envelope() {
+            Envelope::AsReceived => {
+                headers.insert(SIGNATURE, message.signature().clone());
+                message.request().body().clone()
+            }
+            Envelope::MosipIda => {
+                let body = self.seal_anew(snapshot, handling, message, trail)?;
+                let signer = snapshot
+                    .own()
+                    .signer(trail.at())
+                    .ok_or_else(|| Refusal::new(Code::NoSigner, "no usable signature certificate of ours"))?;
+                let began = Instant::now();
+                let signature = signer.sign(&body)?;
+                self.metrics
+                    .crypto_seconds
+                    .with_label_values(&["sign_request"])
+                    .observe(began.elapsed().as_secs_f64());
+                let value = HeaderValue::try_from(signature)
+                    .map_err(|_| Refusal::new(Code::Fault, "the signature is no header value"))?;
+                headers.insert(SIGNATURE, value);
+                body
+            }
+            Envelope::Opened => {
+                headers.remove(header::AUTHORIZATION);
+                mosip_ida::plain_form(message.request(), message.opened())?
+            }
+            // The route table takes no such ida route.
+            Envelope::InsecurePlain => return Err(Refusal::new(Code::Fault, "an ida route to nowhere")),
+        };
+        identity_headers(&mut headers, handling.caller().partner().id().as_str(), trail);
+        let outgoing = Outgoing {
+            method: handling.method().clone(),
+            path_and_query: handling.target().expose().to_owned(),
+            headers,
+        };
+        Ok((outgoing, body))
+    }
+
+    fn seal_anew(
+        &self,
+        snapshot: &Snapshot,
+        handling: &Handling,
+        message: &IdaMessage,
+        trail: &Trail,
+    ) -> Result<Bytes, Refusal> {
+        let Some(opened) = message.opened() else {
+            // Operations without an encrypted block are signed only.
+            return Ok(message.request().body().clone());
+        };
+        let peer = snapshot
+            .peer_of(handling.route().upstream())
+            .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
+        let recipient = snapshot
+            .recipient(peer, trail.at())
+            .ok_or_else(|| Refusal::new(Code::NoRecipient, "the upstream's party has no usable encryption certificate"))?;
+        mosip_ida::seal_request(message.request(), opened.plain(), recipient)
+    }
+
+    /// Believes an answer, or refuses it.
+    fn judge(
+        &self,
+        snapshot: &Snapshot,
+        upstream: &Upstream,
+        handling: &Handling,
+        message: &IdaMessage,
+        answer: Answer,
+        trail: &Trail,
+    ) -> Result<(Bytes, Identity), Refusal> {
+        let plain_upstream = handling.route().to_envelope() == Envelope::Opened;
+        if final_status(answer.status)? != StatusCode::OK {
+            return Err(Refusal::new(
+                Code::UpstreamForm,
+                format!("{} answered HTTP {}", upstream.name(), answer.status.as_u16()),
+            ));
+        }
+        if !plain_upstream {
+            verify_answer(snapshot, handling, &answer, trail)?;
+        }
+        let operation = message.request().operation();
+        let parsed = mosip_ida::Answer::parse(operation, &answer.body, message.request().transaction_id())?;
+        if !parsed.has_identity() {
+            return Ok((answer.body, Identity::AsItIs));
+        }
+        if plain_upstream {
+            return Ok((answer.body, Identity::Plain));
+        }
+        let began = Instant::now();
+        let sealed_to = parsed
+            .identity_thumbprint()
+            .ok_or_else(|| Refusal::new(Code::UpstreamForm, "an identity without a thumbprint"))?;
+        let callers = handling
+            .caller()
+            .partner()
+            .certificates()
+            .find(&sealed_to)
+            .is_some();
+        if callers {
+            return Ok((answer.body, Identity::AsItIs));
+        }
+        // On a service face the answer is sealed to us: open it and seal it to the service.
+        let keys = snapshot.own().decryption_keys(snapshot.anchors(), trail.at());
+        if trail.face_kind() == FaceKind::Service && keys.iter().any(|(f, _)| *f == sealed_to) {
+            let plain = mosip_ida::open_identity(&answer.body, &keys)?;
+            self.metrics
+                .crypto_seconds
+                .with_label_values(&["open_identity"])
+                .observe(began.elapsed().as_secs_f64());
+            return Ok((plain, Identity::Plain));
+        }
+        Err(Refusal::new(
+            Code::UpstreamForm,
+            "the identity is sealed to a certificate that is not the caller's",
+        ))
+    }
+}
+
+/// The answer's signature, made by the signature certificate of the upstream's party over the exact bytes.
+fn verify_answer(snapshot: &Snapshot, handling: &Handling, answer: &Answer, trail: &Trail) -> Result<(), Refusal> {
+    let wrong = |why: String| Refusal::new(Code::UpstreamSignature, why);
+    let mut values = answer.headers.get_all(RESPONSE_SIGNATURE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(wrong("not exactly one header response-signature".to_owned()));
+    };
+    let text = value.to_str().map_err(|_| wrong("response-signature is not visible ASCII".to_owned()))?;
+    let forms = Forms::of(&[]);
+    let jws = DetachedJws::parse(text, &forms).map_err(|why| wrong(why.to_string()))?;
+    let peer = snapshot
+        .peer_of(handling.route().upstream())
+        .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
+    let fingerprint = jws.fingerprint();
+    let binding = peer
+        .find(&fingerprint)
+        .filter(|b| b.role() == Role::Signature)
+        .ok_or_else(|| wrong("signed by a certificate that is not the upstream party's signature certificate".to_owned()))?;
+    binding
+        .judge(snapshot.anchors(), trail.at())
+        .map_err(|why| wrong(why.to_string()))?;
+    let key = snapshot
+        .verifying_key(&fingerprint)
+        .ok_or_else(|| Refusal::new(Code::Fault, "no verifying key for a signature binding"))?;
+    jws.verify(key, &answer.body).map_err(|why| wrong(why.to_string()))
+}
+
+impl Handler for Ida {
+    fn handle<'a>(
+        &'a self,
+        permitted: Permitted,
+        trail: &'a mut Trail,
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>> {
+        Box::pin(self.serve(permitted, trail))
+    }
+
+    fn refusal(&self, refusal: &Refusal, trail: &Trail) -> RefusalAnswer {
+        errors::answer(refusal, trail).unwrap_or_else(|| plain_refusal(refusal, trail))
+    }
+}

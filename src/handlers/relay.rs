@@ -1,0 +1,94 @@
+//! Handler `relay`: any other declared service, streamed both ways; the same identity, policy and limits, no envelope.
+
+use std::{future::Future, pin::Pin, time::Instant};
+
+use http::{HeaderValue, StatusCode};
+
+use crate::{
+    exchange::{Content, Handler, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers, plain_refusal},
+    observe::Metrics,
+    refusal::{Code, Refusal},
+    upstream::{Outgoing, RequestBody},
+};
+
+/// Passes requests on as they come.
+#[derive(Debug)]
+pub struct Relay {
+    metrics: Metrics,
+}
+
+impl Relay {
+    /// A relay that counts in `metrics`.
+    pub const fn new(metrics: Metrics) -> Self {
+        Self { metrics }
+    }
+}
+
+impl Handler for Relay {
+    fn handle<'a>(
+        &'a self,
+        permitted: Permitted,
+        trail: &'a mut Trail,
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>> {
+        Box::pin(async move {
+            let (content, handling) = permitted.begin(trail);
+            let Content::Plain(body, max) = content else {
+                return Err(Refusal::new(Code::Fault, "a relay route with an envelope"));
+            };
+            let snapshot = std::sync::Arc::clone(handling.snapshot());
+            let upstream = snapshot
+                .upstream(handling.route().upstream())
+                .ok_or_else(|| Refusal::new(Code::Fault, "the upstream is gone from the configuration"))?;
+            let mut headers = end_to_end_headers(handling.headers());
+            // Last, so that nothing the caller named in `Connection` can take it away again.
+            identity_headers(&mut headers, handling.caller().partner().id().as_str(), trail);
+            let outgoing = Outgoing {
+                method: handling.method().clone(),
+                path_and_query: handling.target().expose().to_owned(),
+                headers,
+            };
+            let began = Instant::now();
+            let answer = upstream.stream(&outgoing, RequestBody::streamed(body, max)).await;
+            trail.called_upstream(began, answer.as_ref().ok().map(|(status, ..)| status.as_u16()));
+            count(&self.metrics, upstream.name(), began, answer.as_ref().err());
+            let (status, headers, body) = answer?;
+            Ok(handling.answer_plain(status, headers, body))
+        })
+    }
+
+    fn refusal(&self, refusal: &Refusal, trail: &Trail) -> RefusalAnswer {
+        plain_refusal(refusal, trail)
+    }
+}
+
+/// Tells the upstream who the verified partner is, and which exchange this is.
+pub(super) fn identity_headers(headers: &mut http::HeaderMap, partner: &str, trail: &Trail) {
+    if let Ok(value) = HeaderValue::from_str(partner) {
+        headers.insert("x-triseal-partner", value);
+    }
+    if let Ok(value) = HeaderValue::from_str(trail.correlation_id()) {
+        headers.insert("x-correlation-id", value);
+    }
+}
+
+/// Counts a call to an upstream.
+pub(super) fn count(metrics: &Metrics, upstream: &str, began: Instant, failure: Option<&Refusal>) {
+    metrics
+        .upstream_seconds
+        .with_label_values(&[upstream])
+        .observe(began.elapsed().as_secs_f64());
+    if let Some(refusal) = failure {
+        metrics
+            .upstream_failures
+            .with_label_values(&[upstream, refusal.code().as_str()])
+            .inc();
+    }
+}
+
+/// A status that an upstream may answer with. Informational ones and switches of protocol never reach a caller.
+pub(super) fn final_status(status: StatusCode) -> Result<StatusCode, Refusal> {
+    if status.is_informational() {
+        return Err(Refusal::new(Code::UpstreamForm, "an informational status as the answer"));
+    }
+    Ok(status)
+}
