@@ -1,1 +1,3 @@
-//! To be written.
+//! Where requests arrive: the HTTP gate.
+
+pub mod gate;

@@ -1,1 +1,3 @@
-//! To be written.
+//! The road of one exchange.
+
+pub mod canonical;
