@@ -12,7 +12,8 @@
 //!   hyper also reads while it handles a request, would take a bad pipelined head for a vanished client, and would drop
 //!   the exchange in flight. (With it, an exchange that has begun is finished and recorded even if the client leaves.)
 //! - A bad body gives the reader an error that carries the code ([`violation`]): the handler's refusal is the answer. If
-//!   the handler gave none and not a byte was written since that head, the gate answers.
+//!   the handler gave none and not a byte was written since that head, the gate answers. hyper closes after such an
+//!   answer, and after one to a body that was not read, but does not say so: the handler sets `Connection: close`.
 //! - The gate writes an answer only where a whole answer, or none, stands before it.
 
 mod answer;
