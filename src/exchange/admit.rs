@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 
 use super::{Gateway, Identified, Snapshot, Trail};
 use crate::{
     clock::Moment,
     config::{Envelope, FaceKind, HandlerKind},
     partners::Caller,
-    policy::{Grant, Route},
+    policy::{Admission, AuthPolicy, Operation, Presented, Route},
     refusal::{Code, Refusal},
 };
 
@@ -20,7 +20,7 @@ pub struct Admitted {
     pub(super) caller: Caller,
     pub(super) route: Arc<Route>,
     pub(super) target: Target,
-    pub(super) grant: Option<Grant>,
+    pub(super) grant: Option<Arc<AuthPolicy>>,
     pub(super) method: http::Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
@@ -52,25 +52,22 @@ pub(super) fn admit(gateway: &Gateway, identified: Identified, trail: &mut Trail
     let kind = trail.connection.kind;
     let now = gateway.clock().now();
     let path = arrived.request.path();
+    let segments: Vec<&str> = path.segments().collect();
     let found = snapshot
         .routes()
-        .find(kind, path.as_str())
+        .find(kind, &segments)
         .ok_or_else(|| Refusal::new(Code::RouteUnknown, "no route has this path"))?;
     let route = Arc::clone(found.route());
     trail.route = Some(Arc::clone(&route));
-    if !caller.partner().may_use(route.name()) {
-        return Err(Refusal::new(Code::RouteForbidden, "the route is not listed in the partner's file"));
-    }
-    if !route.methods().contains(arrived.request.method()) {
+    caller.partner().may_use(route.name())?;
+    if !route.takes(arrived.request.method()) {
         return Err(Refusal::new(Code::MethodNotAllowed, "method not in the route's list"));
     }
     if arrived.request.query().is_some() && !route.query() {
         return Err(Refusal::new(Code::QueryNotAllowed, "query on a route without"));
     }
     let body_max = route.body_max_bytes().unwrap_or(snapshot.limits().body_max_bytes);
-    if arrived.body.size_hint().lower() > u64::try_from(body_max).unwrap_or(u64::MAX) {
-        return Err(Refusal::new(Code::HttpBodySize, "announced length above the route's limit"));
-    }
+    arrived.request.announced_within(body_max)?;
     let grant = match route.handler() {
         HandlerKind::Ida => {
             json_only(&arrived.headers)?;
@@ -79,11 +76,14 @@ pub(super) fn admit(gateway: &Gateway, identified: Identified, trail: &mut Trail
                 partner: found.capture("partner_id").unwrap_or_default(),
                 api_key: found.capture("api_key").unwrap_or_default(),
             };
-            admit_ida(&snapshot, kind, &caller, &ids, now)?
+            let operation = route
+                .operation()
+                .ok_or_else(|| Refusal::new(Code::Fault, "an ida route without an operation"))?;
+            admit_ida(&snapshot, kind, &caller, operation, &ids, now)?
         }
         HandlerKind::Relay => None,
     };
-    let path_and_query = snapshot.target(&found, path.as_str(), arrived.request.query())?;
+    let path_and_query = snapshot.target(&found, arrived.request.query())?;
     Ok(Admitted {
         caller,
         target: Target { path_and_query },
@@ -107,23 +107,20 @@ fn admit_ida(
     snapshot: &Snapshot,
     kind: FaceKind,
     caller: &Caller,
+    operation: Operation,
     ids: &Identifiers<'_>,
     now: Moment,
-) -> Result<Option<Grant>, Refusal> {
+) -> Result<Option<Arc<AuthPolicy>>, Refusal> {
     match kind {
         FaceKind::Partner => {
-            if ids.partner != caller.partner().id().as_str() {
-                return Err(if snapshot.directory().get(ids.partner).is_some() {
-                    Refusal::new(Code::PartnerMismatch, "the path names another partner than the certificate")
-                } else {
-                    Refusal::new(Code::PartnerUnknown, "the path names a partner that is not registered")
-                });
-            }
-            let key = snapshot.directory().api_key(caller.partner(), ids.api_key)?;
-            let grant = snapshot.policies().grant(key.policy(), now)?;
-            key.standing(now)?;
-            snapshot.directory().licence_key(ids.licence, now)?;
-            Ok(Some(grant))
+            snapshot.directory().named(caller, ids.partner)?;
+            let presented = Presented {
+                api_key: ids.api_key,
+                licence_key: ids.licence,
+            };
+            let (directory, policies) = (snapshot.directory(), snapshot.policies());
+            let admission = Admission::ask(directory, policies, caller.partner(), operation, presented, now)?;
+            Ok(Some(Arc::clone(admission.policy())))
         }
         FaceKind::Service => {
             // A service speaks for us: the path names our own partner id. Licence and key are judged where they are issued;
@@ -131,13 +128,14 @@ fn admit_ida(
             if ids.partner != snapshot.own().id() {
                 return Err(Refusal::new(Code::PartnerMismatch, "the path of a service names another partner than us"));
             }
-            if caller.partner().has_api_keys() {
-                let key = snapshot.directory().api_key(caller.partner(), ids.api_key)?;
-                let grant = snapshot.policies().grant(key.policy(), now)?;
-                key.standing(now)?;
-                return Ok(Some(grant));
+            if caller.partner().api_keys().is_empty() {
+                return Ok(None);
             }
-            Ok(None)
+            let key = snapshot.directory().mapping(caller.partner(), ids.api_key)?;
+            let policy = snapshot.policies().active(key.policy(), now)?;
+            key.standing(now)?;
+            policy.permits_operation(operation)?;
+            Ok(Some(Arc::clone(policy)))
         }
     }
 }
@@ -163,6 +161,6 @@ fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
 impl Admitted {
     /// How the content is sealed on its way here.
     pub(super) fn envelope(&self) -> Envelope {
-        self.route.from_envelope()
+        self.route.from()
     }
 }

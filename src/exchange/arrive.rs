@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::HeaderMap;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use rustls_pki_types::CertificateDer;
 
 use super::{Gateway, Snapshot, Trail, canonical::CanonicalRequest};
@@ -15,6 +15,7 @@ use crate::{
     config::FaceKind,
     partners::Caller,
     refusal::{Code, Refusal},
+    trust::Fingerprint,
 };
 
 /// A connection that requests come by.
@@ -49,6 +50,11 @@ impl Connection {
             sni,
             identity: RwLock::new(None),
         }
+    }
+
+    /// The fingerprint of the certificate shown.
+    pub(super) fn leaf_fingerprint(&self) -> Option<Fingerprint> {
+        self.leaf.as_deref().map(Fingerprint::of)
     }
 
     pub(super) fn known(&self, generation: u64, now: Moment) -> Option<Caller> {
@@ -101,9 +107,6 @@ pub(super) fn arrive(gateway: &Gateway, arrival: Arrival, trail: &mut Trail) -> 
     let request = CanonicalRequest::from_parts(&parts, face.host_rules(), connection.sni.as_deref())?;
     if let Some(given) = request.correlation_id() {
         given.clone_into(&mut trail.correlation_id);
-    }
-    if body.size_hint().lower() > snapshot.limits().largest_body {
-        return Err(Refusal::new(Code::HttpBodySize, "announced length above every route's limit"));
     }
     Ok(Arrived {
         request,

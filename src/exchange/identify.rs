@@ -24,7 +24,15 @@ pub(super) fn identify(gateway: &Gateway, arrived: Arrived, trail: &mut Trail) -
     let snapshot = std::sync::Arc::clone(&trail.snapshot);
     let now = gateway.clock().now();
     let caller = match connection.kind {
-        FaceKind::Partner => partner(&snapshot, &connection, now),
+        FaceKind::Partner => partner(&snapshot, &connection, now).inspect_err(|refusal| {
+            // A partner that is switched off is still known: its refusal is signed to it like any answer.
+            if refusal.code() != Code::CertificateUnusable {
+                trail.caller = connection
+                    .leaf
+                    .as_deref()
+                    .and_then(|leaf| snapshot.directory().known(leaf));
+            }
+        }),
         FaceKind::Service => {
             let bearer = bearer(&arrived)?;
             snapshot
@@ -33,8 +41,6 @@ pub(super) fn identify(gateway: &Gateway, arrived: Arrived, trail: &mut Trail) -
         }
     }?;
     trail.caller = Some(caller.clone());
-    // After the trail knows who it is: a deactivated partner's refusal is signed to it like any answer.
-    caller.partner().standing(now)?;
     Ok(Identified { arrived, caller })
 }
 
@@ -47,7 +53,8 @@ fn partner(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Result<
         .leaf
         .as_deref()
         .ok_or_else(|| Refusal::new(Code::CertificateUnbound, "no client certificate on a partner face"))?;
-    let (caller, until) = snapshot.directory().identify_tls(leaf, snapshot.anchors(), now)?;
+    let caller = snapshot.directory().identify_tls(leaf, snapshot.anchors(), now)?;
+    let until = snapshot.next_change().unwrap_or(Moment::from_ms(i64::MAX));
     connection.remember(snapshot.generation(), until, &caller);
     Ok(caller)
 }
@@ -55,14 +62,13 @@ fn partner(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Result<
 /// Whether a connection may stay open under `snapshot`: its certificate still leads to an active partner.
 pub(super) fn still_admitted(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Result<(), Refusal> {
     match connection.kind {
-        FaceKind::Partner => partner(snapshot, connection, now)?.partner().standing(now),
+        FaceKind::Partner => partner(snapshot, connection, now).map(drop),
         FaceKind::Service => match connection.leaf.as_deref() {
             None => Ok(()),
             Some(leaf) => snapshot
                 .directory()
-                .identify_service(connection.peer.ip(), None, Some(leaf), snapshot.anchors(), now)?
-                .partner()
-                .standing(now),
+                .identify_service(connection.peer.ip(), None, Some(leaf), snapshot.anchors(), now)
+                .map(drop),
         },
     }
 }

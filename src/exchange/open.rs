@@ -11,9 +11,9 @@ use super::{Admitted, Gateway, Snapshot, Target, Trail};
 use crate::{
     clock::Moment,
     config::{Envelope, Role},
-    envelope::{jws::DetachedJws, mosip_ida},
+    envelope::{DetachedJws, mosip_ida},
     partners::Caller,
-    policy::{Factor, Grant, Route},
+    policy::{AuthPolicy, Factor, Route},
     refusal::{Code, Refusal},
 };
 
@@ -23,7 +23,7 @@ pub struct Opened {
     caller: Caller,
     route: Arc<Route>,
     target: Target,
-    grant: Option<Grant>,
+    grant: Option<Arc<AuthPolicy>>,
     method: http::Method,
     headers: HeaderMap,
     content: Content,
@@ -66,7 +66,7 @@ impl IdaMessage {
 
     /// The factors of the decrypted block, in the words of the policy room.
     pub(super) fn factors(opened: &mosip_ida::Opened) -> Vec<Factor> {
-        opened.factors().into_iter().filter_map(Factor::from_word).collect()
+        opened.factors().iter().map(|f| policy_word(*f)).collect()
     }
 }
 
@@ -87,7 +87,7 @@ impl Opened {
     }
 
     /// What the API key's policy grants, on routes that have one.
-    pub const fn grant(&self) -> Option<&Grant> {
+    pub const fn grant(&self) -> Option<&Arc<AuthPolicy>> {
         self.grant.as_ref()
     }
 
@@ -167,13 +167,15 @@ fn open_ida(
     body: Bytes,
     trail: &mut Trail,
 ) -> Result<IdaMessage, Refusal> {
-    let operation = mosip_ida::Operation::from_path_word(route.operation().unwrap_or_default())
+    let operation = route
+        .operation()
+        .and_then(|o| mosip_ida::Operation::from_path_word(o.as_str()))
         .ok_or_else(|| Refusal::new(Code::Fault, "an ida route without an operation"))?;
     let signature = one_signature(headers)?;
     let forms = snapshot.forms(caller.partner());
     let jws = DetachedJws::parse(
         signature.to_str().map_err(|_| Refusal::new(Code::SignatureForm, "not visible ASCII"))?,
-        forms,
+        &forms,
     )?;
     let now = gateway.clock().now();
     let key = signer(snapshot, caller, &jws, now)?;
@@ -183,24 +185,23 @@ fn open_ida(
     if authorization.is_none_or(|v| v.is_empty()) {
         return Err(Refusal::new(Code::MemberMissing, "Authorization is missing or empty").naming("Authorization - header"));
     }
-    let request = mosip_ida::Request::parse(operation, body, forms)?;
+    let request = mosip_ida::Request::parse(operation, body, &forms)?;
     trail.transaction_id = Some(request.transaction_id().to_owned());
     snapshot.window().check(request.request_time(), now)?;
+    let digest = sha256(request.body());
     gateway
         .replay()
-        .admit(caller.partner().id().as_str(), request.body(), request.request_time(), now)?;
-    let opened = if operation.is_encrypted() {
-        match route.to_envelope() {
+        .admit(caller.partner().id().as_str(), &digest, request.request_time(), now)?;
+    let opened = if operation.encrypted() {
+        match route.to() {
             Envelope::AsReceived => {
                 sealed_to_upstream(snapshot, route, &request, now)?;
                 None
             }
             Envelope::Opened | Envelope::MosipIda | Envelope::InsecurePlain => {
-                let opened = request.decrypt(&snapshot.own().decryption_keys(snapshot.anchors(), now))?;
+                let opened = request.decrypt(&snapshot.own().decryption_keys(now))?;
                 // The time inside is the caller's as much as the one outside (IDA reference 1.4).
-                if let Some(inner) = opened.timestamp()? {
-                    snapshot.window().check(inner, now)?;
-                }
+                snapshot.window().check(opened.timestamp(), now)?;
                 Some(opened)
             }
         }
@@ -228,12 +229,12 @@ fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
 fn signer<'s>(
     snapshot: &'s Snapshot,
     caller: &'s Caller,
-    jws: &DetachedJws<'_>,
+    jws: &DetachedJws,
     now: Moment,
 ) -> Result<&'s crate::keys::VerifyingKey, Refusal> {
     let fingerprint = jws.fingerprint();
     let Some(binding) = caller.partner().certificates().find(&fingerprint) else {
-        return Err(match snapshot.directory().owner(&fingerprint) {
+        return Err(match snapshot.directory().by_leaf(&fingerprint) {
             Some(_) => Refusal::new(Code::SignerForeign, "the signer is bound to another partner"),
             None => Refusal::new(Code::SignerUnbound, "the signer is bound to nobody"),
         });
@@ -241,11 +242,11 @@ fn signer<'s>(
     if binding.role() != Role::Signature {
         return Err(Refusal::new(Code::SignerRole, "the signer's certificate is bound in another role"));
     }
-    binding
-        .judge(snapshot.anchors(), now)
-        .map_err(|why| Refusal::new(Code::SignerUnusable, why.to_string()))?;
     snapshot
-        .verifying_key(&fingerprint)
+        .judge(binding, now)
+        .map_err(|why| Refusal::new(Code::SignerUnusable, why.to_string()))?;
+    binding
+        .verifying_key()
         .ok_or_else(|| Refusal::new(Code::Fault, "no verifying key for a signature binding"))
 }
 
@@ -263,13 +264,35 @@ fn sealed_to_upstream(
         .peer_of(route.upstream())
         .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
     if peer
-        .usable(Role::Encryption, snapshot.anchors(), now)
-        .any(|b| b.certificate().fingerprint() == thumbprint)
+        .bindings()
+        .iter()
+        .any(|b| b.role() == Role::Encryption && b.fingerprint() == thumbprint && snapshot.judge(b, now).is_ok())
     {
         Ok(())
     } else {
         Err(Refusal::new(Code::RecipientUnknown, "the thumbprint is no certificate of the upstream's party"))
     }
+}
+
+/// One vocabulary into the other, in full: a factor that a policy cannot name must not compile.
+const fn policy_word(factor: mosip_ida::Factor) -> Factor {
+    use crate::policy::Bio;
+    match factor {
+        mosip_ida::Factor::Demo => Factor::Demo,
+        mosip_ida::Factor::Otp => Factor::Otp,
+        mosip_ida::Factor::Pin => Factor::Pin,
+        mosip_ida::Factor::Bio(mosip_ida::Biometric::Finger) => Factor::Bio(Bio::Finger),
+        mosip_ida::Factor::Bio(mosip_ida::Biometric::Iris) => Factor::Bio(Bio::Iris),
+        mosip_ida::Factor::Bio(mosip_ida::Biometric::Face) => Factor::Bio(Bio::Face),
+        mosip_ida::Factor::Kbt => Factor::Kbt,
+        mosip_ida::Factor::Pwd => Factor::Pwd,
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    digest
 }
 
 /// The whole body, bounded in bytes and in time.
@@ -307,12 +330,6 @@ async fn read(mut body: Incoming, max: usize, limit: Duration) -> Result<Bytes, 
 
 /// What went wrong with a body: the gate says it where it knows; else the connection ended early.
 fn body_error(error: &hyper::Error) -> Refusal {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(inner) = source {
-        if let Some(refusal) = inner.downcast_ref::<Refusal>() {
-            return refusal.clone();
-        }
-        source = inner.source();
-    }
-    Refusal::new(Code::HttpBodyCut, "the body ended early")
+    let code = gate_violation(error).unwrap_or(Code::HttpBodyCut);
+    Refusal::new(code, "the body broke its framing or ended early")
 }

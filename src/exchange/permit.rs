@@ -14,11 +14,9 @@ pub struct Permitted {
 /// Lets the content pass when the policy of the API key does.
 pub(super) fn permit(_: &Gateway, opened: Opened, _: &mut Trail) -> Result<Permitted, Refusal> {
     if let (Content::Ida(message), Some(grant)) = (opened.content(), opened.grant()) {
-        let operation = message.request().operation();
-        grant.permits_operation(operation.path_word())?;
-        if let Some(inner) = message.opened() {
-            let factors = IdaMessage::factors(inner);
-            grant.permits_factors(operation.path_word(), &factors)?;
+        // Whether the policy permits the operation was asked at admission.
+        if let (Some(operation), Some(inner)) = (opened.route().operation(), message.opened()) {
+            grant.permits_factors(operation, &IdaMessage::factors(inner))?;
         }
     }
     Ok(Permitted { opened })

@@ -51,7 +51,7 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                         .snapshot()
                         .recipient(reply.caller.partner().certificates(), now)
                         .ok_or_else(|| Refusal::new(Code::NoRecipient, "the caller has no usable encryption certificate"))?;
-                    mosip_ida::seal_identity(&body, recipient)?
+                    mosip_ida::seal_identity(&body, &recipient)?
                 }
             };
             let sealed = signed_json(gateway, reply.status, body, trail)?;

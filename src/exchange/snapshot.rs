@@ -136,7 +136,10 @@ impl Snapshot {
         Some(Self {
             generation: previous.map_or(1, |p| p.generation.saturating_add(1)),
             limits: Arc::new(Limits::new(&config)),
-            window: Window::new(config.limits.freshness_back_ms, config.limits.freshness_forward_ms),
+            window: Window {
+                back_ms: config.limits.freshness_back_ms,
+                forward_ms: config.limits.freshness_forward_ms,
+            },
             config,
             base,
             anchors,
@@ -484,12 +487,10 @@ fn faces(
             }
             (FaceKind::Partner, _) | (FaceKind::Service, true) => face_tls(raw, anchors, own, now, &mut here),
         };
-        let hosts = match HostRules::new(&raw.hosts) {
-            Ok(hosts) => hosts,
-            Err(e) => {
-                here.error("hosts", e.to_string(), "Write host names without scheme and port.");
-                continue;
-            }
+        let hosts = if raw.hosts.is_empty() {
+            HostRules::any()
+        } else {
+            HostRules::names(&raw.hosts)
         };
         all.insert(raw.name.clone(), FaceState { tls, hosts });
     }
@@ -605,9 +606,4 @@ fn shared_keys(
             "Bind each key to one party only.",
         );
     }
-}
-
-/// The route's far side, for the handlers that ask by name.
-pub(super) fn route_of(snapshot: &Snapshot, name: &str) -> Option<Arc<Route>> {
-    snapshot.routes.iter().find(|r| r.name() == name).cloned()
 }

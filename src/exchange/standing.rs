@@ -25,7 +25,7 @@ struct Held {
 impl Standings {
     /// The verdict on a binding at `now`. The number of entries is bounded by the number of bindings in the snapshot.
     pub(super) fn judge(&self, binding: &Binding, anchors: &Anchors, now: Moment) -> Result<(), Unusable> {
-        let key = (binding.certificate().fingerprint(), binding.role());
+        let key = (binding.fingerprint(), binding.role());
         {
             let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(held) = held.get(&key)

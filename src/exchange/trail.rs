@@ -61,6 +61,11 @@ impl Trail {
         &self.correlation_id
     }
 
+    /// The kind of face it came by.
+    pub fn face_kind(&self) -> crate::config::FaceKind {
+        self.connection.kind
+    }
+
     /// MOSIP's transaction id, once the message was read.
     pub fn transaction_id(&self) -> Option<&str> {
         self.transaction_id.as_deref()

@@ -8,5 +8,5 @@ mod metrics;
 mod oplog;
 
 pub use access::{AccessLog, Line};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, MetricsError};
 pub use oplog::start as start_operator_log;

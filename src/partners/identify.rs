@@ -89,6 +89,17 @@ impl Directory {
         admit(partner, bindings, leaf, anchors, now)
     }
 
+    /// The partner that a TLS certificate is bound to, whatever its state: to address a refusal, never to admit.
+    pub fn known(&self, leaf_der: &[u8]) -> Option<Caller> {
+        let leaf = Fingerprint::of(leaf_der);
+        let (partner, mut bindings) = self.bindings(&leaf)?;
+        bindings.any(|b| b.role == Role::Tls).then(|| Caller {
+            partner: Arc::clone(partner),
+            fingerprint: Some(leaf),
+            how: How::Certificate,
+        })
+    }
+
     /// Who sends a request on a service face. What is presented must be right: a wrong token or certificate is refused,
     /// even where the network alone would have been enough, and a token and a certificate must be of the same service.
     ///

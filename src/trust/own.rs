@@ -18,7 +18,7 @@ pub enum OwnKey {
     /// The key that content keys are unwrapped with.
     Encryption(DecryptionKey),
     /// The key that messages are signed with.
-    Signature(SigningKey),
+    Signature(Arc<SigningKey>),
 }
 
 /// Our bindings and keys.

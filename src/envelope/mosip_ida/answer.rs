@@ -99,6 +99,12 @@ impl Answer {
             .is_some_and(|identity| !identity.is_null())
     }
 
+    /// The certificate that the identity is sealed to, as MOSIP writes it: upper-case hex (IDA reference 3.2).
+    pub fn identity_thumbprint(&self) -> Option<Fingerprint> {
+        let text = self.response()?.get("thumbprint")?.as_str()?;
+        Forms::of(&[]).thumbprint(text)
+    }
+
     fn response(&self) -> Option<&Map<String, Value>> {
         self.value.get("response").and_then(Value::as_object)
     }

@@ -24,11 +24,11 @@ pub(super) const OVERHEAD: usize = TAG + NONCE;
 pub(super) struct Failed;
 
 /// Whom a message is sealed to: an encryption certificate with its key.
-pub struct Recipient {
+pub struct Recipient<'k> {
     /// SHA-256 of the certificate.
     pub fingerprint: Fingerprint,
     /// The certificate's key.
-    pub wrapping: WrappingKey,
+    pub wrapping: &'k WrappingKey,
 }
 
 /// The key of one message.

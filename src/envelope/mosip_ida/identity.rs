@@ -24,7 +24,7 @@ type Members<'a> = Vec<(String, &'a RawValue)>;
 ///
 /// # Errors
 /// `UP-006` when `identity` is there but is not an object; `ENC-004` when the recipient's key cannot wrap.
-pub fn seal_identity(body: &Bytes, recipient: &Recipient) -> Result<Bytes, Refusal> {
+pub fn seal_identity(body: &Bytes, recipient: &Recipient<'_>) -> Result<Bytes, Refusal> {
     let Some((outer, response)) = with_identity(body)? else {
         return Ok(body.clone());
     };
@@ -65,7 +65,7 @@ pub fn open_identity(
 pub fn reseal_identity(
     body: &Bytes,
     keys: &[(Fingerprint, &DecryptionKey)],
-    recipient: &Recipient,
+    recipient: &Recipient<'_>,
 ) -> Result<Bytes, Refusal> {
     let Some((outer, response)) = with_identity(body)? else {
         return Ok(body.clone());
@@ -121,11 +121,11 @@ fn put(
     outer: &Members<'_>,
     response: &Members<'_>,
     plain: &[u8],
-    recipient: &Recipient,
+    recipient: &Recipient<'_>,
 ) -> Result<Bytes, Refusal> {
     let sealed = || -> Result<(Vec<u8>, Vec<u8>), Failed> {
         let key = ContentKey::random()?;
-        Ok((key.seal(plain)?, key.wrap(&recipient.wrapping)?))
+        Ok((key.seal(plain)?, key.wrap(recipient.wrapping)?))
     };
     let (identity, wrapped) = sealed()
         .map_err(|Failed| Refusal::new(Code::NoRecipient, "the recipient's key cannot wrap"))?;

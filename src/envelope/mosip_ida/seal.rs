@@ -26,7 +26,7 @@ const SEALED: [&str; 4] = ["request", "requestSessionKey", "requestHMAC", "thumb
 pub fn seal_request(
     request: &Request,
     plain: &[u8],
-    recipient: &Recipient,
+    recipient: &Recipient<'_>,
 ) -> Result<Bytes, Refusal> {
     let sealed = seal(plain, recipient)
         .map_err(|Failed| Refusal::new(Code::NoRecipient, "the recipient's key cannot wrap"))?;
@@ -61,12 +61,12 @@ enum Change<'a> {
 }
 
 /// `request`, `requestSessionKey`, `requestHMAC`, `thumbprint`.
-fn seal(plain: &[u8], recipient: &Recipient) -> Result<[String; SEALED.len()], Failed> {
+fn seal(plain: &[u8], recipient: &Recipient<'_>) -> Result<[String; SEALED.len()], Failed> {
     let key = ContentKey::random()?;
     let digest = upper_hex(&sha256(plain));
     Ok([
         to_base64url(&key.seal(plain)?),
-        to_base64url(&key.wrap(&recipient.wrapping)?),
+        to_base64url(&key.wrap(recipient.wrapping)?),
         to_base64url(&key.seal(digest.as_bytes())?),
         to_base64url(recipient.fingerprint.as_bytes()),
     ])

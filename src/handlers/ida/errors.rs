@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    envelope::{mosip_ida::Operation, time::format_ida},
+    envelope::{mosip_ida::Operation, time},
     exchange::{RefusalAnswer, Trail},
     refusal::{Code, Refusal, Side},
 };
@@ -33,7 +33,7 @@ pub(super) fn answer(refusal: &Refusal, trail: &Trail) -> Option<RefusalAnswer> 
     let operation = trail
         .route()
         .and_then(|r| r.operation())
-        .and_then(Operation::from_path_word)?;
+        .and_then(|o| Operation::from_path_word(o.as_str()))?;
     let told = told(refusal);
     let status = match &told {
         Told::Plain => return None,
@@ -52,9 +52,9 @@ pub(super) fn answer(refusal: &Refusal, trail: &Trail) -> Option<RefusalAnswer> 
     let mut body = json!({
         "transactionID": trail.transaction_id(),
         "version": "1.0",
-        "id": operation.required_id(),
+        "id": operation.id(),
         "errors": errors,
-        "responseTime": format_ida(trail.at()),
+        "responseTime": time::format(trail.at()),
     });
     if let (Some(response), Some(members)) = (empty_response(operation), body.as_object_mut()) {
         members.insert("response".to_owned(), response);

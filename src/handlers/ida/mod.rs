@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use super::relay::{count, final_status, identity_headers};
 use crate::{
     config::{Envelope, FaceKind, Role},
-    envelope::{Forms, jws::DetachedJws, mosip_ida},
+    envelope::{DetachedJws, Forms, mosip_ida},
     exchange::{
         Content, Handler, Handling, IdaMessage, Identity, Permitted, RefusalAnswer, Reply, Snapshot, Trail, plain_refusal,
     },
@@ -70,7 +70,7 @@ impl Ida {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static(AUTHORIZATION_WORD));
-        let body = match handling.route().to_envelope() {
+        let body = match handling.route().to() {
             Envelope::AsReceived => {
                 headers.insert(SIGNATURE, message.signature().clone());
                 message.request().body().clone()
@@ -94,7 +94,10 @@ impl Ida {
             }
             Envelope::Opened => {
                 headers.remove(header::AUTHORIZATION);
-                mosip_ida::plain_form(message.request(), message.opened())?
+                match message.opened() {
+                    Some(opened) => mosip_ida::plain_form(message.request(), opened)?,
+                    None => message.request().body().clone(),
+                }
             }
             // The route table takes no such ida route.
             Envelope::InsecurePlain => return Err(Refusal::new(Code::Fault, "an ida route to nowhere")),
@@ -125,7 +128,7 @@ impl Ida {
         let recipient = snapshot
             .recipient(peer, trail.at())
             .ok_or_else(|| Refusal::new(Code::NoRecipient, "the upstream's party has no usable encryption certificate"))?;
-        mosip_ida::seal_request(message.request(), opened.plain(), recipient)
+        mosip_ida::seal_request(message.request(), opened.plain(), &recipient)
     }
 
     /// Believes an answer, or refuses it.
@@ -138,7 +141,7 @@ impl Ida {
         answer: Answer,
         trail: &Trail,
     ) -> Result<(Bytes, Identity), Refusal> {
-        let plain_upstream = handling.route().to_envelope() == Envelope::Opened;
+        let plain_upstream = handling.route().to() == Envelope::Opened;
         if final_status(answer.status)? != StatusCode::OK {
             return Err(Refusal::new(
                 Code::UpstreamForm,
@@ -149,7 +152,7 @@ impl Ida {
             verify_answer(snapshot, handling, &answer, trail)?;
         }
         let operation = message.request().operation();
-        let parsed = mosip_ida::Answer::parse(operation, &answer.body, message.request().transaction_id())?;
+        let parsed = mosip_ida::Answer::parse(operation, answer.body.clone(), message.request().transaction_id())?;
         if !parsed.has_identity() {
             return Ok((answer.body, Identity::AsItIs));
         }
@@ -170,7 +173,7 @@ impl Ida {
             return Ok((answer.body, Identity::AsItIs));
         }
         // On a service face the answer is sealed to us: open it and seal it to the service.
-        let keys = snapshot.own().decryption_keys(snapshot.anchors(), trail.at());
+        let keys = snapshot.own().decryption_keys(trail.at());
         if trail.face_kind() == FaceKind::Service && keys.iter().any(|(f, _)| *f == sealed_to) {
             let plain = mosip_ida::open_identity(&answer.body, &keys)?;
             self.metrics
@@ -204,13 +207,14 @@ fn verify_answer(snapshot: &Snapshot, handling: &Handling, answer: &Answer, trai
         .find(&fingerprint)
         .filter(|b| b.role() == Role::Signature)
         .ok_or_else(|| wrong("signed by a certificate that is not the upstream party's signature certificate".to_owned()))?;
-    binding
-        .judge(snapshot.anchors(), trail.at())
+    snapshot
+        .judge(binding, trail.at())
         .map_err(|why| wrong(why.to_string()))?;
-    let key = snapshot
-        .verifying_key(&fingerprint)
+    let key = binding
+        .verifying_key()
         .ok_or_else(|| Refusal::new(Code::Fault, "no verifying key for a signature binding"))?;
-    jws.verify(key, &answer.body).map_err(|why| wrong(why.to_string()))
+    jws.verify(key, &answer.body)
+        .map_err(|why| wrong(why.to_string()))
 }
 
 impl Handler for Ida {
