@@ -3,7 +3,7 @@
 //! Two truths (SECURITY.md): the partner gets the code, whose side it is on and what to change; the operator's log gets
 //! the cause. What a protocol makes of a code (MOSIP's own error codes, say) is decided by its handler, in one match.
 
-use std::fmt;
+use std::{error::Error, fmt, io};
 
 /// Whose doing a refusal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,7 +274,36 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl Error for Refusal {}
+
+/// What the reader of a body gets when the HTTP gate refuses the body's framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation(pub Code);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: the gate refused the body", self.0)
+    }
+}
+
+impl Error for Violation {}
+
+/// The code with which the gate refused a body, if that is what is behind this error.
+pub fn violation(error: &(dyn Error + 'static)) -> Option<Code> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An io::Error does not show its own content as a source.
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .and_then(<dyn Error + Send + Sync>::downcast_ref::<Violation>);
+        if let Some(Violation(code)) = inner.or_else(|| error.downcast_ref()) {
+            return Some(*code);
+        }
+        next = error.source();
+    }
+    None
+}
 
 #[cfg(test)]
 mod tests {

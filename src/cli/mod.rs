@@ -1,2 +1,3 @@
 //! The command line: one file a command.
+
 pub mod partners;

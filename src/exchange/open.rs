@@ -14,7 +14,7 @@ use crate::{
     envelope::{DetachedJws, mosip_ida},
     partners::Caller,
     policy::{AuthPolicy, Factor, Route},
-    refusal::{Code, Refusal},
+    refusal::{Code, Refusal, violation},
 };
 
 /// An exchange whose content is proven to be the caller's. Only [`open`] makes one.
@@ -330,6 +330,6 @@ async fn read(mut body: Incoming, max: usize, limit: Duration) -> Result<Bytes, 
 
 /// What went wrong with a body: the gate says it where it knows; else the connection ended early.
 fn body_error(error: &hyper::Error) -> Refusal {
-    let code = gate_violation(error).unwrap_or(Code::HttpBodyCut);
+    let code = violation(error).unwrap_or(Code::HttpBodyCut);
     Refusal::new(code, "the body broke its framing or ended early")
 }

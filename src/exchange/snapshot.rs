@@ -19,7 +19,7 @@ use crate::{
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
     partners::{Directory, Partner},
-    policy::{Policies, Route, RouteTable},
+    policy::{Policies, RouteTable},
     refusal::{Code, Refusal},
     tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},

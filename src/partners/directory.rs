@@ -31,8 +31,8 @@ pub const ACCESS_TOTAL_MAX: usize = 1_024;
 pub struct Directory {
     pepper: Option<Pepper>,
     partners: BTreeMap<PartnerId, Arc<Partner>>,
-    /// Where a certificate stands: the partner, and the places in its list of bindings (several with shared keys).
-    leaves: HashMap<Fingerprint, (Arc<Partner>, Vec<usize>)>,
+    /// Whose a certificate is, in whatever role.
+    leaves: HashMap<Fingerprint, Arc<Partner>>,
     licences: HashMap<HashedSecret, (Arc<Partner>, usize)>,
     pub(super) tokens: Vec<(HashedSecret, Arc<Partner>)>,
     pub(super) networks: Vec<(Network, Arc<Partner>)>,
@@ -43,6 +43,9 @@ struct Loaded {
     document: Document,
     partner: Arc<Partner>,
 }
+
+/// Whose a public key is, by the hash of its SubjectPublicKeyInfo.
+type Keys = HashMap<Fingerprint, PartnerId>;
 
 impl Directory {
     /// A directory without partners, for a gateway that has no folder of them.
@@ -130,28 +133,24 @@ impl Directory {
         self.partners.get(id)
     }
 
-    /// The partner whose certificate this is, with every binding of the certificate: whatever the role, so that a wrong
-    /// role can be told from a stranger.
-    pub fn bindings(
-        &self,
-        leaf: &Fingerprint,
-    ) -> Option<(&Arc<Partner>, impl Iterator<Item = &Binding>)> {
-        let (partner, places) = self.leaves.get(leaf)?;
-        let all = &partner.certificates().bindings;
-        Some((partner, places.iter().filter_map(|place| all.get(*place))))
-    }
-
-    /// The partner whose certificate this is, with the (first) binding of the certificate.
+    /// The partner whose certificate this is, with the (first) binding of the certificate: exactly this certificate, in
+    /// whatever role, so that a wrong role can be told from a stranger.
     pub fn by_leaf(&self, leaf: &Fingerprint) -> Option<(&Arc<Partner>, &Binding)> {
-        let (partner, mut bindings) = self.bindings(leaf)?;
-        Some((partner, bindings.next()?))
+        let partner = self.leaves.get(leaf)?;
+        Some((partner, partner.certificates().find(leaf)?))
     }
 
-    /// The moments after `now` at which a partner's state changes by itself: the earliest, if any. A snapshot that caches
-    /// verdicts must not keep them beyond it.
-    pub fn next_change(&self, now: Moment) -> Option<Moment> {
+    /// The earliest moment after `now` at which a partner's state or the verdict on one of its certificates may change by
+    /// itself. A snapshot must not cache verdicts beyond it.
+    pub fn next_change(&self, anchors: &Anchors, now: Moment) -> Option<Moment> {
         self.iter()
-            .filter_map(|p| p.registration().next_change(now))
+            .flat_map(|p| {
+                [
+                    p.registration().next_change(now),
+                    p.certificates().next_change(anchors, now),
+                ]
+            })
+            .flatten()
             .min()
     }
 
@@ -173,6 +172,7 @@ impl Directory {
             pepper,
             ..Self::default()
         };
+        let mut keys = Keys::new();
         for Loaded { document, partner } in loaded {
             let mut report = Report::new(&document, mistakes);
             if this.partners.contains_key(partner.id()) {
@@ -180,7 +180,7 @@ impl Directory {
                 report.error("id", what, "Give each partner one file.");
                 continue;
             }
-            this.add_leaves(&partner, &mut report);
+            this.add_leaves(&partner, &mut keys, &mut report);
             this.add_licences(&partner, &mut report);
             this.add_access(&partner, &mut report);
             this.partners.insert(partner.id().clone(), partner);
@@ -188,24 +188,24 @@ impl Directory {
         this
     }
 
-    fn add_leaves(&mut self, partner: &Arc<Partner>, report: &mut Report<'_>) {
-        for (i, binding) in partner.certificates().bindings.iter().enumerate() {
-            match self.leaves.entry(binding.certificate.fingerprint()) {
-                Entry::Vacant(free) => {
-                    free.insert((Arc::clone(partner), vec![i]));
-                }
-                Entry::Occupied(mut taken) if taken.get().0.id() == partner.id() => {
-                    taken.get_mut().1.push(i)
-                }
-                Entry::Occupied(taken) => {
-                    let what = format!("`{}` has the same certificate", taken.get().0.id());
-                    report.error(
-                        "certificate",
-                        what,
-                        "Give each partner certificates of its own: they say who it is.",
-                    );
-                }
+    fn add_leaves(&mut self, partner: &Arc<Partner>, keys: &mut Keys, report: &mut Report<'_>) {
+        for binding in partner.certificates().bindings() {
+            // The same certificate has the same key, so looking at the keys finds both.
+            let key = Fingerprint::of(binding.certificate().spki());
+            let first = keys.entry(key).or_insert_with(|| partner.id().clone());
+            if first != partner.id() {
+                report.error(
+                    "certificate",
+                    format!(
+                        "the key of `{}` is also that of `{first}`",
+                        binding.certificate().subject()
+                    ),
+                    "Give each partner certificates and keys of its own: they say who it is.",
+                );
+                continue;
             }
+            self.leaves
+                .insert(binding.fingerprint(), Arc::clone(partner));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     clock::Moment,
     config::{PartnerKind, Role},
     refusal::{Code, Refusal},
-    trust::{Anchors, Binding, Fingerprint},
+    trust::{Anchors, Fingerprint},
 };
 
 /// How a caller was known.
@@ -74,7 +74,7 @@ impl Directory {
     ) -> Result<Caller, Refusal> {
         let leaf = Fingerprint::of(leaf_der);
         let unbound = |cause: String| Refusal::new(Code::CertificateUnbound, cause);
-        let Some((partner, bindings)) = self.bindings(&leaf) else {
+        let Some((partner, _)) = self.by_leaf(&leaf) else {
             return Err(unbound(format!(
                 "the certificate {leaf} is bound to nobody"
             )));
@@ -86,7 +86,7 @@ impl Directory {
             );
             return Err(unbound(cause));
         }
-        admit(partner, bindings, leaf, anchors, now)
+        admit(partner, leaf, anchors, now)
     }
 
     /// The partner that a TLS certificate is bound to, whatever its state: to address a refusal, never to admit.
@@ -186,7 +186,7 @@ impl Directory {
     ) -> Result<Caller, Refusal> {
         let leaf = Fingerprint::of(der);
         let unknown = |cause: String| Refusal::new(Code::ServiceUnknown, cause);
-        let Some((partner, bindings)) = self.bindings(&leaf) else {
+        let Some((partner, _)) = self.by_leaf(&leaf) else {
             return Err(unknown(format!(
                 "the certificate {leaf} is bound to nobody"
             )));
@@ -204,7 +204,7 @@ impl Directory {
                 partner.id()
             )));
         }
-        admit(partner, bindings, leaf, anchors, now)
+        admit(partner, leaf, anchors, now)
     }
 
     fn by_network(&self, peer: IpAddr) -> Result<&Arc<Partner>, Refusal> {
@@ -221,14 +221,13 @@ impl Directory {
 }
 
 /// Role, state, binding: in this order.
-fn admit<'b>(
+fn admit(
     partner: &Arc<Partner>,
-    mut bindings: impl Iterator<Item = &'b Binding>,
     leaf: Fingerprint,
     anchors: &Anchors,
     now: Moment,
 ) -> Result<Caller, Refusal> {
-    let Some(binding) = bindings.find(|b| b.role == Role::Tls) else {
+    let Some(binding) = partner.certificates().find_in(Role::Tls, &leaf) else {
         let cause = format!(
             "the certificate {leaf} of {} is not bound to the connection",
             partner.id()

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     clock::Moment,
     config::{self, PartnerKind, Report, Role},
-    trust::{Anchors, PartyCertificates},
+    trust::{Anchors, PartyCertificates, PartySpec},
 };
 
 /// API keys in one partner file.
@@ -50,16 +50,8 @@ pub(super) fn partner(
         report,
         around.now,
     );
-    let certificates = PartyCertificates::build(
-        &raw.id,
-        &raw.certificate,
-        &raw.anchors,
-        &raw.organisation,
-        raw.insecure_shared_keys,
-        around.anchors,
-        report,
-        around.now,
-    );
+    let certificates =
+        PartyCertificates::build(PartySpec::from(raw), around.anchors, report, around.now);
     let routes = routes(raw, around.routes, report);
     let api_keys = api_keys(raw, around, report);
     let licence_keys = licence_keys(raw, around, report);

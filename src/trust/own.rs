@@ -1,5 +1,7 @@
 //! Our own party: bindings like anybody's, each with its private key, ready for use.
 
+use std::sync::Arc;
+
 use super::{
     Anchors, Binding, Certificate, Fingerprint, PartyCertificates,
     party::{Terms, binding, unknown_names},
@@ -154,7 +156,7 @@ fn read_one(
     let key = match raw.role {
         Role::Tls => Ok(OwnKey::Tls(entry)),
         Role::Encryption => entry.decryption_key().map(OwnKey::Encryption),
-        Role::Signature => entry.signing_key().map(OwnKey::Signature),
+        Role::Signature => entry.signing_key().map(|k| OwnKey::Signature(Arc::new(k))),
     };
     match key {
         Ok(key) => Some((binding, key)),

@@ -24,9 +24,8 @@ mod serve;
 mod tests;
 mod timer;
 
-use crate::refusal::Code;
+use crate::refusal::{Code, Violation};
 use std::{
-    error::Error,
     fmt,
     io::{self, IoSlice},
     pin::Pin,
@@ -64,35 +63,6 @@ impl From<&crate::config::Limits> for GateLimits {
             idle_timeout: Duration::from_millis(limits.idle_timeout_ms),
         }
     }
-}
-
-/// What the reader of a body gets when the body breaks the framing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Violation(Code);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: the gate refused the body", self.0)
-    }
-}
-
-impl Error for Violation {}
-
-/// The code with which the gate refused a body, if that is what is behind this error.
-pub fn violation(error: &(dyn Error + 'static)) -> Option<Code> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // An io::Error does not show its own content as a source.
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .and_then(<dyn Error + Send + Sync>::downcast_ref::<Violation>);
-        if let Some(Violation(code)) = inner.or_else(|| error.downcast_ref()) {
-            return Some(*code);
-        }
-        next = error.source();
-    }
-    None
 }
 
 /// How a connection ended, for the log and the metrics.

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::Operation;
 use crate::{
-    envelope::json,
+    envelope::{Forms, json},
+    trust::Fingerprint,
     refusal::{Code, Refusal},
 };
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     envelope::{mosip_ida::Operation, time},
     exchange::{RefusalAnswer, Trail},
-    refusal::{Code, Refusal, Side},
+    refusal::{Code, Refusal},
 };
 
 /// MOSIP's generic error: first of two for what its filter finds.
@@ -187,6 +187,7 @@ fn told(refusal: &Refusal) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::Side;
 
     #[test]
     fn whatever_is_not_the_callers_doing_is_never_told_as_a_handled_mosip_error() {
