@@ -75,11 +75,6 @@ impl PrivateKey {
             .collect()
     }
 
-    /// Its PKCS#8 form.
-    pub(crate) fn pkcs8(&self) -> &[u8] {
-        &self.pkcs8
-    }
-
     /// The PKCS#8 form, taken out.
     pub(crate) fn into_pkcs8(self) -> Zeroizing<Vec<u8>> {
         self.pkcs8

@@ -167,7 +167,10 @@ mod tests {
         let spki = rcgen::PublicKeyData::subject_public_key_info(&made);
         let public = PublicKey::from_spki(&spki).unwrap();
         assert!(key.belongs_to(&public));
-        (SigningKey::from_pkcs8_der(key.pkcs8()).unwrap(), public)
+        (
+            SigningKey::from_pkcs8_der(&key.into_pkcs8()).unwrap(),
+            public,
+        )
     }
 
     #[test]
