@@ -143,3 +143,103 @@ const fn status(operation: Operation) -> Option<&'static str> {
 fn fits(operation: Operation, response: &Map<String, Value>) -> bool {
     status(operation).is_none_or(|name| response.get(name).is_some_and(Value::is_boolean))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRANSACTION: &str = "1234567890";
+
+    fn read(operation: Operation, rest: &str) -> Result<Answer, Refusal> {
+        let body = format!(r#"{{"transactionID":"{TRANSACTION}",{rest}}}"#);
+        Answer::parse(operation, body.into(), TRANSACTION)
+    }
+
+    #[test]
+    fn success_is_judged_by_content() {
+        for (operation, rest, succeeded) in [
+            (
+                Operation::Auth,
+                r#""errors":null,"response":{"authStatus":true}"#,
+                true,
+            ),
+            (
+                Operation::Auth,
+                r#""errors":[],"response":{"authStatus":true}"#,
+                true,
+            ),
+            (Operation::Auth, r#""response":{"authStatus":false}"#, false),
+            (
+                Operation::Auth,
+                r#""errors":[{"errorCode":"IDA-DEA-001"}],"response":{"authStatus":true}"#,
+                false,
+            ),
+            (
+                Operation::Kyc,
+                r#""response":{"kycStatus":true,"identity":"x"}"#,
+                true,
+            ),
+            (Operation::Otp, r#""response":{"maskedMobile":"X"}"#, true),
+            (
+                Operation::Otp,
+                r#""errors":[{"errorCode":"IDA-OTA-001"}]"#,
+                false,
+            ),
+            (
+                Operation::VciExchange,
+                r#""errors":[{"errorCode":"IDA-VCI-001"}],"response":null"#,
+                false,
+            ),
+        ] {
+            let answer = read(operation, rest).unwrap();
+            assert_eq!(answer.succeeded(), succeeded, "{rest}");
+        }
+        let answer = read(
+            Operation::Kyc,
+            r#""response":{"kycStatus":true,"identity":"x"}"#,
+        )
+        .unwrap();
+        assert!(answer.has_identity());
+    }
+
+    #[test]
+    fn the_answer_must_be_that_of_the_request() {
+        for text in [
+            r#"{"response":{"authStatus":true}}"#,
+            r#"{"transactionID":null,"response":{"authStatus":true}}"#,
+            r#"{"transactionID":"1234567891","response":{"authStatus":true}}"#,
+            r#"{"transactionID":1234567890,"response":{"authStatus":true}}"#,
+            r#"{"transactionID":"1234567891","transactionID":"1234567890","response":{"authStatus":true}}"#,
+            "",
+            "<html>",
+        ] {
+            let verdict = Answer::parse(Operation::Auth, text.into(), TRANSACTION);
+            assert_eq!(verdict.unwrap_err().code(), Code::UpstreamForm, "{text}");
+        }
+    }
+
+    #[test]
+    fn shapes_that_are_not_the_route_s_are_refused() {
+        for (operation, rest) in [
+            (Operation::Auth, r#""errors":null"#),
+            (Operation::Auth, r#""errors":[],"response":null"#),
+            (Operation::Auth, r#""response":{}"#),
+            (Operation::Auth, r#""response":{"authStatus":"true"}"#),
+            (Operation::Auth, r#""response":{"kycStatus":true}"#),
+            (Operation::Auth, r#""response":[]"#),
+            (Operation::Kyc, r#""response":{"authStatus":true}"#),
+            (Operation::Otp, r#""response":null"#),
+            (Operation::Otp, r#""errors":{}"#),
+            (Operation::Otp, r#""errors":["x"]"#),
+            (Operation::Otp, r#""errors":[{}]"#),
+            (Operation::Otp, r#""errors":[{"errorCode":1}]"#),
+            (
+                Operation::Otp,
+                r#""errors":[{"errorCode":"x"}],"response":"x""#,
+            ),
+        ] {
+            let verdict = read(operation, rest);
+            assert_eq!(verdict.unwrap_err().code(), Code::UpstreamForm, "{rest}");
+        }
+    }
+}

@@ -143,7 +143,7 @@ fn put(
         let text = new.iter().find(|(member, _)| member == name);
         (
             name.as_str(),
-            text.map_or(raw.get(), |(_, text)| text).as_bytes(),
+            text.map_or_else(|| raw.get(), |(_, text)| text).as_bytes(),
         )
     });
     let added = new
@@ -176,3 +176,6 @@ fn text<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
 fn undecryptable(cause: &str) -> Refusal {
     Refusal::new(Code::UpstreamUndecryptable, cause)
 }
+
+#[cfg(test)]
+mod tests;

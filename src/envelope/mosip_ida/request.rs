@@ -291,3 +291,6 @@ fn otp_channel(members: Members<'_>) -> Result<(), Refusal> {
         Err(invalid(NAME, "not a list of email and phone"))
     }
 }
+
+#[cfg(test)]
+mod tests;

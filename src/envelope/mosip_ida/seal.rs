@@ -81,3 +81,6 @@ fn rewrite<'a>(body: &'a [u8], change: impl Fn(&str) -> Change<'a>) -> Result<By
     });
     Ok(json::write_object(kept).into())
 }
+
+#[cfg(test)]
+mod tests;
