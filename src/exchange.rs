@@ -29,21 +29,29 @@ pub use limits::Limits;
 pub use open::{Content, IdaMessage, Opened};
 pub use own::Own;
 pub use permit::Permitted;
-pub use record::Recorded;
+pub use record::{Recorded, rfc3339};
 pub use reply::{Handler, Handlers, Handling, Identity, RefusalAnswer, Reply};
 pub use seal::{Sealed, plain_refusal};
 pub use snapshot::{FaceState, Snapshot};
 pub use trail::Trail;
 
+use std::sync::Arc;
+
 use crate::refusal::{Code, Refusal};
 
 /// Takes a request to its answer. Never fails: what is refused is answered, and recorded, as a refusal.
-pub async fn exchange(gateway: &Gateway, handlers: &Handlers, arrival: Arrival) -> Recorded {
+pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arrival) -> Recorded {
     let mut trail = Trail::begin(gateway, &arrival);
+    let place = gateway.enter(trail.snapshot().limits().exchanges_max);
     let limit = trail.snapshot().limits().exchange_timeout;
-    let outcome = match tokio::time::timeout(limit, road(gateway, handlers, arrival, &mut trail)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Refusal::new(Code::HttpSlow, "the whole exchange took too long")),
+    let outcome = match &place {
+        Err(overload) => Err(overload.clone()),
+        Ok(_) => tokio::time::timeout(limit, road(gateway, handlers, arrival, &mut trail))
+            .await
+            .unwrap_or_else(|_| {
+                let cause = "the whole exchange took too long";
+                Err(Refusal::new(Code::HttpSlow, cause))
+            }),
     };
     let sealed = match outcome {
         Ok(sealed) => sealed,

@@ -1,2 +1,32 @@
-//! The command line.
-fn main() {}
+//! The command line of Triseal.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use triseal::cli;
+
+/// Triseal, the partner gateway at the MOSIP boundary: mutual TLS on the connection, encryption on the content, a
+/// signature on every message, and evidence of what happened.
+///
+/// To see it work: `triseal sandbox`. To use it: write a configuration, `triseal check`, `triseal run`.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(cli::run::Run),
+    Check(cli::check::Check),
+    Partners(cli::partners::PartnersCommand),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(args) => cli::run::run(&args),
+        Command::Check(args) => cli::check::run(&args),
+        Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),
+    }
+}

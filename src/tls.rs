@@ -26,7 +26,12 @@ pub fn provider() -> Arc<CryptoProvider> {
             suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
             suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         ],
-        kx_groups: vec![group::X25519MLKEM768, group::X25519, group::SECP256R1, group::SECP384R1],
+        kx_groups: vec![
+            group::X25519MLKEM768,
+            group::X25519,
+            group::SECP256R1,
+            group::SECP384R1,
+        ],
         ..aws_lc_rs::default_provider()
     })
 }
@@ -40,7 +45,8 @@ pub fn server(
     hosts: Vec<String>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<ServerConfig, rustls::Error> {
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
@@ -66,7 +72,9 @@ pub fn client(
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut config = match key {
-        Some(key) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key))),
+        Some(key) => {
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
+        }
         None => builder.with_no_client_auth(),
     };
     // A resumed session would skip the verifier here too.
@@ -84,7 +92,9 @@ struct OneKey {
 
 impl ResolvesServerCert for OneKey {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let ours = |name: &str| self.hosts.is_empty() || self.hosts.iter().any(|h| h.eq_ignore_ascii_case(name));
+        let ours = |name: &str| {
+            self.hosts.is_empty() || self.hosts.iter().any(|h| h.eq_ignore_ascii_case(name))
+        };
         match hello.server_name() {
             Some(name) if !ours(name) => None,
             _ => Some(Arc::clone(&self.key)),

@@ -1,3 +1,5 @@
 //! The command line: one file a command.
 
+pub mod check;
 pub mod partners;
+pub mod run;

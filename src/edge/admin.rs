@@ -40,7 +40,11 @@ impl Admin {
 
 #[async_trait]
 impl ServerApp for Admin {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
         let stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let _place = self.places.try_acquire().ok()?;
         let gateway = Arc::clone(&self.gateway);
@@ -59,20 +63,36 @@ impl ServerApp for Admin {
 
 fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<AnswerBody> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", b"only GET\n".to_vec());
+        return text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "text/plain",
+            b"only GET\n".to_vec(),
+        );
     }
     match request.uri().path() {
         "/metrics" => {
             gateway.refresh_metrics();
-            text(StatusCode::OK, "text/plain; version=0.0.4", gateway.metrics().render())
+            text(
+                StatusCode::OK,
+                "text/plain; version=0.0.4",
+                gateway.metrics().render(),
+            )
         }
         "/healthz" => {
             let health = gateway.health();
-            text(StatusCode::OK, "application/json", health.to_string().into_bytes())
+            text(
+                StatusCode::OK,
+                "application/json",
+                health.to_string().into_bytes(),
+            )
         }
         "/readyz" => {
             let (ready, why) = gateway.readiness();
-            let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let status = if ready {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            };
             text(status, "application/json", why.to_string().into_bytes())
         }
         _ => text(

@@ -5,7 +5,10 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -48,7 +51,12 @@ pub(super) struct Face {
 }
 
 impl Face {
-    pub(super) fn new(gateway: Arc<Gateway>, handlers: Arc<Handlers>, name: &str, kind: FaceKind) -> Self {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        handlers: Arc<Handlers>,
+        name: &str,
+        kind: FaceKind,
+    ) -> Self {
         let limits = Arc::clone(gateway.snapshot().limits());
         let gauge = gateway.metrics().connections.with_label_values(&[name]);
         Self {
@@ -72,9 +80,17 @@ impl Face {
 
     async fn accept(&self, stream: L4Stream, peer: SocketAddr, stopping: &ShutdownWatch) {
         let snapshot = self.gateway.snapshot();
-        let Some(face) = snapshot.face(&self.name) else { return };
+        let Some(face) = snapshot.face(&self.name) else {
+            return;
+        };
         let Some(config) = face.tls() else {
-            let connection = Arc::new(Connection::new(Arc::clone(&self.name), self.kind, peer, None, None));
+            let connection = Arc::new(Connection::new(
+                Arc::clone(&self.name),
+                self.kind,
+                peer,
+                None,
+                None,
+            ));
             return self.serve(stream, connection, false, stopping).await;
         };
         let limit = snapshot.limits().handshake_timeout;
@@ -106,21 +122,40 @@ impl Face {
             .map(|leaf| leaf.clone().into_owned());
         let h2 = session.alpn_protocol() == Some(b"h2");
         let sni = session.server_name().map(str::to_owned);
-        let connection = Arc::new(Connection::new(Arc::clone(&self.name), self.kind, peer, leaf, sni));
+        let connection = Arc::new(Connection::new(
+            Arc::clone(&self.name),
+            self.kind,
+            peer,
+            leaf,
+            sni,
+        ));
         self.serve(stream, connection, h2, stopping).await;
     }
 
-    async fn serve<S>(&self, stream: S, connection: Arc<Connection>, h2: bool, stopping: &ShutdownWatch)
-    where
+    async fn serve<S>(
+        &self,
+        stream: S,
+        connection: Arc<Connection>,
+        h2: bool,
+        stopping: &ShutdownWatch,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = {
-            let (gateway, handlers, connection) =
-                (Arc::clone(&self.gateway), Arc::clone(&self.handlers), Arc::clone(&connection));
+            let (gateway, handlers, connection) = (
+                Arc::clone(&self.gateway),
+                Arc::clone(&self.handlers),
+                Arc::clone(&connection),
+            );
             service_fn(move |request: Request<Incoming>| {
-                let (gateway, handlers, connection) =
-                    (Arc::clone(&gateway), Arc::clone(&handlers), Arc::clone(&connection));
-                async move { Ok::<_, Infallible>(answer(&gateway, &handlers, connection, request).await) }
+                let (gateway, handlers, connection) = (
+                    Arc::clone(&gateway),
+                    Arc::clone(&handlers),
+                    Arc::clone(&connection),
+                );
+                async move {
+                    Ok::<_, Infallible>(answer(&gateway, &handlers, connection, request).await)
+                }
             })
         };
         let limits = Arc::clone(self.gateway.snapshot().limits());
@@ -213,7 +248,11 @@ async fn answer(
 
 #[async_trait]
 impl ServerApp for Face {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
         // A TCP listener without TLS of its own always gives a plain stream.
         let stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let peer = stream
@@ -221,7 +260,7 @@ impl ServerApp for Face {
             .and_then(|d| d.peer_addr().and_then(|a| a.as_inet()).copied())?;
         let limit = self.gateway.snapshot().limits().connections_max;
         let open = self.connections.fetch_add(1, Ordering::Relaxed);
-        let _counted = Counted(self);
+        let _counted = (Counted(self), self.gateway.connected());
         if open >= limit {
             self.handshake("overload");
             return None;

@@ -41,12 +41,18 @@ impl Idle {
     /// Resolves when nothing has run for the limit.
     pub(super) async fn over(&self) {
         loop {
-            let quiet = self.now_ms().saturating_sub(self.0.last_ms.load(Ordering::Relaxed));
+            let quiet = self
+                .now_ms()
+                .saturating_sub(self.0.last_ms.load(Ordering::Relaxed));
             let quiet = Duration::from_millis(u64::try_from(quiet).unwrap_or(0));
             if self.0.running.load(Ordering::Relaxed) == 0 && quiet >= self.0.limit {
                 return;
             }
-            let wait = self.0.limit.saturating_sub(quiet).max(Duration::from_millis(50));
+            let wait = self
+                .0
+                .limit
+                .saturating_sub(quiet)
+                .max(Duration::from_millis(50));
             tokio::time::sleep(wait).await;
         }
     }

@@ -22,7 +22,9 @@ use crate::exchange::{Gateway, Handlers};
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// An address cannot be bound.
-    #[error("cannot listen on {address} ({what}): {error}. Stop what listens there, or change the address.")]
+    #[error(
+        "cannot listen on {address} ({what}): {error}. Stop what listens there, or change the address."
+    )]
     Bind {
         /// The address.
         address: std::net::SocketAddr,
@@ -54,7 +56,11 @@ pub fn run(gateway: &Arc<Gateway>, handlers: Handlers, take_over: bool) -> Resul
         work_stealing: workers > 1,
         grace_period_seconds: Some(stop_limit.as_secs().max(1)),
         graceful_shutdown_timeout_seconds: Some(1),
-        upgrade_sock: gateway.state_folder().join("listeners.sock").to_string_lossy().into_owned(),
+        upgrade_sock: gateway
+            .state_folder()
+            .join("listeners.sock")
+            .to_string_lossy()
+            .into_owned(),
         ..ServerConf::default()
     };
     let options = Opt {
@@ -66,7 +72,12 @@ pub fn run(gateway: &Arc<Gateway>, handlers: Handlers, take_over: bool) -> Resul
     server.bootstrap();
     let handlers = Arc::new(handlers);
     for face in &config.face {
-        let app = Face::new(Arc::clone(gateway), Arc::clone(&handlers), &face.name, face.kind);
+        let app = Face::new(
+            Arc::clone(gateway),
+            Arc::clone(&handlers),
+            &face.name,
+            face.kind,
+        );
         let mut service = Service::new(format!("face {}", face.name), app);
         service.add_tcp(&face.listen.to_string());
         server.add_service(service);
@@ -91,7 +102,11 @@ fn cores() -> u16 {
 fn try_bind(address: std::net::SocketAddr, what: String) -> Result<(), ListenError> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
-        Err(error) => Err(ListenError::Bind { address, what, error }),
+        Err(error) => Err(ListenError::Bind {
+            address,
+            what,
+            error,
+        }),
     }
 }
 

@@ -7,7 +7,7 @@
 mod admin;
 mod face;
 pub mod gate;
-mod listen;
 mod idle;
+mod listen;
 
 pub use listen::{ListenError, run};

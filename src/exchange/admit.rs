@@ -46,7 +46,11 @@ impl std::fmt::Debug for Target {
 }
 
 /// Deny unless listed: an unknown route, method, licence or key ends here.
-pub(super) fn admit(gateway: &Gateway, identified: Identified, trail: &mut Trail) -> Result<Admitted, Refusal> {
+pub(super) fn admit(
+    gateway: &Gateway,
+    identified: Identified,
+    trail: &mut Trail,
+) -> Result<Admitted, Refusal> {
     let Identified { arrived, caller } = identified;
     let snapshot = Arc::clone(&trail.snapshot);
     let kind = trail.connection.kind;
@@ -61,12 +65,20 @@ pub(super) fn admit(gateway: &Gateway, identified: Identified, trail: &mut Trail
     trail.route = Some(Arc::clone(&route));
     caller.partner().may_use(route.name())?;
     if !route.takes(arrived.request.method()) {
-        return Err(Refusal::new(Code::MethodNotAllowed, "method not in the route's list"));
+        return Err(Refusal::new(
+            Code::MethodNotAllowed,
+            "method not in the route's list",
+        ));
     }
     if arrived.request.query().is_some() && !route.query() {
-        return Err(Refusal::new(Code::QueryNotAllowed, "query on a route without"));
+        return Err(Refusal::new(
+            Code::QueryNotAllowed,
+            "query on a route without",
+        ));
     }
-    let body_max = route.body_max_bytes().unwrap_or(snapshot.limits().body_max_bytes);
+    let body_max = route
+        .body_max_bytes()
+        .unwrap_or(snapshot.limits().body_max_bytes);
     arrived.request.announced_within(body_max)?;
     let grant = match route.handler() {
         HandlerKind::Ida => {
@@ -119,19 +131,31 @@ fn admit_ida(
                 licence_key: ids.licence,
             };
             let (directory, policies) = (snapshot.directory(), snapshot.policies());
-            let admission = Admission::ask(directory, policies, caller.partner(), operation, presented, now)?;
+            let admission = Admission::ask(
+                directory,
+                policies,
+                caller.partner(),
+                operation,
+                presented,
+                now,
+            )?;
             Ok(Some(Arc::clone(admission.policy())))
         }
         FaceKind::Service => {
             // A service speaks for us: the path names our own partner id. Licence and key are judged where they are issued;
             // those that stand in the service's file are judged here as well.
             if ids.partner != snapshot.own().id() {
-                return Err(Refusal::new(Code::PartnerMismatch, "the path of a service names another partner than us"));
+                return Err(Refusal::new(
+                    Code::PartnerMismatch,
+                    "the path of a service names another partner than us",
+                ));
             }
             if caller.partner().api_keys().is_empty() {
                 return Ok(None);
             }
-            let key = snapshot.directory().mapping(caller.partner(), ids.api_key)?;
+            let key = snapshot
+                .directory()
+                .mapping(caller.partner(), ids.api_key)?;
             let policy = snapshot.policies().active(key.policy(), now)?;
             key.standing(now)?;
             policy.permits_operation(operation)?;
@@ -144,7 +168,10 @@ fn admit_ida(
 fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
     let refuse = || Refusal::new(Code::MediaType, "not application/json");
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let text = values.next().and_then(|v| v.to_str().ok()).ok_or_else(refuse)?;
+    let text = values
+        .next()
+        .and_then(|v| v.to_str().ok())
+        .ok_or_else(refuse)?;
     if values.next().is_some() || headers.contains_key(header::CONTENT_ENCODING) {
         return Err(refuse());
     }

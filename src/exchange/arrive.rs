@@ -66,7 +66,10 @@ impl Connection {
     }
 
     pub(super) fn remember(&self, generation: u64, until: Moment, caller: &Caller) {
-        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = Some((generation, until, caller.clone()));
+        *self
+            .identity
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some((generation, until, caller.clone()));
     }
 }
 
@@ -92,7 +95,11 @@ pub struct Arrived {
 }
 
 /// Checks form and size; nothing here needs to know who is calling.
-pub(super) fn arrive(gateway: &Gateway, arrival: Arrival, trail: &mut Trail) -> Result<Arrived, Refusal> {
+pub(super) fn arrive(
+    gateway: &Gateway,
+    arrival: Arrival,
+    trail: &mut Trail,
+) -> Result<Arrived, Refusal> {
     let Arrival {
         parts,
         body,
@@ -104,7 +111,8 @@ pub(super) fn arrive(gateway: &Gateway, arrival: Arrival, trail: &mut Trail) -> 
         .ok_or_else(|| Refusal::new(Code::Fault, "the face is gone from the configuration"))?;
     // Set first, so that even a refusal of the form carries an id that the operator can find.
     trail.correlation_id = gateway.new_correlation_id();
-    let request = CanonicalRequest::from_parts(&parts, face.host_rules(), connection.sni.as_deref())?;
+    let request =
+        CanonicalRequest::from_parts(&parts, face.host_rules(), connection.sni.as_deref())?;
     if let Some(given) = request.correlation_id() {
         given.clone_into(&mut trail.correlation_id);
     }

@@ -17,7 +17,11 @@ impl Snapshot {
     /// What keeps the gateway from serving at all.
     pub(super) fn blockers(&self, now: Moment) -> Vec<String> {
         let mut why = Vec::new();
-        let tls_face = self.config().face.iter().any(|f| self.face(&f.name).is_some_and(|s| s.tls().is_some()));
+        let tls_face = self
+            .config()
+            .face
+            .iter()
+            .any(|f| self.face(&f.name).is_some_and(|s| s.tls().is_some()));
         if tls_face && self.own().tls_key(now).is_none() {
             why.push("no usable TLS certificate of ours".to_owned());
         }
@@ -28,7 +32,10 @@ impl Snapshot {
         for upstream in self.upstreams() {
             let down = upstream.unhealthy();
             if !down.is_empty() && down.len() == upstream.address_count() {
-                why.push(format!("upstream {}: no address takes connections", upstream.name()));
+                why.push(format!(
+                    "upstream {}: no address takes connections",
+                    upstream.name()
+                ));
             }
         }
         why
@@ -53,14 +60,21 @@ impl Snapshot {
         for anchor in self.anchors().iter() {
             for list in anchor.lists() {
                 if list.next_update.s() < now.s() {
-                    let what = format!("revocation list of {} under anchor {} is out of date", list.issuer, anchor.name());
+                    let what = format!(
+                        "revocation list of {} under anchor {} is out of date",
+                        list.issuer,
+                        anchor.name()
+                    );
                     findings.push(json!({"what": what, "secondsLeft": list.left_s(now).max(0)}));
                 }
             }
         }
         for upstream in self.upstreams() {
             for (address, ms) in upstream.unhealthy() {
-                let what = format!("upstream {}: {address} does not take connections", upstream.name());
+                let what = format!(
+                    "upstream {}: {address} does not take connections",
+                    upstream.name()
+                );
                 findings.push(json!({"what": what, "triedAgainInMs": ms}));
             }
         }

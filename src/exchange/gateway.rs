@@ -12,10 +12,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{
-    Connection, Snapshot, identify,
-    record::rfc3339,
-};
+use super::{Connection, Snapshot, identify, record::rfc3339};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
@@ -83,7 +80,8 @@ impl Gateway {
         std::fs::create_dir_all(&state).map_err(io(format!("state folder {}", state.display())))?;
         let replay = ReplayGuard::open(&state, snapshot.window(), config.limits.replay_max, now)
             .map_err(io(format!("replay mark in {}", state.display())))?;
-        let access = AccessLog::start(snapshot.access_file().as_deref()).map_err(io("access log".to_owned()))?;
+        let access = AccessLog::start(snapshot.access_file().as_deref())
+            .map_err(io("access log".to_owned()))?;
         let metrics = Metrics::new()?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
         metrics.start_time.set(now.s() as f64);
@@ -118,7 +116,10 @@ impl Gateway {
     /// # Errors
     /// Every mistake in the new version.
     pub fn reload(&self) -> Result<Mistakes, Mistakes> {
-        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let previous = self.snapshot();
         let (next, mut mistakes) = Snapshot::build(&self.config_file, &self.clock, Some(&previous));
         let Some(next) = next else {
@@ -207,7 +208,10 @@ impl Gateway {
     pub(super) fn enter(self: &Arc<Self>, max: usize) -> Result<Place, Refusal> {
         let place = Place(Arc::clone(self));
         if self.in_flight.fetch_add(1, Ordering::Relaxed) >= max {
-            return Err(Refusal::new(Code::Overloaded, format!("{max} exchanges are under way")));
+            return Err(Refusal::new(
+                Code::Overloaded,
+                format!("{max} exchanges are under way"),
+            ));
         }
         Ok(place)
     }
@@ -220,7 +224,8 @@ impl Gateway {
 
     /// Whether an open connection has lost its right to be here.
     pub fn must_leave(&self, connection: &Connection) -> bool {
-        let refused = identify::still_admitted(&self.snapshot(), connection, self.clock.now()).err();
+        let refused =
+            identify::still_admitted(&self.snapshot(), connection, self.clock.now()).err();
         if let Some(refusal) = &refused {
             tracing::info!(face = &*connection.face, cause = %refusal, "an open connection is ended");
         }
@@ -259,7 +264,9 @@ impl Gateway {
     pub fn refresh_metrics(&self) {
         let snapshot = self.snapshot();
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        self.metrics.replay_entries.set(number(self.replay.entries()));
+        self.metrics
+            .replay_entries
+            .set(number(self.replay.entries()));
         self.metrics
             .snapshot_generation
             .set(i64::try_from(snapshot.generation()).unwrap_or(i64::MAX));
@@ -267,7 +274,10 @@ impl Gateway {
             .in_flight
             .with_label_values(&["all"])
             .set(number(self.in_flight.load(Ordering::Relaxed)));
-        let lost = self.access.lost().saturating_sub(self.metrics.access_log_lost.get());
+        let lost = self
+            .access
+            .lost()
+            .saturating_sub(self.metrics.access_log_lost.get());
         self.metrics.access_log_lost.inc_by(lost);
         snapshot.refresh_metrics(&self.metrics, self.clock.now());
     }

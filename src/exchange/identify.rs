@@ -19,7 +19,11 @@ pub struct Identified {
 
 /// Finds the caller. The TLS handshake has verified the chain; here the leaf must be bound, in the right role, to somebody
 /// who may come at this moment.
-pub(super) fn identify(gateway: &Gateway, arrived: Arrived, trail: &mut Trail) -> Result<Identified, Refusal> {
+pub(super) fn identify(
+    gateway: &Gateway,
+    arrived: Arrived,
+    trail: &mut Trail,
+) -> Result<Identified, Refusal> {
     let connection = std::sync::Arc::clone(&trail.connection);
     let snapshot = std::sync::Arc::clone(&trail.snapshot);
     let now = gateway.clock().now();
@@ -35,9 +39,13 @@ pub(super) fn identify(gateway: &Gateway, arrived: Arrived, trail: &mut Trail) -
         }),
         FaceKind::Service => {
             let bearer = bearer(&arrived)?;
-            snapshot
-                .directory()
-                .identify_service(connection.peer.ip(), bearer, connection.leaf.as_deref(), snapshot.anchors(), now)
+            snapshot.directory().identify_service(
+                connection.peer.ip(),
+                bearer,
+                connection.leaf.as_deref(),
+                snapshot.anchors(),
+                now,
+            )
         }
     }?;
     trail.caller = Some(caller.clone());
@@ -49,25 +57,39 @@ fn partner(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Result<
     if let Some(caller) = connection.known(snapshot.generation(), now) {
         return Ok(caller);
     }
-    let leaf = connection
-        .leaf
-        .as_deref()
-        .ok_or_else(|| Refusal::new(Code::CertificateUnbound, "no client certificate on a partner face"))?;
-    let caller = snapshot.directory().identify_tls(leaf, snapshot.anchors(), now)?;
+    let leaf = connection.leaf.as_deref().ok_or_else(|| {
+        Refusal::new(
+            Code::CertificateUnbound,
+            "no client certificate on a partner face",
+        )
+    })?;
+    let caller = snapshot
+        .directory()
+        .identify_tls(leaf, snapshot.anchors(), now)?;
     let until = snapshot.next_change().unwrap_or(Moment::from_ms(i64::MAX));
     connection.remember(snapshot.generation(), until, &caller);
     Ok(caller)
 }
 
 /// Whether a connection may stay open under `snapshot`: its certificate still leads to an active partner.
-pub(super) fn still_admitted(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Result<(), Refusal> {
+pub(super) fn still_admitted(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    now: Moment,
+) -> Result<(), Refusal> {
     match connection.kind {
         FaceKind::Partner => partner(snapshot, connection, now).map(drop),
         FaceKind::Service => match connection.leaf.as_deref() {
             None => Ok(()),
             Some(leaf) => snapshot
                 .directory()
-                .identify_service(connection.peer.ip(), None, Some(leaf), snapshot.anchors(), now)
+                .identify_service(
+                    connection.peer.ip(),
+                    None,
+                    Some(leaf),
+                    snapshot.anchors(),
+                    now,
+                )
                 .map(drop),
         },
     }

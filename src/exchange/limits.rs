@@ -93,7 +93,11 @@ impl Limits {
         ];
         for (name, value) in positive {
             if value == 0 {
-                report.error(name, "0 would let nothing through", "Leave it out for the safe default.");
+                report.error(
+                    name,
+                    "0 would let nothing through",
+                    "Leave it out for the safe default.",
+                );
             }
         }
     }

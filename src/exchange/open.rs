@@ -1,6 +1,9 @@
 //! Step 4, open: the signature over the received bytes, the signer's standing, freshness, replay, decryption, integrity.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -114,7 +117,11 @@ impl Opened {
 }
 
 /// Opens what the route says must be sealed. Nothing is detected from the message: the route names the envelope.
-pub(super) async fn open(gateway: &Gateway, admitted: Admitted, trail: &mut Trail) -> Result<Opened, Refusal> {
+pub(super) async fn open(
+    gateway: &Gateway,
+    admitted: Admitted,
+    trail: &mut Trail,
+) -> Result<Opened, Refusal> {
     let snapshot = Arc::clone(&trail.snapshot);
     let body_max = admitted
         .route
@@ -131,7 +138,9 @@ pub(super) async fn open(gateway: &Gateway, admitted: Admitted, trail: &mut Trai
         body,
     } = admitted;
     let content = match envelope {
-        Envelope::InsecurePlain => Content::Plain(body, u64::try_from(body_max).unwrap_or(u64::MAX)),
+        Envelope::InsecurePlain => {
+            Content::Plain(body, u64::try_from(body_max).unwrap_or(u64::MAX))
+        }
         Envelope::MosipIda => {
             let body = read(body, body_max, snapshot.limits().body_timeout).await?;
             trail.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
@@ -145,7 +154,9 @@ pub(super) async fn open(gateway: &Gateway, admitted: Admitted, trail: &mut Trai
             Content::Ida(Box::new(message))
         }
         // The route table refuses these as the near side.
-        Envelope::AsReceived | Envelope::Opened => return Err(Refusal::new(Code::Fault, "not an envelope to come in")),
+        Envelope::AsReceived | Envelope::Opened => {
+            return Err(Refusal::new(Code::Fault, "not an envelope to come in"));
+        }
     };
     Ok(Opened {
         caller,
@@ -174,7 +185,9 @@ fn open_ida(
     let signature = one_signature(headers)?;
     let forms = snapshot.forms(caller.partner());
     let jws = DetachedJws::parse(
-        signature.to_str().map_err(|_| Refusal::new(Code::SignatureForm, "not visible ASCII"))?,
+        signature
+            .to_str()
+            .map_err(|_| Refusal::new(Code::SignatureForm, "not visible ASCII"))?,
         &forms,
     )?;
     let now = gateway.clock().now();
@@ -183,15 +196,21 @@ fn open_ida(
     trail.signed_by = Some(jws.fingerprint());
     let authorization = headers.get(http::header::AUTHORIZATION);
     if authorization.is_none_or(|v| v.is_empty()) {
-        return Err(Refusal::new(Code::MemberMissing, "Authorization is missing or empty").naming("Authorization - header"));
+        return Err(
+            Refusal::new(Code::MemberMissing, "Authorization is missing or empty")
+                .naming("Authorization - header"),
+        );
     }
     let request = mosip_ida::Request::parse(operation, body, &forms)?;
     trail.transaction_id = Some(request.transaction_id().to_owned());
     snapshot.window().check(request.request_time(), now)?;
     let digest = sha256(request.body());
-    gateway
-        .replay()
-        .admit(caller.partner().id().as_str(), &digest, request.request_time(), now)?;
+    gateway.replay().admit(
+        caller.partner().id().as_str(),
+        &digest,
+        request.request_time(),
+        now,
+    )?;
     let opened = if operation.encrypted() {
         match route.to() {
             Envelope::AsReceived => {
@@ -220,8 +239,15 @@ fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
     let mut values = headers.get_all("signature").iter();
     match (values.next(), values.next()) {
         (Some(one), None) if !one.is_empty() => Ok(one.clone()),
-        (None, _) | (Some(_), None) => Err(Refusal::new(Code::SignatureMissing, "no header `signature`").naming("signature header")),
-        (Some(_), Some(_)) => Err(Refusal::new(Code::SignatureForm, "several headers `signature`")),
+        (None, _) | (Some(_), None) => Err(Refusal::new(
+            Code::SignatureMissing,
+            "no header `signature`",
+        )
+        .naming("signature header")),
+        (Some(_), Some(_)) => Err(Refusal::new(
+            Code::SignatureForm,
+            "several headers `signature`",
+        )),
     }
 }
 
@@ -235,12 +261,18 @@ fn signer<'s>(
     let fingerprint = jws.fingerprint();
     let Some(binding) = caller.partner().certificates().find(&fingerprint) else {
         return Err(match snapshot.directory().by_leaf(&fingerprint) {
-            Some(_) => Refusal::new(Code::SignerForeign, "the signer is bound to another partner"),
+            Some(_) => Refusal::new(
+                Code::SignerForeign,
+                "the signer is bound to another partner",
+            ),
             None => Refusal::new(Code::SignerUnbound, "the signer is bound to nobody"),
         });
     };
     if binding.role() != Role::Signature {
-        return Err(Refusal::new(Code::SignerRole, "the signer's certificate is bound in another role"));
+        return Err(Refusal::new(
+            Code::SignerRole,
+            "the signer's certificate is bound in another role",
+        ));
     }
     snapshot
         .judge(binding, now)
@@ -263,14 +295,17 @@ fn sealed_to_upstream(
     let peer = snapshot
         .peer_of(route.upstream())
         .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
-    if peer
-        .bindings()
-        .iter()
-        .any(|b| b.role() == Role::Encryption && b.fingerprint() == thumbprint && snapshot.judge(b, now).is_ok())
-    {
+    if peer.bindings().iter().any(|b| {
+        b.role() == Role::Encryption
+            && b.fingerprint() == thumbprint
+            && snapshot.judge(b, now).is_ok()
+    }) {
         Ok(())
     } else {
-        Err(Refusal::new(Code::RecipientUnknown, "the thumbprint is no certificate of the upstream's party"))
+        Err(Refusal::new(
+            Code::RecipientUnknown,
+            "the thumbprint is no certificate of the upstream's party",
+        ))
     }
 }
 
@@ -302,10 +337,18 @@ async fn read(mut body: Incoming, max: usize, limit: Duration) -> Result<Bytes, 
         let mut more = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|e| body_error(&e))?;
-            let Ok(data) = frame.into_data() else { continue };
-            let so_far = first.as_ref().map_or(0, Bytes::len).saturating_add(more.len());
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            let so_far = first
+                .as_ref()
+                .map_or(0, Bytes::len)
+                .saturating_add(more.len());
             if so_far.saturating_add(data.len()) > max {
-                return Err(Refusal::new(Code::HttpBodySize, "more bytes than the route's limit"));
+                return Err(Refusal::new(
+                    Code::HttpBodySize,
+                    "more bytes than the route's limit",
+                ));
             }
             match first {
                 None => first = Some(data),

@@ -44,7 +44,10 @@ impl Own {
                 Some(OwnKey::Signature(key)) => {
                     let algorithm = binding.algorithm().unwrap_or(Algorithm::RS256);
                     let leaf = binding.certificate().der();
-                    signers.push((fingerprint, DetachedSigner::new(Arc::clone(key), algorithm, leaf)));
+                    signers.push((
+                        fingerprint,
+                        DetachedSigner::new(Arc::clone(key), algorithm, leaf),
+                    ));
                 }
                 Some(OwnKey::Tls(entry)) => match certified(entry) {
                     Ok(key) => tls_keys.push((fingerprint, Arc::new(key))),
@@ -83,7 +86,10 @@ impl Own {
             .standings
             .newest(self.certificates(), Role::Signature, &self.anchors, now)?
             .fingerprint();
-        self.signers.iter().find(|(f, _)| *f == newest).map(|(_, s)| s)
+        self.signers
+            .iter()
+            .find(|(f, _)| *f == newest)
+            .map(|(_, s)| s)
     }
 
     /// Every usable decryption key, with the fingerprint that messages select it by.
@@ -105,7 +111,10 @@ impl Own {
             .standings
             .newest(self.certificates(), Role::Tls, &self.anchors, now)?
             .fingerprint();
-        self.tls.iter().find(|(f, _)| *f == newest).map(|(_, k)| Arc::clone(k))
+        self.tls
+            .iter()
+            .find(|(f, _)| *f == newest)
+            .map(|(_, k)| Arc::clone(k))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Step 5, permit: policy over the plain content.
 
-use super::{Gateway, Opened, Trail, open::{Content, IdaMessage}};
+use super::{
+    Gateway, Opened, Trail,
+    open::{Content, IdaMessage},
+};
 use crate::refusal::Refusal;
 
 /// An exchange whose content the caller may ask for. Handlers are given nothing else; only the permit step makes one:

@@ -24,15 +24,24 @@ pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: Trail) -> Recorde
     let took = trail.started.elapsed();
     let metrics = gateway.metrics();
     let route = trail.route.as_ref().map(|r| r.name().to_owned());
-    let partner = trail.caller.as_ref().map(|c| c.partner().id().as_str().to_owned());
+    let partner = trail
+        .caller
+        .as_ref()
+        .map(|c| c.partner().id().as_str().to_owned());
     let code = trail.refused.as_ref().map(|(code, _)| *code);
     if let Some(code) = code {
         metrics.refused(&trail.connection.face, code);
     }
     if let (Some(route), Some(partner)) = (&route, &partner) {
         let outcome = code.map_or("answered", crate::refusal::Code::as_str);
-        metrics.exchanges.with_label_values(&[route.as_str(), partner.as_str(), outcome]).inc();
-        metrics.exchange_seconds.with_label_values(&[route.as_str()]).observe(took.as_secs_f64());
+        metrics
+            .exchanges
+            .with_label_values(&[route.as_str(), partner.as_str(), outcome])
+            .inc();
+        metrics
+            .exchange_seconds
+            .with_label_values(&[route.as_str()])
+            .observe(took.as_secs_f64());
     }
     let time = rfc3339(trail.at);
     let certificate = trail.connection.leaf_fingerprint().map(|f| f.to_string());
@@ -49,9 +58,17 @@ pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: Trail) -> Recorde
         partner: partner.as_deref(),
         tls_certificate: certificate.as_deref(),
         signed_by: signed_by.as_deref(),
-        outcome: if code.is_some() { "refused" } else { "answered" },
+        outcome: if code.is_some() {
+            "refused"
+        } else {
+            "answered"
+        },
         code: code.map(crate::refusal::Code::as_str),
-        cause: trail.refused.as_ref().map(|(_, cause)| cause.as_str()).filter(|c| !c.is_empty()),
+        cause: trail
+            .refused
+            .as_ref()
+            .map(|(_, cause)| cause.as_str())
+            .filter(|c| !c.is_empty()),
         status: sealed.response.status().as_u16(),
         bytes_in: trail.bytes_in,
         bytes_out: sealed.bytes_out,
@@ -65,7 +82,7 @@ pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: Trail) -> Recorde
 }
 
 /// RFC 3339 with milliseconds, in UTC.
-pub(super) fn rfc3339(at: Moment) -> String {
+pub fn rfc3339(at: Moment) -> String {
     let nanos = i128::from(at.ms()).saturating_mul(1_000_000);
     OffsetDateTime::from_unix_timestamp_nanos(nanos)
         .ok()

@@ -7,11 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{Content, Opened, Permitted, Snapshot, Target, Trail};
 use crate::{
-    config::HandlerKind,
-    partners::Caller,
-    policy::Route,
-    refusal::Refusal,
-    upstream::AnswerBody,
+    config::HandlerKind, partners::Caller, policy::Route, refusal::Refusal, upstream::AnswerBody,
 };
 
 /// The protocol of a route: its rules and its calls upstream.
@@ -64,7 +60,11 @@ impl Handlers {
         }
     }
 
-    pub(super) async fn handle(&self, permitted: Permitted, trail: &mut Trail) -> Result<Reply, Refusal> {
+    pub(super) async fn handle(
+        &self,
+        permitted: Permitted,
+        trail: &mut Trail,
+    ) -> Result<Reply, Refusal> {
         let kind = permitted.opened().route().handler();
         self.of(kind).handle(permitted, trail).await
     }

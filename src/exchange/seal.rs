@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// MOSIP's header for the signature of an answer (IDA reference 3.4).
-pub const RESPONSE_SIGNATURE: HeaderName = HeaderName::from_static("response-signature");
+pub(super) const RESPONSE_SIGNATURE: HeaderName = HeaderName::from_static("response-signature");
 /// The header with our stable code.
-pub const CODE: HeaderName = HeaderName::from_static("x-triseal-code");
+pub(super) const CODE: HeaderName = HeaderName::from_static("x-triseal-code");
 /// The header that ties both gateways' logs together.
-pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// An answer that may leave as far as its content goes. Only this step makes one.
 #[derive(Debug)]
@@ -50,7 +50,12 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                     let recipient = trail
                         .snapshot()
                         .recipient(reply.caller.partner().certificates(), now)
-                        .ok_or_else(|| Refusal::new(Code::NoRecipient, "the caller has no usable encryption certificate"))?;
+                        .ok_or_else(|| {
+                            Refusal::new(
+                                Code::NoRecipient,
+                                "the caller has no usable encryption certificate",
+                            )
+                        })?;
                     mosip_ida::seal_identity(&body, &recipient)?
                 }
             };
@@ -66,7 +71,12 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
 }
 
 /// Answers a refusal in the words of the route's protocol, signed when the caller is known and the protocol signs.
-pub(super) fn seal_refusal(gateway: &Gateway, handlers: &Handlers, refusal: &Refusal, trail: &mut Trail) -> Sealed {
+pub(super) fn seal_refusal(
+    gateway: &Gateway,
+    handlers: &Handlers,
+    refusal: &Refusal,
+    trail: &mut Trail,
+) -> Sealed {
     trail.refused = Some((refusal.code(), refusal.cause().to_owned()));
     let answer = match trail.route() {
         Some(route) => handlers.of(route.handler()).refusal(refusal, trail),
@@ -117,20 +127,38 @@ const fn outward(code: Code) -> Code {
     }
 }
 
-fn signed_json(gateway: &Gateway, status: StatusCode, body: Bytes, trail: &Trail) -> Result<Sealed, Refusal> {
+fn signed_json(
+    gateway: &Gateway,
+    status: StatusCode,
+    body: Bytes,
+    trail: &Trail,
+) -> Result<Sealed, Refusal> {
     let snapshot = trail.snapshot();
     let signer = snapshot
         .own()
         .signer(gateway.clock().now())
-        .ok_or_else(|| Refusal::new(Code::NoSigner, format!("no usable certificate of ours in role {:?}", Role::Signature)))?;
+        .ok_or_else(|| {
+            Refusal::new(
+                Code::NoSigner,
+                format!(
+                    "no usable certificate of ours in role {:?}",
+                    Role::Signature
+                ),
+            )
+        })?;
     let signature = signer.sign(&body)?;
     let signature = HeaderValue::try_from(signature)
         .map_err(|_| Refusal::new(Code::Fault, "the signature is no header value"))?;
     let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
     let mut response = Response::new(AnswerBody::whole(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(RESPONSE_SIGNATURE, signature);
     Ok(finish(response, bytes_out, trail))
 }
@@ -139,8 +167,13 @@ fn unsigned(answer: RefusalAnswer, trail: &Trail) -> Sealed {
     let bytes_out = u64::try_from(answer.body.len()).unwrap_or(u64::MAX);
     let mut response = Response::new(AnswerBody::whole(answer.body));
     *response.status_mut() = answer.status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(answer.content_type),
+    );
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     finish(response, bytes_out, trail)
 }
 
@@ -149,8 +182,14 @@ fn finish(mut response: Response<AnswerBody>, bytes_out: u64, trail: &Trail) -> 
         response.headers_mut().insert(CORRELATION_ID, id);
     }
     // Codes are ours to say: an upstream's header of that name stops here, unless its answer was passed on as a relay.
-    if trail.route().is_some_and(|r| r.handler() == HandlerKind::Ida) {
+    if trail
+        .route()
+        .is_some_and(|r| r.handler() == HandlerKind::Ida)
+    {
         response.headers_mut().remove(CODE);
     }
-    Sealed { response, bytes_out }
+    Sealed {
+        response,
+        bytes_out,
+    }
 }

@@ -8,11 +8,7 @@ use std::{
 
 use rustls::ServerConfig;
 
-use super::{
-    Limits, Own,
-    canonical::HostRules,
-    standing::Standings,
-};
+use super::{Limits, Own, canonical::HostRules, standing::Standings};
 use crate::{
     clock::{Clock, Moment},
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
@@ -80,7 +76,8 @@ impl Snapshot {
     /// Reads and checks everything. The snapshot is there only when nothing is wrong; warnings come beside it.
     pub fn build(file: &Path, clock: &Clock, previous: Option<&Self>) -> (Option<Self>, Mistakes) {
         let mut mistakes = Mistakes::default();
-        let (snapshot, watched) = config::watching(|| Self::read(file, clock, previous, &mut mistakes));
+        let (snapshot, watched) =
+            config::watching(|| Self::read(file, clock, previous, &mut mistakes));
         let snapshot = snapshot.filter(|_| !mistakes.refuse()).map(|mut s| {
             s.watched = watched;
             s
@@ -88,7 +85,12 @@ impl Snapshot {
         (snapshot, mistakes)
     }
 
-    fn read(file: &Path, clock: &Clock, previous: Option<&Self>, mistakes: &mut Mistakes) -> Option<Self> {
+    fn read(
+        file: &Path,
+        clock: &Clock,
+        previous: Option<&Self>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
         let now = clock.now();
         let document = match Document::read(file) {
             Ok(document) => document,
@@ -109,21 +111,48 @@ impl Snapshot {
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
-        let upstreams = upstreams(&config, &anchors, &own, &peers, clock, previous.filter(|p| p.upstream_seed == seed), &mut report);
+        let upstreams = upstreams(
+            &config,
+            &anchors,
+            &own,
+            &peers,
+            clock,
+            previous.filter(|p| p.upstream_seed == seed),
+            &mut report,
+        );
         let faces = faces(&config, &anchors, &own, &mut report, now);
-        needs(&config, &own, &peers, &standings, &anchors, &mut report, now);
-        let pepper = config
+        needs(
+            &config,
+            &own,
+            &peers,
+            &standings,
+            &anchors,
+            &mut report,
+            now,
+        );
+        let pepper =
+            config.gateway.pepper.as_ref().and_then(|raw| {
+                keys::read_secret(raw, &mut report.within("gateway").within("pepper"))
+            });
+        let folder = config
             .gateway
-            .pepper
-            .as_ref()
-            .and_then(|raw| keys::read_secret(raw, &mut report.within("gateway").within("pepper")));
-        let folder = config.gateway.partners.as_deref().map(|p| report.resolve(p));
+            .partners
+            .as_deref()
+            .map(|p| report.resolve(p));
         let directory = match &folder {
             None => Directory::empty(),
             Some(folder) => {
                 let route_names: Vec<&str> = config.route.iter().map(|r| r.name.as_str()).collect();
                 let policy_names: Vec<&str> = config.policy.iter().map(|p| p.id.as_str()).collect();
-                Directory::load(folder, pepper.as_ref(), &anchors, &route_names, &policy_names, now, mistakes)
+                Directory::load(
+                    folder,
+                    pepper.as_ref(),
+                    &anchors,
+                    &route_names,
+                    &policy_names,
+                    now,
+                    mistakes,
+                )
             }
         };
         shared_keys(&document, &own, &peers, &directory, mistakes);
@@ -263,8 +292,14 @@ impl Snapshot {
     }
 
     /// The newest usable encryption certificate of a party that can be wrapped to.
-    pub fn recipient<'p>(&self, party: &'p PartyCertificates, now: Moment) -> Option<Recipient<'p>> {
-        let binding = self.standings.newest(party, Role::Encryption, &self.anchors, now)?;
+    pub fn recipient<'p>(
+        &self,
+        party: &'p PartyCertificates,
+        now: Moment,
+    ) -> Option<Recipient<'p>> {
+        let binding = self
+            .standings
+            .newest(party, Role::Encryption, &self.anchors, now)?;
         Some(Recipient {
             fingerprint: binding.fingerprint(),
             wrapping: binding.wrapping_key()?,
@@ -299,14 +334,25 @@ impl Snapshot {
 
     /// Settings that a running process cannot change; a reload that touches them says so.
     pub(super) fn warn_of_fixed_settings(&self, next: &Self, mistakes: &mut Mistakes) {
-        let faces = |c: &Config| -> Vec<_> { c.face.iter().map(|f| (f.name.clone(), f.listen, f.kind)).collect() };
+        let faces = |c: &Config| -> Vec<_> {
+            c.face
+                .iter()
+                .map(|f| (f.name.clone(), f.listen, f.kind))
+                .collect()
+        };
         let (old, new) = (&self.config, &next.config);
         let changed = [
             ("face", faces(old) != faces(new)),
             ("admin", old.admin.listen != new.admin.listen),
-            ("gateway.workers", old.gateway.workers != new.gateway.workers),
+            (
+                "gateway.workers",
+                old.gateway.workers != new.gateway.workers,
+            ),
             ("gateway.state", old.gateway.state != new.gateway.state),
-            ("limits.replay_max", old.limits.replay_max != new.limits.replay_max),
+            (
+                "limits.replay_max",
+                old.limits.replay_max != new.limits.replay_max,
+            ),
             ("log", old.log.access != new.log.access),
         ];
         for (at, _) in changed.iter().filter(|(_, changed)| *changed) {
@@ -332,9 +378,16 @@ fn peers(
     for (i, raw) in config.peer.iter().enumerate() {
         let mut here = report.within(format!("peer[{i}]"));
         if peers.contains_key(&raw.id) {
-            here.error("id", format!("`{}` stands twice", raw.id), "Give each peer its own id.");
+            here.error(
+                "id",
+                format!("`{}` stands twice", raw.id),
+                "Give each peer its own id.",
+            );
         }
-        peers.insert(raw.id.clone(), PartyCertificates::build(raw.into(), anchors, &mut here, now));
+        peers.insert(
+            raw.id.clone(),
+            PartyCertificates::build(raw.into(), anchors, &mut here, now),
+        );
     }
     peers
 }
@@ -346,11 +399,17 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
         let mut here = here.within("to");
         let mut read = |field: &str, raw: Option<&config::SecretRef>| {
             let secret = keys::read_secret(raw?, &mut here.within(field))?;
-            let fits = secret
-                .expose_text()
-                .is_some_and(|t| !t.is_empty() && t.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)));
+            let fits = secret.expose_text().is_some_and(|t| {
+                !t.is_empty()
+                    && t.chars()
+                        .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+            });
             if !fits {
-                here.error(field, "the key does not fit into a path", "Use letters, digits, `_`, `.` and `-` only.");
+                here.error(
+                    field,
+                    "the key does not fit into a path",
+                    "Use letters, digits, `_`, `.` and `-` only.",
+                );
             }
             fits.then_some(secret)
         };
@@ -367,7 +426,11 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
 fn upstream_seed(config: &Config, anchors: &Anchors, own: &Own, now: Moment) -> String {
     let key = own
         .tls_key(now)
-        .and_then(|k| k.cert.first().map(|c| trust::Fingerprint::of(c).to_string()))
+        .and_then(|k| {
+            k.cert
+                .first()
+                .map(|c| trust::Fingerprint::of(c).to_string())
+        })
         .unwrap_or_default();
     let mut seed = format!("{:?} {key}", config.upstream);
     for anchor in anchors.iter() {
@@ -398,13 +461,21 @@ fn upstreams(
     for (i, raw) in config.upstream.iter().enumerate() {
         let mut here = report.within(format!("upstream[{i}]"));
         if all.contains_key(&raw.name) {
-            here.error("name", format!("`{}` stands twice", raw.name), "Give each upstream its own name.");
+            here.error(
+                "name",
+                format!("`{}` stands twice", raw.name),
+                "Give each upstream its own name.",
+            );
         }
         if let Some(party) = &raw.party
             && !peers.contains_key(party)
         {
             let known: Vec<&str> = peers.keys().map(String::as_str).collect();
-            here.error("party", format!("there is no peer `{party}`"), format!("Known peers: {}.", known.join(", ")));
+            here.error(
+                "party",
+                format!("there is no peer `{party}`"),
+                format!("Known peers: {}.", known.join(", ")),
+            );
         }
         let https = raw.addresses.iter().any(|a| a.starts_with("https:"));
         let settings = if https {
@@ -430,13 +501,21 @@ fn client_settings(
         return None;
     }
     if raw.anchors.is_empty() {
-        report.error("anchors", "an https upstream without anchors", "List the anchors its certificate chains to.");
+        report.error(
+            "anchors",
+            "an https upstream without anchors",
+            "List the anchors its certificate chains to.",
+        );
         return None;
     }
     let key = if raw.client_certificate.unwrap_or(true) {
         let key = own.tls_key(now);
         if key.is_none() {
-            report.error("client_certificate", "we have no usable TLS certificate to show", "Add one to [party], or set client_certificate = false.");
+            report.error(
+                "client_certificate",
+                "we have no usable TLS certificate to show",
+                "Add one to [party], or set client_certificate = false.",
+            );
         }
         key
     } else {
@@ -446,7 +525,11 @@ fn client_settings(
     match verifier.and_then(|v| tls::client(v, key)) {
         Ok(config) => Some(TlsSettings::new(config)),
         Err(e) => {
-            report.error("anchors", format!("TLS cannot be set up: {e}"), "Check the anchors' files.");
+            report.error(
+                "anchors",
+                format!("TLS cannot be set up: {e}"),
+                "Check the anchors' files.",
+            );
             None
         }
     }
@@ -457,7 +540,11 @@ fn known_anchors(names: &[String], anchors: &Anchors, report: &mut Report<'_>) -
     for (i, name) in names.iter().enumerate() {
         if anchors.get(name).is_none() {
             let known = anchors.names().join(", ");
-            report.error(&format!("anchors[{i}]"), format!("there is no anchor `{name}`"), format!("Known anchors: {known}."));
+            report.error(
+                &format!("anchors[{i}]"),
+                format!("there is no anchor `{name}`"),
+                format!("Known anchors: {known}."),
+            );
             all = false;
         }
     }
@@ -473,19 +560,29 @@ fn faces(
 ) -> BTreeMap<String, FaceState> {
     let mut all = BTreeMap::new();
     if config.face.is_empty() {
-        report.error("", "there is no [[face]]", "Add a face for partners or for services.");
+        report.error(
+            "",
+            "there is no [[face]]",
+            "Add a face for partners or for services.",
+        );
     }
     for (i, raw) in config.face.iter().enumerate() {
         let mut here = report.within(format!("face[{i}]"));
         if all.contains_key(&raw.name) {
-            here.error("name", format!("`{}` stands twice", raw.name), "Give each face its own name.");
+            here.error(
+                "name",
+                format!("`{}` stands twice", raw.name),
+                "Give each face its own name.",
+            );
         }
         let tls = match (raw.kind, raw.tls) {
             (FaceKind::Service, false) => {
                 plain_face(raw, &mut here);
                 None
             }
-            (FaceKind::Partner, _) | (FaceKind::Service, true) => face_tls(raw, anchors, own, now, &mut here),
+            (FaceKind::Partner, _) | (FaceKind::Service, true) => {
+                face_tls(raw, anchors, own, now, &mut here)
+            }
         };
         let hosts = if raw.hosts.is_empty() {
             HostRules::any()
@@ -499,10 +596,18 @@ fn faces(
 
 fn plain_face(raw: &config::Face, report: &mut Report<'_>) {
     if !raw.listen.ip().is_loopback() {
-        report.error("tls", "a service face beyond loopback without TLS", "Set tls = true, or listen on 127.0.0.1.");
+        report.error(
+            "tls",
+            "a service face beyond loopback without TLS",
+            "Set tls = true, or listen on 127.0.0.1.",
+        );
     }
     if !raw.anchors.is_empty() {
-        report.error("anchors", "client certificates need TLS", "Set tls = true, or remove anchors.");
+        report.error(
+            "anchors",
+            "client certificates need TLS",
+            "Set tls = true, or remove anchors.",
+        );
     }
 }
 
@@ -514,17 +619,29 @@ fn face_tls(
     report: &mut Report<'_>,
 ) -> Option<Arc<ServerConfig>> {
     if raw.hosts.is_empty() {
-        report.error("hosts", "a face with TLS needs its names", "List the names by which callers address it.");
+        report.error(
+            "hosts",
+            "a face with TLS needs its names",
+            "List the names by which callers address it.",
+        );
     }
     if !known_anchors(&raw.anchors, anchors, report) {
         return None;
     }
     if raw.kind == FaceKind::Partner && raw.anchors.is_empty() {
-        report.error("anchors", "a partner face without anchors", "List the anchors of the partners' TLS certificates.");
+        report.error(
+            "anchors",
+            "a partner face without anchors",
+            "List the anchors of the partners' TLS certificates.",
+        );
         return None;
     }
     let Some(key) = own.tls_key(now) else {
-        report.error("", "we have no usable certificate in role tls", "Add one to [party].");
+        report.error(
+            "",
+            "we have no usable certificate in role tls",
+            "Add one to [party].",
+        );
         return None;
     };
     let provider = tls::provider();
@@ -537,7 +654,11 @@ fn face_tls(
     match built {
         Ok(config) => Some(Arc::new(config)),
         Err(e) => {
-            report.error("anchors", format!("TLS cannot be set up: {e}"), "Check the anchors' files.");
+            report.error(
+                "anchors",
+                format!("TLS cannot be set up: {e}"),
+                "Check the anchors' files.",
+            );
             None
         }
     }
@@ -554,30 +675,46 @@ fn needs(
     now: Moment,
 ) {
     use config::Envelope;
-    let has = |party: &PartyCertificates, role| standings.newest(party, role, anchors, now).is_some();
+    let has =
+        |party: &PartyCertificates, role| standings.newest(party, role, anchors, now).is_some();
     for (i, route) in config.route.iter().enumerate() {
         let mut here = report.within(format!("route[{i}]"));
         let ida = route.from.envelope == Envelope::MosipIda;
         let opens = ida && matches!(route.to.envelope, Envelope::MosipIda | Envelope::Opened);
         if ida && own.signer(now).is_none() {
-            here.error("from", "answers must be signed, but we have no usable certificate in role signature", "Add one to [party].");
+            here.error(
+                "from",
+                "answers must be signed, but we have no usable certificate in role signature",
+                "Add one to [party].",
+            );
         }
         if opens && own.decryption_keys(now).is_empty() {
-            here.error("from", "messages must be opened, but we have no usable certificate in role encryption", "Add one to [party].");
+            here.error(
+                "from",
+                "messages must be opened, but we have no usable certificate in role encryption",
+                "Add one to [party].",
+            );
         }
         let sealed = matches!(route.to.envelope, Envelope::MosipIda | Envelope::AsReceived);
         let upstream = config.upstream.iter().find(|u| u.name == route.to.upstream);
         if let (true, Some(upstream)) = (sealed, upstream) {
             let party = upstream.party.as_ref().and_then(|p| peers.get(p));
             let Some(party) = party else {
-                here.error("to.upstream", "its answers must be verified, but it names no party", "Set `party` on the upstream, and describe it as a [[peer]].");
+                here.error(
+                    "to.upstream",
+                    "its answers must be verified, but it names no party",
+                    "Set `party` on the upstream, and describe it as a [[peer]].",
+                );
                 continue;
             };
             for role in [Role::Encryption, Role::Signature] {
                 if !has(party, role) {
                     here.error(
                         "to.upstream",
-                        format!("the peer `{}` has no usable certificate in role {role:?}", party.id()),
+                        format!(
+                            "the peer `{}` has no usable certificate in role {role:?}",
+                            party.id()
+                        ),
                         "Add one to the [[peer]].",
                     );
                 }

@@ -24,7 +24,12 @@ struct Held {
 
 impl Standings {
     /// The verdict on a binding at `now`. The number of entries is bounded by the number of bindings in the snapshot.
-    pub(super) fn judge(&self, binding: &Binding, anchors: &Anchors, now: Moment) -> Result<(), Unusable> {
+    pub(super) fn judge(
+        &self,
+        binding: &Binding,
+        anchors: &Anchors,
+        now: Moment,
+    ) -> Result<(), Unusable> {
         let key = (binding.fingerprint(), binding.role());
         {
             let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +44,10 @@ impl Standings {
             verdict: verdict.clone(),
             until: binding.next_change(anchors, now),
         };
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, held);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, held);
         verdict
     }
 

@@ -34,7 +34,11 @@ impl Trail {
             started: Instant::now(),
             correlation_id: String::new(),
             method: arrival.parts.method.clone(),
-            http: if arrival.parts.version == http::Version::HTTP_2 { "2" } else { "1.1" },
+            http: if arrival.parts.version == http::Version::HTTP_2 {
+                "2"
+            } else {
+                "1.1"
+            },
             caller: None,
             route: None,
             signed_by: None,

@@ -5,7 +5,10 @@ use std::{future::Future, pin::Pin, time::Instant};
 use http::{HeaderValue, StatusCode};
 
 use crate::{
-    exchange::{Content, Handler, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers, plain_refusal},
+    exchange::{
+        Content, Handler, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
+        plain_refusal,
+    },
     observe::Metrics,
     refusal::{Code, Refusal},
     upstream::{Outgoing, RequestBody},
@@ -38,18 +41,29 @@ impl Handler for Relay {
             let snapshot = std::sync::Arc::clone(handling.snapshot());
             let upstream = snapshot
                 .upstream(handling.route().upstream())
-                .ok_or_else(|| Refusal::new(Code::Fault, "the upstream is gone from the configuration"))?;
+                .ok_or_else(|| {
+                    Refusal::new(Code::Fault, "the upstream is gone from the configuration")
+                })?;
             let mut headers = end_to_end_headers(handling.headers());
             // Last, so that nothing the caller named in `Connection` can take it away again.
-            identity_headers(&mut headers, handling.caller().partner().id().as_str(), trail);
+            identity_headers(
+                &mut headers,
+                handling.caller().partner().id().as_str(),
+                trail,
+            );
             let outgoing = Outgoing {
                 method: handling.method().clone(),
                 path_and_query: handling.target().expose().to_owned(),
                 headers,
             };
             let began = Instant::now();
-            let answer = upstream.stream(&outgoing, RequestBody::streamed(body, max)).await;
-            trail.called_upstream(began, answer.as_ref().ok().map(|(status, ..)| status.as_u16()));
+            let answer = upstream
+                .stream(&outgoing, RequestBody::streamed(body, max))
+                .await;
+            trail.called_upstream(
+                began,
+                answer.as_ref().ok().map(|(status, ..)| status.as_u16()),
+            );
             count(&self.metrics, upstream.name(), began, answer.as_ref().err());
             let (status, headers, body) = answer?;
             Ok(handling.answer_plain(status, headers, body))
@@ -88,7 +102,10 @@ pub(super) fn count(metrics: &Metrics, upstream: &str, began: Instant, failure: 
 /// A status that an upstream may answer with. Informational ones and switches of protocol never reach a caller.
 pub(super) fn final_status(status: StatusCode) -> Result<StatusCode, Refusal> {
     if status.is_informational() {
-        return Err(Refusal::new(Code::UpstreamForm, "an informational status as the answer"));
+        return Err(Refusal::new(
+            Code::UpstreamForm,
+            "an informational status as the answer",
+        ));
     }
     Ok(status)
 }

@@ -140,7 +140,12 @@ impl AccessLog {
 
     /// Writes what is left and stops the writer.
     pub fn stop(&self) {
-        let thread = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .0
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             let _ = self.0.wake.send(Order::Stop);
             let _ = thread.join();
@@ -159,10 +164,15 @@ fn write_on(shared: &Shared, orders: &mpsc::Receiver<Order>, mut out: Box<dyn Wr
             Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => true,
             Err(RecvTimeoutError::Timeout) => false,
         };
-        std::mem::swap(&mut batch, &mut *shared.buffer.lock().unwrap_or_else(PoisonError::into_inner));
+        std::mem::swap(
+            &mut batch,
+            &mut *shared.buffer.lock().unwrap_or_else(PoisonError::into_inner),
+        );
         if !batch.is_empty() && (out.write_all(&batch).is_err() || out.flush().is_err()) {
             let lines = batch.iter().filter(|b| **b == b'\n').count();
-            shared.lost.fetch_add(u64::try_from(lines).unwrap_or(u64::MAX), Ordering::Relaxed);
+            shared
+                .lost
+                .fetch_add(u64::try_from(lines).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         batch.clear();
         if stop {

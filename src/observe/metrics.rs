@@ -1,8 +1,8 @@
 //! Prometheus metrics. Labels come from configuration and from the list of codes, never from a request.
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::refusal::Code;
@@ -63,55 +63,112 @@ impl Metrics {
     /// Only for a mistake in this file.
     pub fn new() -> Result<Self, MetricsError> {
         let registry = Registry::new();
-        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
-            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok(made)
-        };
-        let histograms = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
-            let made = HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok(made)
-        };
-        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<GaugeVec, prometheus::Error> {
-            let made = GaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok(made)
-        };
-        let int_gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
-            let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok(made)
-        };
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+                let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(made.clone()))?;
+                Ok(made)
+            };
+        let histograms =
+            |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
+                let made = HistogramVec::new(
+                    HistogramOpts::new(name, help).buckets(SECONDS.to_vec()),
+                    labels,
+                )?;
+                registry.register(Box::new(made.clone()))?;
+                Ok(made)
+            };
+        let gauges =
+            |name: &str, help: &str, labels: &[&str]| -> Result<GaugeVec, prometheus::Error> {
+                let made = GaugeVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(made.clone()))?;
+                Ok(made)
+            };
+        let int_gauges =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+                let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(made.clone()))?;
+                Ok(made)
+            };
         let int_gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
             let made = IntGauge::new(name, help)?;
             registry.register(Box::new(made.clone()))?;
             Ok(made)
         };
         let reactor_delay = Histogram::with_opts(
-            HistogramOpts::new("triseal_reactor_delay_seconds", "How late timers fire: queue time of private-key work.")
-                .buckets(SECONDS.to_vec()),
+            HistogramOpts::new(
+                "triseal_reactor_delay_seconds",
+                "How late timers fire: queue time of private-key work.",
+            )
+            .buckets(SECONDS.to_vec()),
         )?;
         registry.register(Box::new(reactor_delay.clone()))?;
-        let access_log_lost = IntCounter::new("triseal_access_log_lost_total", "Access log lines lost.")?;
+        let access_log_lost =
+            IntCounter::new("triseal_access_log_lost_total", "Access log lines lost.")?;
         registry.register(Box::new(access_log_lost.clone()))?;
         let start_time = Gauge::new("process_start_time_seconds", "When the process started.")?;
         registry.register(Box::new(start_time.clone()))?;
         Ok(Self {
-            exchanges: counters("triseal_exchanges_total", "Exchanges of identified callers by outcome.", &["route", "partner", "outcome"])?,
-            refusals: counters("triseal_refusals_total", "Refusals by code.", &["face", "code", "side"])?,
-            exchange_seconds: histograms("triseal_exchange_seconds", "Arrival to answer.", &["route"])?,
-            upstream_seconds: histograms("triseal_upstream_seconds", "Waiting for the upstream.", &["upstream"])?,
-            upstream_failures: counters("triseal_upstream_failures_total", "Calls that failed.", &["upstream", "code"])?,
-            crypto_seconds: histograms("triseal_crypto_seconds", "Cryptography of one exchange.", &["step"])?,
-            in_flight: int_gauges("triseal_exchanges_in_flight", "Exchanges under way.", &["face"])?,
+            exchanges: counters(
+                "triseal_exchanges_total",
+                "Exchanges of identified callers by outcome.",
+                &["route", "partner", "outcome"],
+            )?,
+            refusals: counters(
+                "triseal_refusals_total",
+                "Refusals by code.",
+                &["face", "code", "side"],
+            )?,
+            exchange_seconds: histograms(
+                "triseal_exchange_seconds",
+                "Arrival to answer.",
+                &["route"],
+            )?,
+            upstream_seconds: histograms(
+                "triseal_upstream_seconds",
+                "Waiting for the upstream.",
+                &["upstream"],
+            )?,
+            upstream_failures: counters(
+                "triseal_upstream_failures_total",
+                "Calls that failed.",
+                &["upstream", "code"],
+            )?,
+            crypto_seconds: histograms(
+                "triseal_crypto_seconds",
+                "Cryptography of one exchange.",
+                &["step"],
+            )?,
+            in_flight: int_gauges(
+                "triseal_exchanges_in_flight",
+                "Exchanges under way.",
+                &["face"],
+            )?,
             connections: int_gauges("triseal_connections", "Open connections.", &["face"])?,
-            handshakes: counters("triseal_handshakes_total", "TLS handshakes.", &["face", "outcome"])?,
+            handshakes: counters(
+                "triseal_handshakes_total",
+                "TLS handshakes.",
+                &["face", "outcome"],
+            )?,
             reactor_delay,
-            certificate_expiry: gauges("triseal_certificate_expiry_timestamp_seconds", "End of a bound certificate.", &["party", "role", "fingerprint"])?,
-            revocation_seconds_left: gauges("triseal_revocation_list_seconds_left", "Until a revocation list is refused, grace included.", &["anchor"])?,
-            replay_entries: int_gauge("triseal_replay_entries", "Messages remembered against replay.")?,
-            snapshot_generation: int_gauge("triseal_snapshot_generation", "Generation of the configuration in force.")?,
+            certificate_expiry: gauges(
+                "triseal_certificate_expiry_timestamp_seconds",
+                "End of a bound certificate.",
+                &["party", "role", "fingerprint"],
+            )?,
+            revocation_seconds_left: gauges(
+                "triseal_revocation_list_seconds_left",
+                "Until a revocation list is refused, grace included.",
+                &["anchor"],
+            )?,
+            replay_entries: int_gauge(
+                "triseal_replay_entries",
+                "Messages remembered against replay.",
+            )?,
+            snapshot_generation: int_gauge(
+                "triseal_snapshot_generation",
+                "Generation of the configuration in force.",
+            )?,
             reloads: counters("triseal_reloads_total", "Reloads by outcome.", &["outcome"])?,
             access_log_lost,
             start_time,

@@ -11,7 +11,8 @@ pub fn start(json: bool) {
     let started = if json {
         base.json().try_init()
     } else {
-        base.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+        base.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .try_init()
     };
     drop(started);
 }

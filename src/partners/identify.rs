@@ -92,8 +92,9 @@ impl Directory {
     /// The partner that a TLS certificate is bound to, whatever its state: to address a refusal, never to admit.
     pub fn known(&self, leaf_der: &[u8]) -> Option<Caller> {
         let leaf = Fingerprint::of(leaf_der);
-        let (partner, mut bindings) = self.bindings(&leaf)?;
-        bindings.any(|b| b.role == Role::Tls).then(|| Caller {
+        let (partner, _) = self.by_leaf(&leaf)?;
+        partner.certificates().find_in(Role::Tls, &leaf)?;
+        Some(Caller {
             partner: Arc::clone(partner),
             fingerprint: Some(leaf),
             how: How::Certificate,

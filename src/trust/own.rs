@@ -105,7 +105,7 @@ impl OwnCertificates {
         &'a self,
         anchors: &'a Anchors,
         now: Moment,
-    ) -> impl Iterator<Item = (&'a Binding, &'a SigningKey)> {
+    ) -> impl Iterator<Item = (&'a Binding, &'a Arc<SigningKey>)> {
         self.certificates
             .usable(Role::Signature, anchors, now)
             .filter_map(|b| match self.key_of(b) {

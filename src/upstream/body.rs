@@ -29,7 +29,10 @@ impl RequestBody {
 
     /// A body as it arrives, of at most `max` bytes; one more is an error, which resets the upstream's connection.
     pub const fn streamed(incoming: Incoming, max: u64) -> Self {
-        Self(Outgoing::Streamed { incoming, left: max })
+        Self(Outgoing::Streamed {
+            incoming,
+            left: max,
+        })
     }
 
     /// Whether there is no body at all.
@@ -42,7 +45,10 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.get_mut().0 {
             Outgoing::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Outgoing::Streamed { incoming, left } => {
@@ -58,7 +64,9 @@ impl Body for RequestBody {
                                     *left = rest;
                                     Some(Ok(Frame::data(data)))
                                 }
-                                None => Some(Err(io::Error::other("the body is larger than the route's limit"))),
+                                None => Some(Err(io::Error::other(
+                                    "the body is larger than the route's limit",
+                                ))),
                             }
                         }
                         // Trailers are not passed on.
@@ -78,7 +86,11 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Outgoing::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| u64::try_from(b.len()).unwrap_or(u64::MAX))),
+            Outgoing::Whole(bytes) => SizeHint::with_exact(
+                bytes
+                    .as_ref()
+                    .map_or(0, |b| u64::try_from(b.len()).unwrap_or(u64::MAX)),
+            ),
             Outgoing::Streamed { incoming, .. } => incoming.size_hint(),
         }
     }
@@ -108,7 +120,11 @@ impl AnswerBody {
     /// A body as it comes; a pause longer than `stall` is an error, and so is an early end. The connection to the caller is
     /// reset then: a cut body never looks like a whole one.
     pub const fn streamed(incoming: Incoming, stall: Duration) -> Self {
-        Self(Coming::Streamed { incoming, stall, pause: None })
+        Self(Coming::Streamed {
+            incoming,
+            stall,
+            pause: None,
+        })
     }
 }
 
@@ -116,10 +132,17 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.get_mut().0 {
             Coming::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Coming::Streamed { incoming, stall, pause } => {
+            Coming::Streamed {
+                incoming,
+                stall,
+                pause,
+            } => {
                 if let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) {
                     *pause = None;
                     return Poll::Ready(match frame {
@@ -129,11 +152,16 @@ impl Body for AnswerBody {
                     });
                 }
                 let timer = pause.get_or_insert_with(|| {
-                    let until = Instant::now().checked_add(*stall).unwrap_or_else(Instant::now);
+                    let until = Instant::now()
+                        .checked_add(*stall)
+                        .unwrap_or_else(Instant::now);
                     Box::pin(tokio::time::sleep_until(until))
                 });
                 ready!(timer.as_mut().poll(cx));
-                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the upstream's answer stalled"))))
+                Poll::Ready(Some(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the upstream's answer stalled",
+                ))))
             }
         }
     }
@@ -147,7 +175,11 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Coming::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| u64::try_from(b.len()).unwrap_or(u64::MAX))),
+            Coming::Whole(bytes) => SizeHint::with_exact(
+                bytes
+                    .as_ref()
+                    .map_or(0, |b| u64::try_from(b.len()).unwrap_or(u64::MAX)),
+            ),
             Coming::Streamed { incoming, .. } => incoming.size_hint(),
         }
     }

@@ -83,7 +83,11 @@ impl Upstream {
             match Address::build(text, spec, tls) {
                 Ok(address) => {
                     if addresses.iter().any(|a| a.scheme != address.scheme) {
-                        report.error(&place, "http and https are mixed", "Use one scheme for all addresses of an upstream.");
+                        report.error(
+                            &place,
+                            "http and https are mixed",
+                            "Use one scheme for all addresses of an upstream.",
+                        );
                     }
                     addresses.push(address);
                 }
@@ -91,7 +95,11 @@ impl Upstream {
             }
         }
         if spec.addresses.is_empty() {
-            report.error("addresses", "the list is empty", "Add at least one address.");
+            report.error(
+                "addresses",
+                "the list is empty",
+                "Add at least one address.",
+            );
         }
         (addresses.len() == spec.addresses.len() && !addresses.is_empty()).then(|| Self {
             spec: spec.clone(),
@@ -117,7 +125,10 @@ impl Upstream {
         self.addresses
             .iter()
             .filter_map(|a| {
-                let left = a.unhealthy_until_ms.load(Ordering::Relaxed).saturating_sub(now);
+                let left = a
+                    .unhealthy_until_ms
+                    .load(Ordering::Relaxed)
+                    .saturating_sub(now);
                 (left > 0).then(|| (a.authority.to_string(), left))
             })
             .collect()
@@ -140,7 +151,10 @@ impl Upstream {
             .unwrap_or_else(|_| {
                 Err(Refusal::new(
                     Code::UpstreamSlow,
-                    format!("{}: no answer within {} ms", self.spec.name, self.spec.answer_timeout_ms),
+                    format!(
+                        "{}: no answer within {} ms",
+                        self.spec.name, self.spec.answer_timeout_ms
+                    ),
                 ))
             })
     }
@@ -171,22 +185,35 @@ impl Upstream {
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
         let empty = body.is_empty();
         let mut body = Some(body);
-        let make = || body.take().unwrap_or_else(|| RequestBody::whole(Bytes::new()));
+        let make = || {
+            body.take()
+                .unwrap_or_else(|| RequestBody::whole(Bytes::new()))
+        };
         let sent = async {
             if empty {
-                self.send(outgoing, || RequestBody::whole(Bytes::new())).await
+                self.send(outgoing, || RequestBody::whole(Bytes::new()))
+                    .await
             } else {
                 self.send_once(outgoing, make).await
             }
         };
-        let response = tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| {
-            Err(Refusal::new(
-                Code::UpstreamSlow,
-                format!("{}: no answer within {} ms", self.spec.name, self.spec.answer_timeout_ms),
-            ))
-        })?;
+        let response = tokio::time::timeout(limit, sent)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Refusal::new(
+                    Code::UpstreamSlow,
+                    format!(
+                        "{}: no answer within {} ms",
+                        self.spec.name, self.spec.answer_timeout_ms
+                    ),
+                ))
+            })?;
         let (parts, incoming) = response.into_parts();
-        Ok((parts.status, parts.headers, AnswerBody::streamed(incoming, limit)))
+        Ok((
+            parts.status,
+            parts.headers,
+            AnswerBody::streamed(incoming, limit),
+        ))
     }
 
     /// Tries the addresses in turn until one takes the connection.
@@ -242,18 +269,30 @@ impl Upstream {
                 Ok(response)
             }
             Err(error) if error.is_connect() => {
-                let until = self.clock.now().ms().saturating_add(
-                    i64::try_from(self.spec.unhealthy_ms).unwrap_or(i64::MAX),
-                );
+                let until = self
+                    .clock
+                    .now()
+                    .ms()
+                    .saturating_add(i64::try_from(self.spec.unhealthy_ms).unwrap_or(i64::MAX));
                 address.unhealthy_until_ms.store(until, Ordering::Relaxed);
                 Err(Refusal::new(
                     Code::UpstreamDown,
-                    format!("{} at {}: {}", self.spec.name, address.authority, chain(&error)),
+                    format!(
+                        "{} at {}: {}",
+                        self.spec.name,
+                        address.authority,
+                        chain(&error)
+                    ),
                 ))
             }
             Err(error) => Err(Refusal::new(
                 Code::UpstreamBroken,
-                format!("{} at {}: {}", self.spec.name, address.authority, chain(&error)),
+                format!(
+                    "{} at {}: {}",
+                    self.spec.name,
+                    address.authority,
+                    chain(&error)
+                ),
             )),
         }
     }
@@ -262,10 +301,16 @@ impl Upstream {
     fn in_turn(&self) -> impl Iterator<Item = &Address> {
         let now = self.clock.now().ms();
         let count = self.addresses.len().max(1);
-        let start = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
+        let start = if count == 1 {
+            0
+        } else {
+            self.next.fetch_add(1, Ordering::Relaxed) % count
+        };
         let healthy = move |a: &&Address| a.unhealthy_until_ms.load(Ordering::Relaxed) <= now;
         let turn = move || self.addresses.iter().cycle().skip(start).take(count);
-        turn().filter(healthy).chain(turn().filter(move |a| !healthy(a)))
+        turn()
+            .filter(healthy)
+            .chain(turn().filter(move |a| !healthy(a)))
     }
 
     async fn collect(&self, mut body: hyper::body::Incoming) -> Result<Bytes, Refusal> {
@@ -285,10 +330,18 @@ impl Upstream {
         let mut more = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|e| {
-                Refusal::new(Code::UpstreamBroken, format!("{}: {}", self.spec.name, chain(&e)))
+                Refusal::new(
+                    Code::UpstreamBroken,
+                    format!("{}: {}", self.spec.name, chain(&e)),
+                )
             })?;
-            let Ok(data) = frame.into_data() else { continue };
-            let so_far = first.as_ref().map_or(0, Bytes::len).saturating_add(more.len());
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            let so_far = first
+                .as_ref()
+                .map_or(0, Bytes::len)
+                .saturating_add(more.len());
             if so_far.saturating_add(data.len()) > max {
                 return Err(too_large());
             }
@@ -318,27 +371,45 @@ impl Address {
         tls: Option<&TlsSettings>,
     ) -> Result<Self, (String, &'static str)> {
         const FORM: &str = "Write it as https://host:port or http://host:port, without a path.";
-        let uri: Uri = text.parse().map_err(|e| (format!("`{text}` is not an address: {e}"), FORM))?;
+        let uri: Uri = text
+            .parse()
+            .map_err(|e| (format!("`{text}` is not an address: {e}"), FORM))?;
         let scheme = match uri.scheme_str() {
             Some("https") => "https",
             Some("http") => "http",
             _ => return Err((format!("`{text}` has no scheme http or https"), FORM)),
         };
-        let Some(authority) = uri.authority().cloned().filter(|a| !a.as_str().contains('@')) else {
+        let Some(authority) = uri
+            .authority()
+            .cloned()
+            .filter(|a| !a.as_str().contains('@'))
+        else {
             return Err((format!("`{text}` has no host"), FORM));
         };
         if uri.path_and_query().is_some_and(|p| p.as_str() != "/") {
             return Err((format!("`{text}` has a path"), FORM));
         }
         let tls = match (scheme, tls) {
-            ("https", None) => return Err(("https needs TLS settings".to_owned(), "List `anchors` for this upstream.")),
+            ("https", None) => {
+                return Err((
+                    "https needs TLS settings".to_owned(),
+                    "List `anchors` for this upstream.",
+                ));
+            }
             ("https", Some(tls)) => Some(tls.clone()),
             _ => None,
         };
         if tls.is_none() && spec.http == config::HttpVersion::Http2 {
-            return Err(("HTTP/2 without TLS".to_owned(), "Use https, or http = \"1.1\"."));
+            return Err((
+                "HTTP/2 without TLS".to_owned(),
+                "Use https, or http = \"1.1\".",
+            ));
         }
-        let connector = Connector::new(tls, spec.http, Duration::from_millis(spec.connect_timeout_ms));
+        let connector = Connector::new(
+            tls,
+            spec.http,
+            Duration::from_millis(spec.connect_timeout_ms),
+        );
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(Duration::from_millis(spec.idle_timeout_ms))
             .pool_max_idle_per_host(spec.idle_connections_max)
@@ -370,7 +441,13 @@ pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     for (name, value) in headers {
         let hop = matches!(
             name.as_str(),
-            "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
         );
         if !hop && !named.iter().any(|n| n == name.as_str()) {
             kept.append(name.clone(), value.clone());

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::Operation;
 use crate::{
     envelope::{Forms, json},
-    trust::Fingerprint,
     refusal::{Code, Refusal},
+    trust::Fingerprint,
 };
 
 /// Bytes of an answer. The upstream's limit comes first and is usually lower.

@@ -8,8 +8,8 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::{
-    envelope::Fingerprint,
     keys::{DecryptionKey, WrappingKey},
+    trust::Fingerprint,
 };
 
 /// Bytes of tag and nonce, each.

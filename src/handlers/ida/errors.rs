@@ -38,9 +38,8 @@ pub(super) fn answer(refusal: &Refusal, trail: &Trail) -> Option<RefusalAnswer> 
     let status = match &told {
         Told::Plain => return None,
         Told::Filter(..) | Told::Controller(..) => StatusCode::OK,
-        Told::Generic => {
-            StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-        }
+        Told::Generic => StatusCode::from_u16(refusal.code().status())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     };
     let entry = |code: &str, message: &str| json!({"errorCode": code, "errorMessage": message});
     let generic = entry(GENERIC.0, GENERIC.1);
@@ -92,22 +91,39 @@ fn told(refusal: &Refusal) -> Told {
     let member = refusal.member().unwrap_or("request");
     match refusal.code() {
         // Who and with which keys (IDA reference section 8).
-        Code::PartnerUnknown | Code::ApiKeyUnknown => filter("IDA-MPA-009", "Partner is not registered"),
+        Code::PartnerUnknown | Code::ApiKeyUnknown => {
+            filter("IDA-MPA-009", "Partner is not registered")
+        }
         Code::PartnerInactive | Code::ApiKeyInactive | Code::PartnerNotValid => {
             filter("IDA-MPA-012", "Partner is deactivated")
         }
-        Code::ApiKeyNotValid => filter("IDA-MPA-039", "Partner API is expired or using before Commence Start Date."),
-        Code::LicenceUnknown => filter("IDA-MPA-007", "License key does not belong to a registered MISP"),
+        Code::ApiKeyNotValid => filter(
+            "IDA-MPA-039",
+            "Partner API is expired or using before Commence Start Date.",
+        ),
+        Code::LicenceUnknown => filter(
+            "IDA-MPA-007",
+            "License key does not belong to a registered MISP",
+        ),
         Code::LicenceBlocked => filter("IDA-MPA-017", "License key of MISP is blocked"),
         Code::LicenceExpired => filter("IDA-MPA-008", "License key of MISP has expired"),
-        Code::PolicyUnknown => filter("IDA-MPA-018", "Policy ID does not belong to a registered Partner"),
+        Code::PolicyUnknown => filter(
+            "IDA-MPA-018",
+            "Policy ID does not belong to a registered Partner",
+        ),
         Code::PolicyInactive => filter("IDA-MPA-019", "Partner policy is not active"),
         Code::PolicyRoute => match refusal.member() {
             Some("otp") => filter("IDA-MPA-005", "OTP Request Usage not allowed as per policy"),
             Some("kyc-auth") => filter("IDA-MPA-025", "Partner is unauthorised for KYC-Auth"),
-            Some("kyc-exchange") => filter("IDA-MPA-026", "Partner is unauthorised for KYC-Exchange"),
-            Some("identity-key-binding") => filter("IDA-MPA-033", "Partner is unauthorised for KeyBinding"),
-            Some("vci-exchange") => filter("IDA-MPA-036", "Partner is unauthorised for VCI-Exchange"),
+            Some("kyc-exchange") => {
+                filter("IDA-MPA-026", "Partner is unauthorised for KYC-Exchange")
+            }
+            Some("identity-key-binding") => {
+                filter("IDA-MPA-033", "Partner is unauthorised for KeyBinding")
+            }
+            Some("vci-exchange") => {
+                filter("IDA-MPA-036", "Partner is unauthorised for VCI-Exchange")
+            }
             _ => filter("IDA-MPA-013", "Partner is unauthorised for eKYC"),
         },
         Code::PolicyFactor => Told::Filter(
@@ -118,27 +134,43 @@ fn told(refusal: &Refusal) -> Told {
             "IDA-MPA-015",
             format!("{member}-authentiation usage is mandatory as per policy"),
         ),
-        Code::PartnerMismatch | Code::SignerUnbound | Code::SignerForeign | Code::SignerRole => filter(
-            "IDA-MPA-021",
-            "Partner (Auth) Certificate not matching with signature header certificate.",
-        ),
+        Code::PartnerMismatch | Code::SignerUnbound | Code::SignerForeign | Code::SignerRole => {
+            filter(
+                "IDA-MPA-021",
+                "Partner (Auth) Certificate not matching with signature header certificate.",
+            )
+        }
         // The signature.
         Code::SignatureMissing | Code::MemberMissing => {
             Told::Filter("IDA-MLC-006", format!("Missing Input Parameter - {member}"))
         }
-        Code::SignatureForm | Code::SignatureAlgorithm | Code::SignerUnusable | Code::SignatureWrong => {
-            filter("IDA-MPA-001", "Digital signature verification failed for request")
-        }
+        Code::SignatureForm
+        | Code::SignatureAlgorithm
+        | Code::SignerUnusable
+        | Code::SignatureWrong => filter(
+            "IDA-MPA-001",
+            "Digital signature verification failed for request",
+        ),
         // The content.
-        Code::RecipientUnknown | Code::Undecryptable => filter("IDA-MPA-003", "Unable to decrypt Request"),
+        Code::RecipientUnknown | Code::Undecryptable => {
+            filter("IDA-MPA-003", "Unable to decrypt Request")
+        }
         Code::IntegrityWrong => filter("IDA-MPA-016", "HMAC Validation failed"),
         Code::MemberInvalid | Code::MessageForm => {
             Told::Filter("IDA-MLC-009", format!("Invalid Input Parameter - {member}"))
         }
-        Code::ConsentMissing => Told::Controller("IDA-MLC-012", "Individual's Consent is not available".to_owned()),
-        Code::NoFactor => Told::Controller("IDA-MLC-008", "No authentication type selected".to_owned()),
+        Code::ConsentMissing => Told::Controller(
+            "IDA-MLC-012",
+            "Individual's Consent is not available".to_owned(),
+        ),
+        Code::NoFactor => {
+            Told::Controller("IDA-MLC-008", "No authentication type selected".to_owned())
+        }
         // The time.
-        Code::TimeForm => Told::Controller("IDA-MLC-009", "Invalid Input Parameter - requestTime".to_owned()),
+        Code::TimeForm => Told::Controller(
+            "IDA-MLC-009",
+            "Invalid Input Parameter - requestTime".to_owned(),
+        ),
         Code::Stale | Code::FromTheFuture => Told::Controller(
             "IDA-MLC-001",
             "Request to be received at MOSIP within 30 seconds. Attribute: requestTime".to_owned(),

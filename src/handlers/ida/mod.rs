@@ -16,7 +16,8 @@ use crate::{
     config::{Envelope, FaceKind, Role},
     envelope::{DetachedJws, Forms, mosip_ida},
     exchange::{
-        Content, Handler, Handling, IdaMessage, Identity, Permitted, RefusalAnswer, Reply, Snapshot, Trail, plain_refusal,
+        Content, Handler, Handling, IdaMessage, Identity, Permitted, RefusalAnswer, Reply,
+        Snapshot, Trail, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -43,19 +44,25 @@ impl Ida {
     async fn serve(&self, permitted: Permitted, trail: &mut Trail) -> Result<Reply, Refusal> {
         let (content, handling) = permitted.begin(trail);
         let Content::Ida(message) = content else {
-            return Err(Refusal::new(Code::Fault, "an ida route without an envelope"));
+            return Err(Refusal::new(
+                Code::Fault,
+                "an ida route without an envelope",
+            ));
         };
         let snapshot = Arc::clone(handling.snapshot());
         let upstream = snapshot
             .upstream(handling.route().upstream())
-            .ok_or_else(|| Refusal::new(Code::Fault, "the upstream is gone from the configuration"))?;
+            .ok_or_else(|| {
+                Refusal::new(Code::Fault, "the upstream is gone from the configuration")
+            })?;
         let (outgoing, body) = self.outgoing(&snapshot, &handling, &message, trail)?;
         let began = Instant::now();
         let answer = upstream.call(&outgoing, body).await;
         trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
         count(&self.metrics, upstream.name(), began, answer.as_ref().err());
         let answer = answer?;
-        let (body, identity) = self.judge(&snapshot, upstream, &handling, &message, answer, trail)?;
+        let (body, identity) =
+            self.judge(&snapshot, upstream, &handling, &message, answer, trail)?;
         Ok(handling.answer_ida(StatusCode::OK, body, identity))
     }
 
@@ -68,8 +75,14 @@ impl Ida {
         trail: &Trail,
     ) -> Result<(Outgoing, Bytes), Refusal> {
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_static(AUTHORIZATION_WORD));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_static(AUTHORIZATION_WORD),
+        );
         let body = match handling.route().to() {
             Envelope::AsReceived => {
                 headers.insert(SIGNATURE, message.signature().clone());
@@ -77,10 +90,9 @@ impl Ida {
             }
             Envelope::MosipIda => {
                 let body = self.seal_anew(snapshot, handling, message, trail)?;
-                let signer = snapshot
-                    .own()
-                    .signer(trail.at())
-                    .ok_or_else(|| Refusal::new(Code::NoSigner, "no usable signature certificate of ours"))?;
+                let signer = snapshot.own().signer(trail.at()).ok_or_else(|| {
+                    Refusal::new(Code::NoSigner, "no usable signature certificate of ours")
+                })?;
                 let began = Instant::now();
                 let signature = signer.sign(&body)?;
                 self.metrics
@@ -100,9 +112,15 @@ impl Ida {
                 }
             }
             // The route table takes no such ida route.
-            Envelope::InsecurePlain => return Err(Refusal::new(Code::Fault, "an ida route to nowhere")),
+            Envelope::InsecurePlain => {
+                return Err(Refusal::new(Code::Fault, "an ida route to nowhere"));
+            }
         };
-        identity_headers(&mut headers, handling.caller().partner().id().as_str(), trail);
+        identity_headers(
+            &mut headers,
+            handling.caller().partner().id().as_str(),
+            trail,
+        );
         let outgoing = Outgoing {
             method: handling.method().clone(),
             path_and_query: handling.target().expose().to_owned(),
@@ -125,9 +143,12 @@ impl Ida {
         let peer = snapshot
             .peer_of(handling.route().upstream())
             .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
-        let recipient = snapshot
-            .recipient(peer, trail.at())
-            .ok_or_else(|| Refusal::new(Code::NoRecipient, "the upstream's party has no usable encryption certificate"))?;
+        let recipient = snapshot.recipient(peer, trail.at()).ok_or_else(|| {
+            Refusal::new(
+                Code::NoRecipient,
+                "the upstream's party has no usable encryption certificate",
+            )
+        })?;
         mosip_ida::seal_request(message.request(), opened.plain(), &recipient)
     }
 
@@ -145,14 +166,22 @@ impl Ida {
         if final_status(answer.status)? != StatusCode::OK {
             return Err(Refusal::new(
                 Code::UpstreamForm,
-                format!("{} answered HTTP {}", upstream.name(), answer.status.as_u16()),
+                format!(
+                    "{} answered HTTP {}",
+                    upstream.name(),
+                    answer.status.as_u16()
+                ),
             ));
         }
         if !plain_upstream {
             verify_answer(snapshot, handling, &answer, trail)?;
         }
         let operation = message.request().operation();
-        let parsed = mosip_ida::Answer::parse(operation, answer.body.clone(), message.request().transaction_id())?;
+        let parsed = mosip_ida::Answer::parse(
+            operation,
+            answer.body.clone(),
+            message.request().transaction_id(),
+        )?;
         if !parsed.has_identity() {
             return Ok((answer.body, Identity::AsItIs));
         }
@@ -190,13 +219,22 @@ impl Ida {
 }
 
 /// The answer's signature, made by the signature certificate of the upstream's party over the exact bytes.
-fn verify_answer(snapshot: &Snapshot, handling: &Handling, answer: &Answer, trail: &Trail) -> Result<(), Refusal> {
+fn verify_answer(
+    snapshot: &Snapshot,
+    handling: &Handling,
+    answer: &Answer,
+    trail: &Trail,
+) -> Result<(), Refusal> {
     let wrong = |why: String| Refusal::new(Code::UpstreamSignature, why);
     let mut values = answer.headers.get_all(RESPONSE_SIGNATURE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(wrong("not exactly one header response-signature".to_owned()));
+        return Err(wrong(
+            "not exactly one header response-signature".to_owned(),
+        ));
     };
-    let text = value.to_str().map_err(|_| wrong("response-signature is not visible ASCII".to_owned()))?;
+    let text = value
+        .to_str()
+        .map_err(|_| wrong("response-signature is not visible ASCII".to_owned()))?;
     let forms = Forms::of(&[]);
     let jws = DetachedJws::parse(text, &forms).map_err(|why| wrong(why.to_string()))?;
     let peer = snapshot
@@ -206,7 +244,12 @@ fn verify_answer(snapshot: &Snapshot, handling: &Handling, answer: &Answer, trai
     let binding = peer
         .find(&fingerprint)
         .filter(|b| b.role() == Role::Signature)
-        .ok_or_else(|| wrong("signed by a certificate that is not the upstream party's signature certificate".to_owned()))?;
+        .ok_or_else(|| {
+            wrong(
+                "signed by a certificate that is not the upstream party's signature certificate"
+                    .to_owned(),
+            )
+        })?;
     snapshot
         .judge(binding, trail.at())
         .map_err(|why| wrong(why.to_string()))?;

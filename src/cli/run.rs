@@ -1,0 +1,216 @@
+//! `triseal run`: one gateway, until told to stop.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    clock::Clock,
+    config::Mistakes,
+    edge,
+    exchange::{Gateway, StartError},
+    handlers, observe,
+};
+
+/// How often files are looked at for changes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Run a gateway in the foreground.
+///
+/// The configuration is checked as a whole before anything listens. It is read again when a file of it changes and at
+/// SIGHUP; a version with mistakes is reported and the running one stays. SIGTERM finishes what is under way and stops,
+/// SIGINT stops at once, SIGQUIT hands the listeners to a new process started with --take-over.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", env = "TRISEAL_CONFIG")]
+    config: PathBuf,
+    /// Take the listeners over from a running gateway with the same state folder, then send it SIGQUIT.
+    #[arg(long)]
+    take_over: bool,
+    /// Write the operator's log as JSON lines.
+    #[arg(long)]
+    log_json: bool,
+}
+
+/// Runs it.
+pub fn run(args: &Run) -> ExitCode {
+    observe::start_operator_log(args.log_json);
+    // Before anything of pingora's, which would install another provider.
+    if crate::tls::provider()
+        .as_ref()
+        .clone()
+        .install_default()
+        .is_err()
+    {
+        tracing::debug!("a crypto provider was installed before");
+    }
+    let (gateway, mistakes) = match Gateway::start(&args.config, Clock::system()) {
+        Ok(started) => started,
+        Err(StartError::Configuration(mistakes)) => {
+            report(&mistakes);
+            tracing::error!(
+                "not started: {} in {}. `triseal check` shows the same without starting.",
+                count(&mistakes),
+                args.config.display()
+            );
+            return ExitCode::from(2);
+        }
+        Err(error) => {
+            tracing::error!("not started: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    report(&mistakes);
+    let gateway = Arc::new(gateway);
+    announce(&gateway);
+    let watcher = Arc::clone(&gateway);
+    let watching = std::thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(move || watch(&watcher));
+    if let Err(error) = watching {
+        tracing::error!(%error, "not started: no thread for reloads");
+        return ExitCode::FAILURE;
+    }
+    let handlers = handlers::all(gateway.metrics());
+    let served = edge::run(&gateway, handlers, args.take_over);
+    gateway.stop();
+    match served {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!("not started: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn announce(gateway: &Gateway) {
+    let snapshot = gateway.snapshot();
+    for face in &snapshot.config().face {
+        tracing::info!(face = face.name, kind = ?face.kind, listen = %face.listen, "serving");
+    }
+    tracing::info!(listen = %snapshot.config().admin.listen, "admin: /metrics /healthz /readyz");
+    let closed_ms = gateway.replay().closed_for_ms(gateway.clock().now());
+    if closed_ms > 0 {
+        tracing::warn!(
+            "no mark of what was accepted before: signed messages are refused for another {} s, so that none can be replayed",
+            closed_ms.div_ceil(1000)
+        );
+    }
+}
+
+/// Reloads on SIGHUP, on a change of a file, and when a certificate or list changes its standing.
+fn watch(gateway: &Gateway) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        tracing::error!("no runtime for reloads: SIGHUP and file changes are not followed");
+        return;
+    };
+    runtime.block_on(async {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            tracing::error!("SIGHUP cannot be followed");
+            return;
+        };
+        let mut seen = fingerprints(gateway);
+        let mut last_check = gateway.clock().now();
+        loop {
+            let asked = tokio::select! {
+                _ = hangup.recv() => true,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            let now = gateway.clock().now();
+            let current = fingerprints(gateway);
+            let snapshot = gateway.snapshot();
+            let due = u64::try_from(now.since_ms(last_check)).unwrap_or(0)
+                >= u64::try_from(snapshot.limits().recheck.as_millis()).unwrap_or(u64::MAX);
+            let changed_standing = due && snapshot.next_change().is_some_and(|at| at <= now);
+            if due {
+                last_check = now;
+            }
+            let why = if asked {
+                "SIGHUP"
+            } else if current != seen {
+                "a file changed"
+            } else if changed_standing {
+                "a certificate or list changed its standing"
+            } else {
+                continue;
+            };
+            reload(gateway, why);
+            seen = fingerprints(gateway);
+        }
+    });
+}
+
+fn reload(gateway: &Gateway, why: &str) {
+    match gateway.reload() {
+        Ok(mistakes) => {
+            report(&mistakes);
+            tracing::info!(
+                why,
+                generation = gateway.snapshot().generation(),
+                "configuration reloaded"
+            );
+        }
+        Err(mistakes) => {
+            report(&mistakes);
+            tracing::error!(
+                why,
+                "the new configuration has {}; the running one stays in force",
+                count(&mistakes)
+            );
+        }
+    }
+}
+
+/// Time and size of every file that the configuration names, and the names in its folders.
+fn fingerprints(gateway: &Gateway) -> BTreeMap<PathBuf, (Option<SystemTime>, u64)> {
+    let snapshot = gateway.snapshot();
+    let mut all = BTreeMap::new();
+    for path in snapshot.watched() {
+        all.insert(path.clone(), fingerprint(path));
+        if let Ok(entries) = std::fs::read_dir(path) {
+            let tomls = entries
+                .flatten()
+                .map(|e| e.path())
+                .filter(|p| p.extension().is_some_and(|e| e == "toml"));
+            for file in tomls {
+                let found = fingerprint(&file);
+                all.insert(file, found);
+            }
+        }
+    }
+    all
+}
+
+fn fingerprint(path: &Path) -> (Option<SystemTime>, u64) {
+    std::fs::metadata(path).map_or((None, 0), |m| (m.modified().ok(), m.len()))
+}
+
+fn report(mistakes: &Mistakes) {
+    for mistake in &mistakes.0 {
+        match mistake.severity {
+            crate::config::Severity::Error => tracing::error!("{mistake}"),
+            crate::config::Severity::Warning => tracing::warn!("{mistake}"),
+        }
+    }
+}
+
+fn count(mistakes: &Mistakes) -> String {
+    match mistakes.errors() {
+        1 => "1 mistake".to_owned(),
+        n => format!("{n} mistakes"),
+    }
+}
