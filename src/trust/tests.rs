@@ -24,7 +24,10 @@ fn usage(verdict: &Result<(), Unusable>) -> bool {
 }
 
 fn no_path(verdict: &Result<(), Unusable>) -> bool {
-    matches!(verdict, Err(Unusable::NoPath(_)))
+    matches!(
+        verdict,
+        Err(Unusable::NoPath(_) | Unusable::UnknownIssuer(_))
+    )
 }
 
 fn says(mistakes: &Mistakes, what: &str) -> bool {
