@@ -20,6 +20,8 @@ mod role;
 mod signed;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod unusable;
 
