@@ -128,7 +128,7 @@ impl Head {
 
 /// The request line; gives its length with the line end, or `None` when it is not complete.
 fn request_line(bytes: &[u8]) -> Result<Option<usize>, Code> {
-    let (method, rest) = span(bytes, |b| b.is_ascii_uppercase());
+    let (method, rest) = span(bytes, METHOD);
     if method.len() > METHOD_MAX {
         return Err(Code::HttpMalformed);
     }
@@ -148,7 +148,7 @@ fn request_line(bytes: &[u8]) -> Result<Option<usize>, Code> {
         Some(b' ' | b'\r' | b'\n' | 0) => return Err(Code::HttpMalformed),
         Some(_) => return Err(Code::HttpPath),
     }
-    let (target, rest) = span(rest, is_target);
+    let (target, rest) = span(rest, TARGET);
     if target.len() > TARGET_MAX {
         return Err(Code::HttpHeadSize);
     }
@@ -188,7 +188,7 @@ enum Line<'a> {
 
 /// One field line, or the empty line that ends the head.
 fn field_line(bytes: &[u8]) -> Result<Line<'_>, Code> {
-    let (name, rest) = span(bytes, is_name);
+    let (name, rest) = span(bytes, NAME);
     if name.len() > NAME_MAX {
         return Err(Code::HttpHeader);
     }
@@ -244,18 +244,13 @@ fn length(value: &[u8]) -> Result<u64, Code> {
 fn host_is_well_formed(value: &[u8]) -> bool {
     let (name, port) = match value.strip_prefix(b"[") {
         Some(inside) => {
-            let (address, rest) = span(inside, |b| {
-                b.is_ascii_hexdigit() || matches!(b, b':' | b'.')
-            });
+            let (address, rest) = span(inside, ADDRESS);
             let Some(port) = rest.strip_prefix(b"]") else {
                 return false;
             };
             (address, port)
         }
-        None => span(
-            value,
-            |b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_'),
-        ),
+        None => span(value, HOST),
     };
     let port_is_well_formed = match port.strip_prefix(b":") {
         Some(digits) => (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
@@ -265,39 +260,79 @@ fn host_is_well_formed(value: &[u8]) -> bool {
 }
 
 /// Splits after the leading bytes of a class.
-fn span(bytes: &[u8], class: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    let end = bytes.iter().position(|b| !class(*b)).unwrap_or(bytes.len());
+fn span(bytes: &[u8], class: u8) -> (&[u8], &[u8]) {
+    let end = bytes
+        .iter()
+        .position(|b| !is(*b, class))
+        .unwrap_or(bytes.len());
     bytes.split_at_checked(end).unwrap_or((bytes, &[]))
 }
 
-/// Like [`span`] for field values, which are long (signatures, certificates): sixteen bytes at a time, in a form that
+/// Like [`span`] for field values, which are long (signatures, certificates): many bytes at a time, in a form that
 /// compiles to vector instructions.
 fn value_span(bytes: &[u8]) -> (&[u8], &[u8]) {
-    const BLOCK: usize = 16;
+    const BLOCK: usize = 32;
+    let visible = |b: &u8| b.wrapping_sub(0x20) < 0x5f;
     let blocks = bytes
         .chunks_exact(BLOCK)
-        .take_while(|block| block.iter().fold(true, |whole, b| whole & is_value(*b)))
+        .take_while(|block| block.iter().fold(true, |whole, b| whole & visible(b)))
         .count();
     let plain = blocks.saturating_mul(BLOCK);
     let tail = bytes.get(plain..).unwrap_or_default();
-    let end = plain.saturating_add(span(tail, is_value).0.len());
+    let end = plain.saturating_add(span(tail, VALUE).0.len());
     bytes.split_at_checked(end).unwrap_or((bytes, &[]))
 }
 
-/// Letters, digits and hyphens. RFC 9110 allows more, but servers that turn names into variables fold `_`, `.` and others
-/// into one, and then `x_triseal_partner` is `x-triseal-partner`.
-const fn is_name(b: u8) -> bool {
-    matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-')
-}
-
-/// Visible ASCII, space and tab; not the bytes above (obs-text), which have no agreed meaning.
-const fn is_value(b: u8) -> bool {
-    (b.wrapping_sub(0x20) < 0x5f) | (b == b'\t')
-}
-
+/// Upper-case letters.
+const METHOD: u8 = 1;
 /// The characters of an origin-form target, RFC 3986 sections 3.3 and 3.4. No `#`, which the URI type above would cut off
 /// in silence.
-const fn is_target(b: u8) -> bool {
-    matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'?' | b'%' | b':' | b'@'
-        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+const TARGET: u8 = 2;
+/// Letters, digits and hyphens. RFC 9110 allows more, but servers that turn names into variables fold `_`, `.` and others
+/// into one, and then `x_triseal_partner` is `x-triseal-partner`.
+const NAME: u8 = 4;
+/// Visible ASCII, space and tab; not the bytes above (obs-text), which have no agreed meaning.
+const VALUE: u8 = 8;
+/// Names and IPv4 addresses.
+const HOST: u8 = 16;
+/// IPv6 addresses.
+const ADDRESS: u8 = 32;
+
+/// The classes of every byte.
+static CLASSES: [u8; 256] = classes();
+
+fn is(b: u8, class: u8) -> bool {
+    CLASSES
+        .get(usize::from(b))
+        .is_some_and(|classes| classes & class != 0)
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated at build time, where a wrong index does not compile"
+)]
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut b = u8::MAX;
+    loop {
+        let mut class = match b {
+            b'A'..=b'Z' => METHOD | TARGET | NAME | HOST,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => TARGET | NAME | HOST,
+            b'.' | b'_' => TARGET | HOST,
+            b'/' | b'?' | b'%' | b'~' | b':' | b'@' => TARGET,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => TARGET,
+            _ => 0,
+        };
+        if b.is_ascii_hexdigit() || b == b':' || b == b'.' {
+            class |= ADDRESS;
+        }
+        if b.is_ascii_graphic() || b == b' ' || b == b'\t' {
+            class |= VALUE;
+        }
+        classes[b as usize] = class;
+        if b == 0 {
+            return classes;
+        }
+        b = b.wrapping_sub(1);
+    }
 }

@@ -36,7 +36,7 @@ use timer::{Timer, Wait};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub use framing::{Framing, Passed, Stage};
-pub use serve::{http1, serve};
+pub use serve::{http1, http2, serve};
 
 /// The largest room for held bytes that an idle connection keeps.
 const HELD_KEPT: usize = 4 << 10;

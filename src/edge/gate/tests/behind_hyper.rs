@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-const SHORT: Duration = Duration::from_millis(60);
+const SHORT: Duration = Duration::from_millis(200);
 
 /// A request as hyper gave it to the handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ async fn handle(
         },
     };
     if path == "/slow" {
-        sleep(SHORT).await;
+        sleep(SHORT * 2).await;
     }
     let headers = parts
         .headers
@@ -129,7 +129,7 @@ impl Connection {
     }
 
     /// Reads to the end, without closing, and gives how the server ended.
-    pub(super) async fn to_end(mut self) -> (String, Vec<Seen>, Ended) {
+    pub(super) async fn read_out(mut self) -> (String, Vec<Seen>, Ended) {
         let mut text = Vec::new();
         let read = timeout(Duration::from_secs(10), self.client.read_to_end(&mut text)).await;
         read.expect("the gate closes").unwrap();
@@ -144,7 +144,7 @@ impl Connection {
 async fn exchange(bytes: impl AsRef<[u8]>) -> (String, Vec<Seen>, Ended) {
     let mut connection = connect(limits());
     connection.send(bytes).await;
-    connection.to_end().await
+    connection.read_out().await
 }
 
 /// The status lines; the bodies of these tests hold none.
@@ -172,7 +172,7 @@ async fn pipelined_requests_are_answered_in_order_and_the_connection_stays() {
         .await;
     connection.until("/a hello world").await;
     connection.client.shutdown().await.unwrap();
-    let (rest, seen, ended) = connection.to_end().await;
+    let (rest, seen, ended) = connection.read_out().await;
     assert_eq!((rest.as_str(), seen.len()), ("", 4));
     assert_eq!(
         ended,
@@ -292,10 +292,10 @@ async fn a_bad_head_behind_good_requests_waits_for_their_answers() {
         let mut connection = connect(limits());
         connection.send(get("/slow")).await;
         if delayed {
-            sleep(SHORT / 4).await;
+            sleep(SHORT / 10).await;
         }
         connection.send(get("/large") + "BAD\r\n").await;
-        let (text, seen, ended) = connection.to_end().await;
+        let (text, seen, ended) = connection.read_out().await;
         assert_eq!(seen.len(), 2);
         assert_eq!(
             answers(&text),
@@ -340,10 +340,10 @@ async fn a_bad_body_reaches_the_handler_as_a_violation_and_its_answer_is_the_onl
             let mut connection = connect(limits());
             connection.send(with("Transfer-Encoding: chunked")).await;
             if split {
-                sleep(SHORT / 6).await;
+                sleep(SHORT / 20).await;
             }
             connection.send(bad.to_owned() + &get("/smuggled")).await;
-            let (text, seen, ended) = connection.to_end().await;
+            let (text, seen, ended) = connection.read_out().await;
             assert_eq!(seen.len(), 1);
             assert_eq!(seen[0].body, Err(Some(Code::HttpChunked)));
             assert_eq!(answers(&text), ["HTTP/1.1 400 Bad Request"]);
@@ -381,7 +381,7 @@ async fn a_body_that_is_cut_short_is_a_violation() {
     let mut connection = connect(limits());
     connection.send(with("Content-Length: 10") + "hello").await;
     connection.client.shutdown().await.unwrap();
-    let (text, seen, _) = connection.to_end().await;
+    let (text, seen, _) = connection.read_out().await;
     assert_eq!(seen[0].body, Err(Some(Code::HttpBodyCut)));
     assert!(text.contains("handler HTTP-012"));
 }
@@ -396,7 +396,7 @@ async fn an_answer_reaches_a_client_that_is_still_sending() {
     for _ in 0..60 {
         connection.send([b'x'; 1000]).await;
     }
-    let (_, _, ended) = connection.to_end().await;
+    let (_, _, ended) = connection.read_out().await;
     assert_eq!(ended.refused, None);
 }
 
@@ -405,7 +405,7 @@ async fn a_client_that_leaves_its_write_side_closed_is_still_answered() {
     let mut connection = connect(limits());
     connection.send(get("/slow")).await;
     connection.client.shutdown().await.unwrap();
-    let (text, _, ended) = connection.to_end().await;
+    let (text, _, ended) = connection.read_out().await;
     assert!(text.ends_with("/slow "));
     assert_eq!(ended.refused, None);
 }
@@ -426,7 +426,7 @@ async fn a_slow_head_is_refused_also_when_bytes_keep_coming() {
         }
         sleep(SHORT / 8).await;
     }
-    let (text, _, ended) = connection.to_end().await;
+    let (text, _, ended) = connection.read_out().await;
     assert_eq!(
         ended,
         Ended {
@@ -440,15 +440,15 @@ async fn a_slow_head_is_refused_also_when_bytes_keep_coming() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_without_an_answer_but_not_while_a_request_is_handled() {
     let limits = GateLimits {
-        idle_timeout: SHORT / 2,
+        idle_timeout: SHORT,
         ..limits()
     };
-    let (text, _, ended) = connect(limits).to_end().await;
+    let (text, _, ended) = connect(limits).read_out().await;
     assert_eq!((text.as_str(), ended.refused), ("", None));
 
     let mut connection = connect(limits);
     connection.send(get("/slow")).await;
-    let (text, _, ended) = connection.to_end().await;
+    let (text, _, ended) = connection.read_out().await;
     assert!(text.ends_with("/slow "));
     assert_eq!(
         ended,
@@ -483,9 +483,9 @@ async fn a_client_that_does_not_read_its_answer_is_dropped() {
 async fn a_stop_lets_the_exchange_in_flight_end() {
     let mut connection = connect(limits());
     connection.send(get("/slow")).await;
-    sleep(SHORT / 4).await;
+    sleep(SHORT / 10).await;
     connection.stop.notify_one();
-    let (text, seen, _) = connection.to_end().await;
+    let (text, seen, _) = connection.read_out().await;
     assert!(text.contains("connection: close") && text.ends_with("/slow "));
     assert_eq!(seen.len(), 1);
 }

@@ -1,7 +1,10 @@
 //! The gate's tests: its machine by itself, the whole of it in front of a real hyper, and both under random changes.
 
+#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
 mod behind_hyper;
 mod framing;
+mod http2;
 mod mutations;
 
 use super::{Framing, Stage};

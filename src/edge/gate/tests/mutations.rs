@@ -116,10 +116,10 @@ fn reading(bytes: &[u8]) -> (Vec<Seen>, Option<Code>) {
         }
     }
     machine.end();
-    if machine.stage() == Stage::Body {
-        if let (Some(last), code) = (seen.last_mut(), machine.refused()) {
-            last.body = Err(code);
-        }
+    if let Some(last) = seen.last_mut()
+        && machine.stage() == Stage::Body
+    {
+        last.body = Err(machine.refused());
     }
     (seen, machine.refused())
 }
@@ -174,7 +174,7 @@ async fn hyper_reads_what_passes_as_the_machine_does_and_never_answers_a_bad_hea
         // The server may have refused and gone by then.
         let _ = connection.client.write_all(second).await;
         let _ = connection.client.shutdown().await;
-        let (text, seen, ended) = connection.to_end().await;
+        let (text, seen, ended) = connection.read_out().await;
 
         let context = format!("round {round}: {}", bytes.escape_ascii());
         // After an answer that closes, hyper leaves the rest unread.
