@@ -20,6 +20,7 @@ struct Arguments {
 enum Command {
     Run(cli::run::Run),
     Check(cli::check::Check),
+    Pki(cli::pki::Pki),
     Partners(cli::partners::PartnersCommand),
 }
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(args) => cli::run::run(&args),
         Command::Check(args) => cli::check::run(&args),
+        Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),
         Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod check;
 pub mod partners;
+pub mod pki;
 pub mod run;
