@@ -16,7 +16,11 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs, version::TLS13};
 use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, sync::Notify, task::JoinSet, time::sleep_until};
+use tokio::{
+    net::TcpStream,
+    sync::Notify,
+    task::{JoinSet, yield_now},
+};
 use tokio_rustls::TlsConnector;
 
 use crate::{
@@ -124,6 +128,8 @@ pub struct Measured {
     pub latency: Histogram,
     pub server_core: CoreTime,
     pub load_core: CoreTime,
+    /// Requests came at a rate of ours.
+    pub paced: bool,
 }
 
 impl Measured {
@@ -135,13 +141,16 @@ impl Measured {
         self.done as f64 / self.wall_s
     }
 
-    /// Share of the servers' core that went to something else than the server under test.
+    /// Share of the servers' core that other processes of this machine had.
     pub fn disturbance(&self) -> f64 {
-        let busy = self.server_core.total - self.server_core.idle;
-        ((busy - self.cpu_s) / self.server_core.total).max(0.0)
+        let core = self.server_core;
+        ((core.total - core.idle - core.stolen - self.cpu_s) / core.total).max(0.0)
     }
 
     pub fn bottleneck(&self) -> &'static str {
+        if self.paced {
+            return "paced: the load core spins";
+        }
         let (server, load) = (self.server_core.idle_share(), self.load_core.idle_share());
         match (server < 0.05, load < 0.05) {
             (true, _) => "server",
@@ -160,9 +169,17 @@ pub async fn measure(
     next: &Next,
     check: &Check,
 ) -> Measured {
+    // All are connected before the first one sends, so that no handshake falls into the window.
+    let mut connections = Vec::new();
+    for _ in 0..shape.connections {
+        connections.push(match shape.pace {
+            Pace::Reconnect => None,
+            Pace::Closed | Pace::Open { .. } => Some(client.connect().await.unwrap()),
+        });
+    }
     let phase = Arc::new(Phase::default());
     let mut workers = JoinSet::new();
-    for number in 0..shape.connections {
+    for (number, connection) in (0..).zip(connections) {
         let worker = Worker {
             client: client.clone(),
             phase: Arc::clone(&phase),
@@ -170,7 +187,7 @@ pub async fn measure(
             check: Arc::clone(check),
             tally: Histogram::default(),
         };
-        workers.spawn(worker.run(shape, number));
+        workers.spawn(worker.run(connection, Schedule::new(shape, number)));
     }
     tokio::time::sleep(shape.warm).await;
     let read = || {
@@ -199,6 +216,7 @@ pub async fn measure(
         latency,
         server_core: after.0.since(&before.0),
         load_core: after.1.since(&before.1),
+        paced: matches!(shape.pace, Pace::Open { .. }),
     }
 }
 
@@ -231,12 +249,12 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, shape: Shape, number: u32) -> Histogram {
-        let mut connection = match shape.pace {
-            Pace::Reconnect => None,
-            Pace::Closed | Pace::Open { .. } => Some(self.client.connect().await.unwrap()),
-        };
-        let mut schedule = Schedule::new(shape, number);
+    /// Works over one connection, or over a new one for each request.
+    async fn run(
+        mut self,
+        mut connection: Option<Connection>,
+        mut schedule: Schedule,
+    ) -> Histogram {
         loop {
             let start = schedule.wait().await;
             if self.phase.is(OVER) {
@@ -278,8 +296,7 @@ pub async fn exchange(
     Ok((head, body.collect().await.map_err(text)?.to_bytes()))
 }
 
-/// When a worker sends. Latency counts from the moment a request was due when the one before it was late, and from the
-/// moment it was sent otherwise: so the timer's own grain is not counted, and a slow server is not spared.
+/// When a worker sends. Latency counts from the moment a request was due, so that a slow server is not spared.
 struct Schedule {
     due: Option<(Instant, Duration)>,
 }
@@ -296,18 +313,17 @@ impl Schedule {
         Self { due }
     }
 
+    /// Spins instead of sleeping: the timer's grain of a millisecond would send requests in bursts.
     async fn wait(&mut self) -> Instant {
-        let now = Instant::now();
-        let Some((due, step)) = &mut self.due else {
-            return now;
+        let Some((next, step)) = &mut self.due else {
+            return Instant::now();
         };
-        let was_due = *due;
-        *due += *step;
-        if was_due <= now {
-            return was_due;
+        let due = *next;
+        *next += *step;
+        while Instant::now() < due {
+            yield_now().await;
         }
-        sleep_until(was_due.into()).await;
-        Instant::now()
+        due
     }
 }
 

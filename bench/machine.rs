@@ -129,6 +129,11 @@ impl CoreTime {
     pub fn idle_share(&self) -> f64 {
         self.idle / self.total
     }
+
+    /// What the hypervisor gave to others.
+    pub fn stolen_share(&self) -> f64 {
+        self.stolen / self.total
+    }
 }
 
 /// Processor model and kernel.

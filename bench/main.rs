@@ -51,7 +51,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Vec<Question>,
     /// Rounds.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 9)]
     rounds: usize,
     /// Without the gateway: shows what the peers and the load generator can do.
     #[arg(long)]
@@ -108,7 +108,7 @@ fn main() {
             arguments.rounds.max(1)
         },
         warm: milliseconds(500, 200),
-        window: milliseconds(2_000, 500),
+        window: milliseconds(1_500, 500),
     };
     let mut report = Report::default();
     let (cpu, kernel) = machine::describe();
