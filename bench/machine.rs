@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 /// Ticks of `/proc/PID/stat` in a second (`USER_HZ`).
 const TICKS_PER_S: f64 = 100.0;
 /// Sockets of both ends of a thousand connections, with room.
-const OPEN_FILES: u32 = 16_384;
+const OPEN_FILES: u32 = 4_096;
 
 /// The two cores of the bench.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ impl Cores {
 pub fn settle(core: u32) {
     let pid = std::process::id().to_string();
     tool("taskset", &["-a", "-c", "-p", &core.to_string(), &pid]);
-    let files = format!("--nofile={OPEN_FILES}:{OPEN_FILES}");
+    let files = format!("--nofile={OPEN_FILES}:");
     tool("prlimit", &["--pid", &pid, &files]);
 }
 

@@ -145,7 +145,7 @@ pub async fn nginx(cores: Cores, pki: &Pki, folder: &Path, upstream: u16) -> Ser
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 1024; }}
 http {{
   access_log off;
   client_body_temp_path {folder}/body;
@@ -200,7 +200,7 @@ pub async fn haproxy(cores: Cores, pki: &Pki, folder: &Path, upstream: u16) -> S
     let config = format!(
         "global
   nbthread 1
-  maxconn 4096
+  maxconn 1024
   tune.ssl.cachesize 0
   ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
 defaults
