@@ -1,1 +1,186 @@
-fn main() {}
+//! Triseal side by side with nginx, HAProxy and the bare cryptography: one question each, ratios within one run.
+//!
+//! `bench/README.md` says how it measures and what limits it. `make bench`, or `cargo bench --bench side_by_side -- --help`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "a bench stops at the first surprise and prints what it finds"
+)]
+
+mod crypto;
+mod gateway;
+mod histogram;
+mod load;
+mod machine;
+mod partner;
+mod peers;
+mod pki;
+mod questions;
+mod report;
+mod upstream;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+use time::OffsetDateTime;
+use triseal::clock::Clock;
+
+use self::{
+    gateway::Gateway, machine::Cores, pki::Pki, questions::Bench, report::Report, report::rounded,
+};
+
+/// Compares Triseal with nginx, HAProxy and the bare cryptography. Writes target/bench/report.json.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// One short round of everything: shows that the bench works, not how fast anything is.
+    #[arg(long)]
+    quick: bool,
+    /// Only this question; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Question>,
+    /// Rounds.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Without the gateway: shows what the peers and the load generator can do.
+    #[arg(long)]
+    peers_only: bool,
+    /// Internal: the child that runs the bare cryptography with the keys in this folder.
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    bare_crypto: Option<PathBuf>,
+    /// Internal: for that long.
+    #[arg(long, default_value_t = 2.0, hide = true)]
+    seconds: f64,
+    /// Cargo adds this.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Question {
+    /// Start to ready; memory with idle connections.
+    Footprint,
+    /// Relay over keep-alive connections, and its p99 at half load.
+    Relay,
+    /// New connections.
+    Connections,
+    /// Sealed exchanges against the bare cryptography.
+    Sealed,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    if let Some(pki) = &arguments.bare_crypto {
+        let bare = crypto::run(pki, arguments.seconds);
+        println!("{}", serde_json::to_string(&bare).unwrap());
+        return;
+    }
+    let nginx = peers::version("nginx", "-V", "nginx-light");
+    let haproxy = peers::version("haproxy", "-vv", "haproxy");
+    let cores = Cores::choose();
+    machine::settle(cores.load);
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    let now = Clock::system().now();
+    let pki = Pki::make(
+        &folder.join("pki"),
+        OffsetDateTime::from_unix_timestamp(now.s()).unwrap(),
+    );
+    let milliseconds =
+        |full, quick| Duration::from_millis(if arguments.quick { quick } else { full });
+    let bench = Bench {
+        cores,
+        pki,
+        rounds: if arguments.quick {
+            1
+        } else {
+            arguments.rounds.max(1)
+        },
+        warm: milliseconds(500, 200),
+        window: milliseconds(1_500, 500),
+    };
+    let mut report = Report::default();
+    let (cpu, kernel) = machine::describe();
+    report.detail(
+        "setting",
+        json!({
+            "quick": arguments.quick,
+            "at_unix_s": now.s(),
+            "cpu": cpu,
+            "kernel": kernel,
+            "server_core": cores.server,
+            "load_core": cores.load,
+            "rounds": bench.rounds,
+            "warm_s": bench.warm.as_secs_f64(),
+            "window_s": bench.window.as_secs_f64(),
+            "triseal": env!("CARGO_PKG_VERSION"),
+            "nginx": nginx,
+            "haproxy": haproxy,
+            "tls": "1.3, mutual, P-256 certificates, CRL checked by all, no resumption; the client offers X25519MLKEM768 and X25519",
+            "logs": "nginx and HAProxy write no access log; Triseal writes its own to /dev/null",
+        }),
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(ask(&arguments, &bench, &folder, &mut report));
+    let file = folder.join("report.json");
+    report.write(&file);
+    report.print();
+    println!("\n{}", file.display());
+    if arguments.quick {
+        println!("quick: one short round; these figures mean nothing");
+    }
+}
+
+async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut Report) {
+    let asked = |q: Question| arguments.only.is_empty() || arguments.only.contains(&q);
+    let upstream = upstream::start().await;
+    let gateway = (!arguments.peers_only)
+        .then(|| Gateway::configure(&bench.pki, &folder.join("triseal"), upstream));
+    if let (Some(gateway), true) = (&gateway, asked(Question::Footprint)) {
+        bench.footprint(gateway, report).await;
+    }
+    let nginx = peers::nginx(bench.cores, &bench.pki, &folder.join("nginx"), upstream).await;
+    let haproxy = peers::haproxy(bench.cores, &bench.pki, &folder.join("haproxy"), upstream).await;
+    let triseal = match &gateway {
+        Some(gateway) => Some(gateway.start(bench.cores).await.0),
+        None => None,
+    };
+    let servers: Vec<&peers::Server> = [&nginx, &haproxy].into_iter().chain(&triseal).collect();
+    if asked(Question::Relay) {
+        bench.relay(&servers, report).await;
+    }
+    if asked(Question::Connections) {
+        bench.connections(&servers, report).await;
+    }
+    if let Some(triseal) = &triseal {
+        if asked(Question::Sealed) {
+            bench.sealed(triseal, report).await;
+        }
+        let peak = machine::rss_mib(&triseal.pids());
+        report.figure("rss_after_mib", peak);
+    }
+    let peers = [&nginx, &haproxy].map(|p| {
+        (
+            p.name.to_owned(),
+            json!(rounded(machine::rss_mib(&p.pids()))),
+        )
+    });
+    report.detail(
+        "peers_rss_after_mib",
+        serde_json::Value::Object(peers.into_iter().collect()),
+    );
+}

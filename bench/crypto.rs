@@ -1,0 +1,146 @@
+//! The bare cryptography of one sealed exchange, in a loop and nothing else: the ceiling the gateway is compared with.
+//!
+//! It runs in a process of its own on the servers' core, so that its time is counted as theirs is.
+
+use std::{
+    hint::black_box,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use aes_gcm::KeyInit;
+use aws_lc_rs::{
+    rand,
+    rsa::{OaepPrivateDecryptingKey, OaepPublicEncryptingKey},
+    signature::{ParsedPublicKey, RsaKeyPair},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use triseal::clock::Clock;
+
+use crate::{
+    machine,
+    partner::{self, MosipGcm, Partner, Sealed},
+    pki::{self, Pki},
+    upstream,
+};
+
+/// What the loop did.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Bare {
+    pub exchanges: u64,
+    pub cpu_s: f64,
+    pub wall_s: f64,
+}
+
+impl Bare {
+    pub fn per_cpu_s(&self) -> f64 {
+        self.exchanges as f64 / self.cpu_s
+    }
+
+    pub fn per_wall_s(&self) -> f64 {
+        self.exchanges as f64 / self.wall_s
+    }
+
+    /// Runs the loop in a child process on `core`.
+    pub fn measure(core: u32, pki: &Pki, window: Duration) -> Self {
+        let out = Command::new("taskset")
+            .args(["-c", &core.to_string()])
+            .arg(std::env::current_exe().unwrap())
+            .arg("--bare-crypto")
+            .arg(pki.folder())
+            .args(["--seconds", &window.as_secs_f64().to_string()])
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{out:?}");
+        serde_json::from_slice(&out.stdout).unwrap()
+    }
+}
+
+/// The child's whole work: loops for that long and says what it did.
+pub fn run(pki: &Path, seconds: f64) -> Bare {
+    let exchange = Exchange::new(&Pki::at(pki));
+    for _ in 0..20 {
+        exchange.once();
+    }
+    let me = [std::process::id()];
+    let (start, before) = (Instant::now(), machine::cpu_s(&me));
+    let mut exchanges = 0;
+    while start.elapsed().as_secs_f64() < seconds {
+        for _ in 0..8 {
+            exchange.once();
+        }
+        exchanges += 8;
+    }
+    Bare {
+        exchanges,
+        cpu_s: machine::cpu_s(&me) - before,
+        wall_s: start.elapsed().as_secs_f64(),
+    }
+}
+
+/// Keys and messages, all parsed and built beforehand.
+struct Exchange {
+    partner_signature: ParsedPublicKey,
+    encryption: OaepPrivateDecryptingKey,
+    partner_encryption: OaepPublicEncryptingKey,
+    signature: RsaKeyPair,
+    message: Sealed,
+    signed: Vec<u8>,
+    signature_value: Vec<u8>,
+    identity: String,
+    /// As long as what is signed in a sealed answer.
+    answer: Vec<u8>,
+}
+
+impl Exchange {
+    fn new(pki: &Pki) -> Self {
+        let message = Partner::new(pki).seal(Clock::system().now());
+        let (protected, value) = message.signature.split_once("..").unwrap();
+        let identity = upstream::identity();
+        Self {
+            partner_signature: partner::verifying_key(pki, pki::PARTNER_SIGNATURE),
+            encryption: OaepPrivateDecryptingKey::new(partner::private_key(
+                pki,
+                pki::GATEWAY_ENCRYPTION,
+            ))
+            .unwrap(),
+            partner_encryption: partner::wrapping_key(pki, pki::PARTNER_ENCRYPTION),
+            signature: partner::signing_key(pki, pki::GATEWAY_SIGNATURE),
+            signed: partner::signing_input(protected, &message.body),
+            signature_value: base64::engine::general_purpose::URL_SAFE_NO_PAD
+                .decode(value)
+                .unwrap(),
+            answer: answer_to_sign(pki, identity.len()),
+            identity,
+            message,
+        }
+    }
+
+    /// Verify, unwrap, open twice, wrap, seal, sign.
+    fn once(&self) {
+        self.partner_signature
+            .verify_sig(black_box(&self.signed), &self.signature_value)
+            .unwrap();
+        let key = partner::unwrap(&self.encryption, black_box(&self.message.wrapped_key));
+        let cipher = MosipGcm::new_from_slice(&key).unwrap();
+        black_box(partner::decrypt(&cipher, &self.message.hmac).unwrap());
+        black_box(partner::decrypt(&cipher, &self.message.request).unwrap());
+
+        let mut fresh = [0; 32];
+        rand::fill(&mut fresh).unwrap();
+        black_box(partner::wrap(&self.partner_encryption, &fresh));
+        let cipher = MosipGcm::new(&fresh.into());
+        black_box(partner::encrypt(&cipher, self.identity.as_bytes()));
+        black_box(partner::sign(&self.signature, black_box(&self.answer)));
+    }
+}
+
+/// Base64url of the protected header with its certificate, and of a body that holds the sealed identity.
+fn answer_to_sign(pki: &Pki, identity: usize) -> Vec<u8> {
+    let x5c = STANDARD.encode(pki.certificate(pki::GATEWAY_SIGNATURE));
+    let header = x5c.len() + 100;
+    let body = (identity + partner::TAG + partner::NONCE + 256) * 4 / 3 + 400;
+    vec![b'a'; (header + body) * 4 / 3]
+}

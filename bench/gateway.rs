@@ -1,0 +1,241 @@
+//! The gateway under test: its configuration as files, its process, and how long it takes to be ready.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use triseal::config::{self, Document, Mistakes};
+
+use crate::{
+    machine::Cores,
+    peers::{Server, free_port},
+    pki::{self, Pki},
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_triseal");
+const PEPPER: &str = "0123456789abcdef0123456789abcdef";
+const LICENCE_KEY: &str = "benchlicencekey0123456789";
+const API_KEY: &str = "123456";
+const PARTNER: &str = "bench";
+
+/// The path of a sealed exchange.
+pub fn kyc_path() -> String {
+    format!("/idauthentication/v1/kyc/{LICENCE_KEY}/{PARTNER}/{API_KEY}")
+}
+
+/// Configuration in a folder.
+pub struct Gateway {
+    file: PathBuf,
+    port: u16,
+    admin: u16,
+}
+
+impl Gateway {
+    /// Writes all files and checks their shape.
+    pub fn configure(pki: &Pki, folder: &Path, upstream: u16) -> Self {
+        // Also what an earlier run remembers of its messages: those keys are gone.
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder.join("partners")).unwrap();
+        let (port, admin) = (free_port(), free_port());
+        pki::write_private(&folder.join("pepper"), PEPPER);
+        fs::write(folder.join("policy.json"), POLICY).unwrap();
+        let file = folder.join("triseal.toml");
+        fs::write(&file, main_file(pki, port, admin, upstream)).unwrap();
+        check::<config::Config>(&file, &config::config_schema());
+        for (name, text) in [("bench", partner_file(pki)), ("misp", misp_file())] {
+            let file = folder.join(format!("partners/{name}.toml"));
+            fs::write(&file, text).unwrap();
+            check::<config::Partner>(&file, &config::partner_schema());
+        }
+        Self { file, port, admin }
+    }
+
+    /// Starts it and waits for `/readyz`; also gives the seconds that took.
+    pub async fn start(&self, cores: Cores) -> (Server, f64) {
+        let folder = self.file.parent().unwrap();
+        let file = self.file.to_str().unwrap();
+        let begin = Instant::now();
+        let command = [BINARY, "run", "--config", file];
+        let mut server = Server::start("triseal", cores, self.port, folder, &command);
+        server
+            .wait(async || self.ready().await.is_ok_and(|yes| yes))
+            .await;
+        (server, begin.elapsed().as_secs_f64())
+    }
+
+    async fn ready(&self) -> io::Result<bool> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).await?;
+        let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await?;
+        Ok(&answer == b"HTTP/1.1 200")
+    }
+}
+
+fn check<T: serde::de::DeserializeOwned>(file: &Path, schema: &schemars::Schema) {
+    let mut mistakes = Mistakes::default();
+    let document = Document::read(file).unwrap();
+    let parsed = document.parse::<T>(schema, &mut mistakes);
+    assert!(parsed.is_some(), "{mistakes}");
+}
+
+fn main_file(pki: &Pki, port: u16, admin: u16, upstream: u16) -> String {
+    let own: String = [
+        ("tls", pki::GATEWAY_TLS),
+        ("encryption", pki::GATEWAY_ENCRYPTION),
+        ("signature", pki::GATEWAY_SIGNATURE),
+    ]
+    .map(|(role, name)| {
+        format!(
+            "[[party.certificate]]\nrole = \"{role}\"\ncertificate = {:?}\nkey = {:?}\n\n",
+            pki.certificate_file(name),
+            pki.key_file(name)
+        )
+    })
+    .concat();
+    format!(
+        r#"# Written by the bench.
+[gateway]
+name = "bench"
+partners = "partners"
+state = "state"
+pepper = {{ file = "pepper" }}
+workers = 1
+
+[party]
+id = "bench-misp"
+organisation = "{organisation}"
+
+{own}[[anchor]]
+name = "bench"
+certificates = [{ca:?}]
+crls = [{crl:?}]
+
+[[face]]
+name = "partners"
+kind = "partner"
+listen = "127.0.0.1:{port}"
+hosts = ["localhost"]
+anchors = ["bench"]
+
+[admin]
+listen = "127.0.0.1:{admin}"
+
+[[upstream]]
+name = "standin"
+addresses = ["http://127.0.0.1:{upstream}"]
+http = "1.1"
+idle_connections_max = 128
+
+[[policy]]
+id = "bench"
+document = "policy.json"
+
+[[route]]
+name = "relay"
+path = "/relay/{{rest}}"
+methods = ["GET"]
+handler = "relay"
+from = {{ face = "partner", envelope = "insecure_plain" }}
+to = {{ upstream = "standin", envelope = "insecure_plain" }}
+
+[[route]]
+name = "ida-kyc"
+path = "/idauthentication/v1/kyc/{{misp_lk}}/{{partner_id}}/{{api_key}}"
+handler = "ida"
+from = {{ face = "partner", envelope = "mosip-ida" }}
+to = {{ upstream = "standin", envelope = "opened" }}
+
+[limits]
+# Requests are signed ahead of a round, and none is dated ahead.
+freshness_back_ms = 600_000
+freshness_forward_ms = 1_000
+idle_timeout_ms = 600_000
+
+[log]
+access = "/dev/null"
+"#,
+        organisation = pki::GATEWAY_ORGANISATION,
+        ca = pki.ca_file(),
+        crl = pki.crl_file(),
+    )
+}
+
+fn partner_file(pki: &Pki) -> String {
+    let certificates: String = [
+        ("tls", pki::PARTNER_TLS),
+        ("encryption", pki::PARTNER_ENCRYPTION),
+        ("signature", pki::PARTNER_SIGNATURE),
+    ]
+    .map(|(role, name)| {
+        let file = pki.certificate_file(name);
+        format!("[[certificate]]\nrole = \"{role}\"\nfile = {file:?}\n\n")
+    })
+    .concat();
+    format!(
+        r#"# Written by the bench.
+id = "{PARTNER}"
+organisation = "{organisation}"
+kind = "auth"
+routes = ["relay", "ida-kyc"]
+clients = ["keymanager"]
+
+[anchors]
+tls = ["bench"]
+encryption = ["bench"]
+signature = ["bench"]
+
+{certificates}[[api_key]]
+hash = "{hash}"
+policy = "bench"
+"#,
+        organisation = pki::PARTNER_ORGANISATION,
+        hash = hash("api-key", API_KEY),
+    )
+}
+
+/// The MISP that carries the partner's traffic: holds the licence key and calls nothing itself.
+fn misp_file() -> String {
+    format!(
+        r#"# Written by the bench.
+id = "bench-carrier"
+organisation = "Bench Carrier"
+kind = "misp"
+
+[[licence_key]]
+hash = "{}"
+"#,
+        hash("licence-key", LICENCE_KEY)
+    )
+}
+
+/// What `triseal partners hash` prints for a secret of that kind.
+fn hash(kind: &str, secret: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, PEPPER.as_bytes());
+    let mac = hmac::sign(&key, format!("{kind}\0{secret}").as_bytes());
+    format!("hmac-sha256:{}", URL_SAFE_NO_PAD.encode(mac))
+}
+
+const POLICY: &str = r#"{
+  "authTokenType": "policy",
+  "allowedAuthTypes": [
+    {"authType": "demo", "mandatory": false},
+    {"authType": "kyc", "mandatory": false}
+  ],
+  "allowedKycAttributes": [
+    {"attributeName": "fullName"}, {"attributeName": "dob"}, {"attributeName": "dateOfBirth"},
+    {"attributeName": "gender"}, {"attributeName": "phone"}, {"attributeName": "email"},
+    {"attributeName": "fullAddress"}, {"attributeName": "photo"}
+  ],
+  "kycLanguages": ["eng"]
+}
+"#;
