@@ -53,9 +53,7 @@ impl PrivateKey {
     /// From SEC1 (elliptic curves).
     fn from_sec1(der: &[u8]) -> Result<Self, KeyError> {
         let key = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
-            .or_else(|_| {
-                EcdsaKeyPair::from_private_key_der(&ECDSA_P384_SHA384_FIXED_SIGNING, der)
-            })
+            .or_else(|_| EcdsaKeyPair::from_private_key_der(&ECDSA_P384_SHA384_FIXED_SIGNING, der))
             .map_err(|_| KeyError::Malformed)?;
         let pkcs8 = key.to_pkcs8v1().map_err(|_| KeyError::Malformed)?;
         Self::from_pkcs8(pkcs8.as_ref())
@@ -75,11 +73,6 @@ impl PrivateKey {
                 _ => Err(KeyError::Malformed),
             })
             .collect()
-    }
-
-    /// Its PKCS#8 form.
-    pub(crate) fn pkcs8(&self) -> &[u8] {
-        &self.pkcs8
     }
 
     /// The PKCS#8 form, taken out.

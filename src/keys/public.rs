@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use x509_parser::{
-    prelude::FromDer,
-    public_key::PublicKey as Parsed,
-    x509::SubjectPublicKeyInfo,
-};
+use x509_parser::{prelude::FromDer, public_key::PublicKey as Parsed, x509::SubjectPublicKeyInfo};
 
 use super::KeyError;
 
@@ -49,8 +45,7 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError::Malformed`] when it is not a key of a known kind.
     pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
-        let (rest, spki) =
-            SubjectPublicKeyInfo::from_der(der).map_err(|_| KeyError::Malformed)?;
+        let (rest, spki) = SubjectPublicKeyInfo::from_der(der).map_err(|_| KeyError::Malformed)?;
         if !rest.is_empty() || spki.subject_public_key.unused_bits != 0 {
             return Err(KeyError::Malformed);
         }

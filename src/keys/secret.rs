@@ -137,7 +137,9 @@ pub(crate) fn read_private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileP
         return Err(FileProblem::Open(mode));
     }
     // Room for the whole file at once: growing would leave copies behind.
-    let room = usize::try_from(about.size()).unwrap_or(0).saturating_add(64);
+    let room = usize::try_from(about.size())
+        .unwrap_or(0)
+        .saturating_add(64);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(SECRET_FILE_MAX_BYTES)
         .read_to_end(&mut bytes)

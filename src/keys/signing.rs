@@ -167,7 +167,10 @@ mod tests {
         let spki = rcgen::PublicKeyData::subject_public_key_info(&made);
         let public = PublicKey::from_spki(&spki).unwrap();
         assert!(key.belongs_to(&public));
-        (SigningKey::from_pkcs8_der(key.pkcs8()).unwrap(), public)
+        (
+            SigningKey::from_pkcs8_der(&key.into_pkcs8()).unwrap(),
+            public,
+        )
     }
 
     #[test]
@@ -216,6 +219,10 @@ mod tests {
         assert_eq!(signature.len(), 64);
         let verifier = VerifyingKey::new(&public, Algorithm::ES256).unwrap();
         assert!(verifier.verify(b"m", &[0; 64]).is_err());
-        assert!(verifier.verify(b"m", &[&[0x30, 0x44][..], &signature].concat()).is_err());
+        assert!(
+            verifier
+                .verify(b"m", &[&[0x30, 0x44][..], &signature].concat())
+                .is_err()
+        );
     }
 }

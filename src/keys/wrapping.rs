@@ -71,8 +71,7 @@ impl WrappingKey {
         if !(2048..=8192).contains(&key.bits()) {
             return Err(KeyError::Malformed);
         }
-        let key =
-            PublicEncryptingKey::from_der(key.spki_der()).map_err(|_| KeyError::Malformed)?;
+        let key = PublicEncryptingKey::from_der(key.spki_der()).map_err(|_| KeyError::Malformed)?;
         OaepPublicEncryptingKey::new(key)
             .map(Self)
             .map_err(|_| KeyError::Malformed)
