@@ -15,6 +15,8 @@ pub mod partner;
 pub mod registration;
 pub mod secrets;
 pub mod spelling;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use directory::Directory;
 pub use id::PartnerId;
