@@ -10,8 +10,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD},
 };
 
-use super::seams::Fingerprint;
-use crate::config::Client;
+use crate::{config::Client, trust::Fingerprint};
 
 /// Which forms a partner's messages may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use super::{
     forms::{self, Forms},
     json,
-    seams::Fingerprint,
 };
 use crate::{
     config::Algorithm,
     keys::VerifyingKey,
     refusal::{Code, Refusal},
+    trust::Fingerprint,
 };
 
 /// Bytes of a signature header.

@@ -11,7 +11,6 @@ mod jws;
 mod mark;
 pub mod mosip_ida;
 mod replay;
-mod seams;
 mod signer;
 #[cfg(test)]
 mod testing;
@@ -21,5 +20,4 @@ pub use forms::Forms;
 pub use freshness::Window;
 pub use jws::DetachedJws;
 pub use replay::ReplayGuard;
-pub use seams::Fingerprint;
 pub use signer::{DetachedSigner, sign_detached};

@@ -5,12 +5,12 @@ use std::{fmt, sync::Arc};
 use super::{
     forms,
     jws::{name, signing_input},
-    seams::Fingerprint,
 };
 use crate::{
     config::Algorithm,
     keys::SigningKey,
     refusal::{Code, Refusal},
+    trust::Fingerprint,
 };
 
 /// A signature key with its certificate and algorithm; the protected header is made once.

@@ -13,9 +13,10 @@ use super::{
     cipher::{ContentKey, Failed},
 };
 use crate::{
-    envelope::{Fingerprint, forms, json},
+    envelope::{forms, json},
     keys::DecryptionKey,
     refusal::{Code, Refusal},
+    trust::Fingerprint,
 };
 
 type Members<'a> = Vec<(String, &'a RawValue)>;

@@ -19,9 +19,10 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    envelope::{Fingerprint, forms, json},
+    envelope::{forms, json},
     keys::DecryptionKey,
     refusal::{Code, Refusal},
+    trust::Fingerprint,
 };
 
 /// A decrypted request: exact plain bytes and what was read from them. Wiped when dropped.

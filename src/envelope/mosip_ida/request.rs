@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    envelope::{Fingerprint, Forms, forms::Member, json, time},
+    envelope::{Forms, forms::Member, json, time},
     refusal::{Code, Refusal},
+    trust::Fingerprint,
 };
 
 /// Bytes of a body. The edge's limit comes first and is usually lower.
