@@ -10,8 +10,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD},
 };
 
-use crate::config::Client;
-use crate::trust::Fingerprint;
+use crate::{config::Client, trust::Fingerprint};
 
 /// Which forms a partner's messages may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,6 +261,10 @@ mod tests {
             sdk_like(&pem(der, "\n").replace("CERTIFICATE", "TRUSTED CERTIFICATE")),
             sdk_like(&(pem(der, "\n") + &pem(der, "\n"))),
             sdk_like(&format!("x\n{}", pem(der, "\n"))),
+            sdk_like(&pem_of_width(der, 76, "\n")),
+            sdk_like(&pem_of_width(der, 1 << 20, "\n")),
+            opencrvs_like(&pem_of_width(der, 76, "\r\n")),
+            opencrvs_like(&pem(der, "\r\n").replacen("\r\n", "\r\n\r\n", 1)),
             // OpenCRVS: padding, LF, line breaks
             URL_SAFE_NO_PAD.encode(pem(der, "\n")),
             format!("{opencrvs}="),
@@ -277,6 +280,15 @@ mod tests {
         for (n, miss) in misses.iter().enumerate() {
             assert_eq!(all.certificate(miss), None, "{n}: {miss:?}");
         }
+    }
+
+    fn pem_of_width(der: &[u8], width: usize, line_end: &str) -> String {
+        let body = in_lines(&to_base64(der), width, line_end);
+        format!("-----BEGIN CERTIFICATE-----{line_end}{body}-----END CERTIFICATE-----{line_end}")
+    }
+
+    fn opencrvs_like(pem: &str) -> String {
+        URL_SAFE_NO_PAD.encode(pem)
     }
 
     fn sdk_like(pem: &str) -> String {

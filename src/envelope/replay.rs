@@ -8,7 +8,11 @@
 //! message ever accepted has a time at or before the mark. After a start, times at or before the mark are refused, since
 //! nobody knows whether they were seen. Without a mark the same holds for everything that could be fresh at the start.
 //!
-//! One process for each state folder. Several gateways need a shared store, which this is not.
+//! A sender whose clock is ahead moves the mark ahead too: after a kill the gateway is closed for the forward window and
+//! five seconds at most, after a clean stop for as long as the latest message was ahead.
+//!
+//! One process for each state folder: when a listener is handed over, the new process opens its guard after the old one
+//! has closed its own. Several gateways need a shared store, which this is not.
 
 use std::{
     collections::{BTreeMap, HashSet},

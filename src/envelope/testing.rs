@@ -9,7 +9,6 @@ use base64::{
 use bytes::Bytes;
 
 use super::{
-    Fingerprint,
     forms::{sha256, upper_hex},
     mosip_ida::{Operation, Recipient},
 };
@@ -17,6 +16,7 @@ use crate::{
     clock::Moment,
     config::Algorithm,
     keys::{DecryptionKey, PublicKey, SigningKey, VerifyingKey, WrappingKey},
+    trust::Fingerprint,
 };
 
 /// Somebody with one RSA-2048 key and its certificate.
@@ -198,7 +198,8 @@ impl XorShift {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(n.max(1)).unwrap()).unwrap()
+        let n = u64::try_from(n.max(1)).unwrap();
+        usize::try_from(self.0.checked_rem(n).unwrap()).unwrap()
     }
 }
 

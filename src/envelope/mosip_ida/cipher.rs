@@ -42,7 +42,8 @@ impl ContentKey {
     }
 
     /// Unwraps a content key. Where that fails the answer is a random key, so that what follows takes the same road and
-    /// fails there (RFC 7516 section 11.5).
+    /// fails there (RFC 7516 section 11.5). Only a wrapped key whose length is not the modulus', which everybody can see, is
+    /// not worth an RSA operation.
     pub(super) fn unwrap(key: &DecryptionKey, wrapped: &[u8]) -> Result<Self, Failed> {
         let mut random = Self::random()?;
         if let Ok(unwrapped) = key.unwrap(wrapped)
@@ -111,6 +112,20 @@ mod tests {
         assert_eq!(sealed.len(), 5 + 32);
         let opened = fixed().open(Zeroizing::new(sealed)).unwrap();
         assert_eq!(opened.as_slice(), b"plain");
+    }
+
+    /// Made with Python's `cryptography` (OpenSSL): `ct + tag + nonce` of a fixed key and nonce.
+    #[test]
+    fn what_openssl_sealed_opens() {
+        let key = ContentKey(Zeroizing::new(std::array::from_fn(|n| {
+            u8::try_from(n).unwrap()
+        })));
+        let sealed = crate::envelope::forms::unhex(
+            "4ea079afec7d6d29a83a52c4af5dc4df264cd6798ad9bb26d3fdd60d463fdc76404142434445464748494a4b4c4d4e4f",
+        )
+        .unwrap();
+        let opened = key.open(Zeroizing::new(sealed)).unwrap();
+        assert_eq!(opened.as_slice(), br#"{"otp":"111111"}"#);
     }
 
     #[test]
