@@ -70,7 +70,10 @@ struct Written {
 
 impl Written {
     const fn files(files: Vec<PathBuf>) -> Self {
-        Self { files, lines: Vec::new() }
+        Self {
+            files,
+            lines: Vec::new(),
+        }
     }
 }
 

@@ -26,15 +26,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 ///
 /// The configuration is checked as a whole before anything listens. It is read again when a file of it changes and at
 /// SIGHUP; a version with mistakes is reported and the running one stays. SIGTERM finishes what is under way and stops,
-/// SIGINT stops at once, SIGQUIT hands the listeners to a new process started with --take-over.
+/// SIGINT stops at once.
 #[derive(Debug, Args)]
 pub struct Run {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE", env = "TRISEAL_CONFIG")]
     config: PathBuf,
-    /// Take the listeners over from a running gateway with the same state folder, then send it SIGQUIT.
-    #[arg(long)]
-    take_over: bool,
     /// Write the operator's log as JSON lines.
     #[arg(long)]
     log_json: bool,
@@ -80,7 +77,7 @@ pub fn run(args: &Run) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let handlers = handlers::all(gateway.metrics());
-    let served = edge::run(&gateway, handlers, args.take_over);
+    let served = edge::run(&gateway, handlers);
     gateway.stop();
     match served {
         Ok(()) => {

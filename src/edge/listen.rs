@@ -1,16 +1,13 @@
 //! The listeners: pingora's server around our faces, and what happens at a signal.
 //!
-//! SIGTERM: no new exchanges, those under way are finished, then stop. SIGINT: stop at once. SIGQUIT: hand the listeners
-//! to a new process started with `--take-over`, then finish and stop. SIGHUP: reload.
+//! SIGTERM and SIGQUIT: those exchanges that are under way are finished, then stop. SIGINT: stop at once. pingora could
+//! hand its listeners to a new process at SIGQUIT; that waits for a replay memory that two processes can share.
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::{
-    server::{
-        RunArgs, Server, ShutdownSignal, ShutdownSignalWatch,
-        configuration::{Opt, ServerConf},
-    },
+    server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf},
     services::listening::Service,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,20 +32,18 @@ pub enum ListenError {
     },
 }
 
-/// Serves until told to stop. `take_over` asks a running process for its listeners.
+/// Serves until told to stop.
 ///
 /// # Errors
 /// When an address cannot be bound.
-pub fn run(gateway: &Arc<Gateway>, handlers: Handlers, take_over: bool) -> Result<(), ListenError> {
+pub fn run(gateway: &Arc<Gateway>, handlers: Handlers) -> Result<(), ListenError> {
     let snapshot = gateway.snapshot();
     let config = snapshot.config();
-    if !take_over {
-        // pingora ends the process on a bind error; say what is wrong before that.
-        for face in &config.face {
-            try_bind(face.listen, format!("face {}", face.name))?;
-        }
-        try_bind(config.admin.listen, "admin".to_owned())?;
+    // pingora ends the process on a bind error; say what is wrong before that.
+    for face in &config.face {
+        try_bind(face.listen, format!("face {}", face.name))?;
     }
+    try_bind(config.admin.listen, "admin".to_owned())?;
     let workers = usize::from(config.gateway.workers.unwrap_or_else(cores).max(1));
     let stop_limit = snapshot.limits().stop_timeout;
     let conf = ServerConf {
@@ -56,19 +51,9 @@ pub fn run(gateway: &Arc<Gateway>, handlers: Handlers, take_over: bool) -> Resul
         work_stealing: workers > 1,
         grace_period_seconds: Some(stop_limit.as_secs().max(1)),
         graceful_shutdown_timeout_seconds: Some(1),
-        upgrade_sock: gateway
-            .state_folder()
-            .join("listeners.sock")
-            .to_string_lossy()
-            .into_owned(),
         ..ServerConf::default()
     };
-    let options = Opt {
-        upgrade: take_over,
-        ..Opt::default()
-    };
-    let mut server = Server::new_with_opt_and_conf(Some(options), conf);
-    // Everything that can fail has been built by now: from here on an old process gives its listeners away.
+    let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let handlers = Arc::new(handlers);
     for face in &config.face {
@@ -130,7 +115,7 @@ impl ShutdownSignalWatch for Signals {
         let chosen = tokio::select! {
             _ = term.recv() => ShutdownSignal::GracefulTerminate,
             _ = int.recv() => ShutdownSignal::FastShutdown,
-            _ = quit.recv() => ShutdownSignal::GracefulUpgrade,
+            _ = quit.recv() => ShutdownSignal::GracefulTerminate,
         };
         if matches!(chosen, ShutdownSignal::GracefulTerminate) {
             tracing::info!("stopping: finishing what is under way");
@@ -145,9 +130,6 @@ impl ShutdownSignalWatch for Signals {
                 tracing::warn!("some exchanges did not end in time and are cut off");
             }
             return ShutdownSignal::FastShutdown;
-        }
-        if matches!(chosen, ShutdownSignal::GracefulUpgrade) {
-            tracing::info!("handing the listeners over to the new process");
         }
         chosen
     }

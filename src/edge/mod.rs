@@ -1,6 +1,6 @@
 //! The edge: listeners, mutual TLS, the HTTP gate, answers.
 //!
-//! pingora accepts connections, hands listeners over to a new process and stops gracefully; TLS is a whole rustls
+//! pingora accepts connections and runs the workers; TLS is a whole rustls
 //! configuration taken from the snapshot for each connection; behind the gate hyper speaks HTTP. What a request means is
 //! the exchange's business: the edge gives it an `Arrival` and writes nothing but a `Recorded`.
 

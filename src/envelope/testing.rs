@@ -25,6 +25,7 @@ pub(super) struct Party {
     pub(super) signing: Arc<SigningKey>,
     pub(super) decryption: DecryptionKey,
     pub(super) public: PublicKey,
+    wrapping: WrappingKey,
 }
 
 pub(super) static PARTNER: LazyLock<Party> = LazyLock::new(|| Party::new("Partner"));
@@ -51,6 +52,7 @@ impl Party {
             der: certificate.der().to_vec(),
             signing: Arc::new(SigningKey::from_pkcs8_der(key.serialized_der()).unwrap()),
             decryption: DecryptionKey::from_pkcs8_der(key.serialized_der()).unwrap(),
+            wrapping: WrappingKey::new(&PublicKey::from_spki(&spki).unwrap()).unwrap(),
             public: PublicKey::from_spki(&spki).unwrap(),
         }
     }
@@ -63,10 +65,10 @@ impl Party {
         VerifyingKey::new(&self.public, algorithm).unwrap()
     }
 
-    pub(super) fn recipient(&self) -> Recipient {
+    pub(super) fn recipient(&self) -> Recipient<'_> {
         Recipient {
             fingerprint: self.fingerprint(),
-            wrapping: WrappingKey::new(&self.public).unwrap(),
+            wrapping: &self.wrapping,
         }
     }
 

@@ -4,7 +4,7 @@ use super::{
     Gateway, Opened, Trail,
     open::{Content, IdaMessage},
 };
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
 /// An exchange whose content the caller may ask for. Handlers are given nothing else; only the permit step makes one:
 ///
@@ -16,6 +16,13 @@ pub struct Permitted {
 
 /// Lets the content pass when the policy of the API key does.
 pub(super) fn permit(_: &Gateway, opened: Opened, _: &mut Trail) -> Result<Permitted, Refusal> {
+    if let Content::Ida(message) = opened.content()
+        && let (Some(operation), Some(inner)) = (opened.route().operation(), message.opened())
+        && operation.demands_mandatory()
+        && inner.factors().is_empty()
+    {
+        return Err(Refusal::new(Code::NoFactor, "no factor in the request"));
+    }
     if let (Content::Ida(message), Some(grant)) = (opened.content(), opened.grant()) {
         // Whether the policy permits the operation was asked at admission.
         if let (Some(operation), Some(inner)) = (opened.route().operation(), message.opened()) {

@@ -362,7 +362,7 @@ impl Snapshot {
                 line: 0,
                 at: (*at).to_owned(),
                 what: "changed, but is fixed while the process runs".to_owned(),
-                remedy: "Restart the gateway, or start a new one with --take-over.".to_owned(),
+                remedy: "Restart the gateway.".to_owned(),
             });
         }
     }

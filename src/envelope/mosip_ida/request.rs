@@ -220,6 +220,9 @@ fn consent(operation: Operation, members: Members<'_>) -> Result<(), Refusal> {
     match (operation, members.get(NAME)) {
         (Operation::Auth | Operation::Kyc | Operation::KycAuth, Some(Value::Bool(true))) => Ok(()),
         (Operation::Auth | Operation::Kyc | Operation::KycAuth, None) => Err(missing(NAME)),
+        (Operation::Auth | Operation::Kyc | Operation::KycAuth, Some(Value::Bool(false))) => {
+            Err(Refusal::new(Code::ConsentMissing, "consent is stated as false").naming(NAME))
+        }
         (Operation::Auth | Operation::Kyc | Operation::KycAuth, Some(_)) => {
             Err(invalid(NAME, "not true"))
         }

@@ -2,8 +2,8 @@
 
 use super::{HEAD_MAX, HEADERS_MAX, with};
 use crate::{
-    edge::gate::{Ended, GateLimits, http1, serve, violation},
-    refusal::Code,
+    edge::gate::{Ended, GateLimits, http1, serve},
+    refusal::{Code, violation},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};

@@ -66,7 +66,7 @@ fn resealing_does_not_read_the_plain_text() {
     let key = ContentKey::random().unwrap();
     let answer = json!({"response": {
         "identity": forms::to_base64url(&key.seal(plain).unwrap()),
-        "sessionKey": forms::to_base64url(&key.wrap(&GATEWAY.recipient().wrapping).unwrap()),
+        "sessionKey": forms::to_base64url(&key.wrap(GATEWAY.recipient().wrapping).unwrap()),
         "thumbprint": forms::upper_hex(GATEWAY.fingerprint().as_bytes()),
     }});
     let sealed = reseal_identity(
