@@ -44,7 +44,7 @@ struct Loaded {
     partner: Arc<Partner>,
 }
 
-/// Whose a public key is, by the hash of its SubjectPublicKeyInfo.
+/// Whose a public key is, by its hash.
 type Keys = HashMap<Fingerprint, PartnerId>;
 
 impl Directory {
@@ -106,9 +106,10 @@ impl Directory {
             pepper: pepper.is_some(),
             now,
         };
+        let schema = partner_schema();
         let loaded = files
             .iter()
-            .filter_map(|file| read(file, &around, mistakes))
+            .filter_map(|file| read(file, &schema, &around, mistakes))
             .collect();
         Self::assemble(pepper, loaded, mistakes)
     }
@@ -191,7 +192,7 @@ impl Directory {
     fn add_leaves(&mut self, partner: &Arc<Partner>, keys: &mut Keys, report: &mut Report<'_>) {
         for binding in partner.certificates().bindings() {
             // The same certificate has the same key, so looking at the keys finds both.
-            let key = Fingerprint::of(binding.certificate().spki());
+            let key = Fingerprint::of(binding.certificate().key().raw());
             let first = keys.entry(key).or_insert_with(|| partner.id().clone());
             if first != partner.id() {
                 report.error(
@@ -229,7 +230,17 @@ impl Directory {
 
     fn add_access(&mut self, partner: &Arc<Partner>, report: &mut Report<'_>) {
         let report = &mut report.within("access");
-        for (i, token) in partner.access().tokens.iter().enumerate() {
+        let access = partner.access();
+        let tokens = self.tokens.len().saturating_add(access.tokens.len());
+        let networks = self.networks.len().saturating_add(access.networks.len());
+        if tokens.max(networks) > ACCESS_TOTAL_MAX {
+            let what = format!(
+                "all services together have more than {ACCESS_TOTAL_MAX} tokens or networks"
+            );
+            report.error("", what, "Remove those that are no longer used.");
+            return;
+        }
+        for (i, token) in access.tokens.iter().enumerate() {
             if let Some((_, other)) = self.tokens.iter().find(|(t, _)| t == token) {
                 let what = format!("`{}` has the same token", other.id());
                 report.error(
@@ -240,7 +251,7 @@ impl Directory {
             }
             self.tokens.push((*token, Arc::clone(partner)));
         }
-        for (i, network) in partner.access().networks.iter().enumerate() {
+        for (i, network) in access.networks.iter().enumerate() {
             let clash = self
                 .networks
                 .iter()
@@ -255,16 +266,15 @@ impl Directory {
             }
             self.networks.push((*network, Arc::clone(partner)));
         }
-        if self.tokens.len().max(self.networks.len()) > ACCESS_TOTAL_MAX {
-            let what = format!(
-                "all services together have more than {ACCESS_TOTAL_MAX} tokens or networks"
-            );
-            report.error("", what, "Remove those that are no longer used.");
-        }
     }
 }
 
-fn read(file: &Path, around: &Surroundings<'_>, mistakes: &mut Mistakes) -> Option<Loaded> {
+fn read(
+    file: &Path,
+    schema: &schemars::Schema,
+    around: &Surroundings<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Loaded> {
     let document = match Document::read(file) {
         Ok(document) => document,
         Err(e) => {
@@ -272,7 +282,7 @@ fn read(file: &Path, around: &Surroundings<'_>, mistakes: &mut Mistakes) -> Opti
             return None;
         }
     };
-    let raw = document.parse(&partner_schema(), mistakes)?;
+    let raw = document.parse(schema, mistakes)?;
     let partner = load::partner(&raw, around, &mut Report::new(&document, mistakes))?;
     Some(Loaded {
         document,

@@ -63,6 +63,9 @@ impl Caller {
 impl Directory {
     /// Who is on a connection of a partner face.
     ///
+    /// Judging a binding walks its chain and verifies signatures. Ask once for each connection and snapshot, and keep the
+    /// [`Caller`]; not once for each request.
+    ///
     /// # Errors
     /// In this order: `ID-001` not bound, or bound to a service; `ID-002` bound in another role; `ID-008`, `ID-004`,
     /// `ID-005` the partner's own state; `ID-003` the binding is not usable.

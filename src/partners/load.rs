@@ -334,8 +334,8 @@ mod tests {
             "routes[1]: `ida-auth` is listed twice",
         );
         refused(
-            &(p.clone() + &api_key(&hash).replace("\"auth\"", "\"auht\"")),
-            "api_key[0].policy: there is no policy `auht`. Did you mean",
+            &(p.clone() + &api_key(&hash).replace("\"auth\"", "\"aut\"")),
+            "api_key[0].policy: there is no policy `aut`. Did you mean",
         );
         refused(
             &format!("{p}[anchors]\ntls = [\"cb\"]"),
