@@ -753,10 +753,70 @@ fn every_mistake_in_the_anchors_names_what_to_do() {
     }
 }
 
-fn pem(der: &[u8]) -> String {
-    use base64::Engine;
-    format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        base64::engine::general_purpose::STANDARD.encode(der)
-    )
+#[test]
+fn an_issuers_sha1_signature_is_refused_before_it_is_tried() {
+    let ca = Ca::root_with_key("root", rsa_key(), |_| {});
+    let der = ca.issue(&Leaf::signature());
+    assert_eq!(verdict_of(&ca, Role::Signature, &der, NOW), Ok(()));
+    // sha256WithRSAEncryption becomes sha1WithRSAEncryption, inside and outside.
+    let (sha256, sha1) = ([0xf7, 0x0d, 1, 1, 0x0b], [0xf7, 0x0d, 1, 1, 0x05]);
+    let mut old = der.clone();
+    while let Some(place) = old.windows(5).position(|w| w == sha256) {
+        old[place..place + 5].copy_from_slice(&sha1);
+    }
+    let verdict = verdict_of(&ca, Role::Signature, &old, NOW);
+    assert!(
+        matches!(&verdict, Err(Unusable::NoPath(why)) if why.contains("algorithm")),
+        "{verdict:?}"
+    );
+    // One of the two alone is not a certificate.
+    let mut half = der;
+    let place = half.windows(5).position(|w| w == sha256).unwrap();
+    half[place..place + 5].copy_from_slice(&sha1);
+    assert!(matches!(
+        Certificate::from_der(half),
+        Err(CertificateError::Form)
+    ));
+}
+
+#[test]
+fn an_altered_certificate_is_refused_though_its_names_fit() {
+    let ca = Ca::root("root");
+    for (role, leaf) in [
+        (Role::Tls, Leaf::tls()),
+        (Role::Signature, Leaf::signature()),
+    ] {
+        let mut der = ca.issue(&leaf);
+        let place = der.windows(4).position(|w| w == [2, 8, 0x1a, 1]).unwrap();
+        der[place + 5] ^= 1;
+        assert!(no_path(&verdict_of(&ca, role, &der, NOW)));
+    }
+}
+
+#[test]
+fn a_self_signed_leaf_is_refused() {
+    let ca = Ca::root("root");
+    let leaf = Leaf::signature();
+    let own = Ca::usurp(&leaf, &[]);
+    let der = own.params.self_signed(&own.key).unwrap().der().to_vec();
+    assert!(no_path(&verdict_of(&ca, Role::Signature, &der, NOW)));
+}
+
+#[test]
+fn every_cut_and_every_turned_byte_of_a_certificate_is_read_without_a_panic() {
+    let ca = Ca::root("root");
+    let anchors = World::of(&ca).anchors();
+    let anchor = anchors.get("a").unwrap();
+    let der = ca.issue(&Leaf::mosip());
+    for cut in 0..der.len() {
+        assert!(Certificate::from_der(der[..cut].to_vec()).is_err());
+        for bits in [0x01, 0x80, 0xff] {
+            let mut turned = der.clone();
+            turned[cut] ^= bits;
+            if let Ok(read) = Certificate::from_der(turned) {
+                let verdict = path::find(&read, anchor, NOW, &|_| Ok(()));
+                assert!(no_path(&verdict), "byte {cut} ^ {bits:02x}");
+            }
+        }
+    }
 }
