@@ -237,7 +237,7 @@ impl Leaf {
             .push(DnType::CommonName, "partner");
         params.key_usages = self.usages.clone();
         params.extended_key_usages = self.purposes.clone();
-        params.is_ca = self.is_ca.clone();
+        params.is_ca = self.is_ca;
         params.not_before = date(self.from_s);
         params.not_after = date(self.until_s);
         params.serial_number = Some(SerialNumber::from_slice(&self.serial));
