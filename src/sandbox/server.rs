@@ -25,7 +25,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
-    time::timeout,
+    time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -117,7 +117,7 @@ async fn accept<H: Handler>(
                     connections.spawn(connection(stream, address, tls.clone(), handler.clone(), stopped.clone()));
                 }
                 // Out of descriptors, most likely: let some connections end first.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(_) => sleep(Duration::from_millis(50)).await,
             },
         }
     }
@@ -174,7 +174,7 @@ async fn begins_http2(stream: &TcpStream) -> Option<bool> {
         if length == PREFACE.len() {
             return Some(true);
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -254,7 +254,7 @@ async fn exchange<H: Handler>(
 struct Sent {
     left: Bytes,
     announced: u64,
-    cut: bool,
+    cut: Option<Pin<Box<Sleep>>>,
 }
 
 impl Sent {
@@ -266,7 +266,8 @@ impl Sent {
         Self {
             left: body,
             announced,
-            cut: cut_at.is_some(),
+            // A moment for what was sent to arrive; an error at once would take it back.
+            cut: cut_at.map(|_| Box::pin(sleep(Duration::from_millis(50)))),
         }
     }
 }
@@ -277,19 +278,22 @@ impl Body for Sent {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if !self.left.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.left)))));
         }
-        if std::mem::take(&mut self.cut) {
-            return Poll::Ready(Some(Err(io::Error::other("cut as ordered"))));
-        }
-        Poll::Ready(None)
+        let Some(moment) = &mut self.cut else {
+            return Poll::Ready(None);
+        };
+        moment
+            .as_mut()
+            .poll(context)
+            .map(|()| Some(Err(io::Error::other("cut as ordered"))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.is_empty() && !self.cut
+        self.left.is_empty() && self.cut.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,15 +1,12 @@
 //! What IDA does with a request that came through its filter: validate, find the individual, match, answer.
 
-use std::sync::MutexGuard;
-
-use http::HeaderMap;
 use openssl::error::ErrorStack;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Ida, State, crypto,
+    Ida, crypto,
     failure::{Failure, Stop},
-    filter::{Passed, scalar},
+    filter::{Arrived, Passed, scalar},
     inner::Demographics,
     kyc,
     log::ExchangeLog,
@@ -24,15 +21,6 @@ use crate::{
     sandbox::people::{Lockable, Person, Standing},
 };
 
-/// A request as it arrived.
-pub(super) struct Arrived<'r> {
-    pub(super) route: Route,
-    pub(super) segments: Vec<&'r str>,
-    pub(super) headers: &'r HeaderMap,
-    pub(super) body: &'r [u8],
-    pub(super) now: Moment,
-}
-
 /// `response` and `errors` of an answer.
 type Verdict = (Value, Vec<Failure>);
 
@@ -44,15 +32,7 @@ impl Ida {
         outer: Map<String, Value>,
         log: &mut ExchangeLog,
     ) -> Result<Verdict, Stop> {
-        let passed = self.filter().pass(
-            arrived.route,
-            &arrived.segments,
-            arrived.headers,
-            arrived.body,
-            outer,
-            arrived.now,
-            log,
-        )?;
+        let passed = self.filter().pass(arrived, outer, log)?;
         match arrived.route {
             Route::Auth | Route::Kyc | Route::KycAuth => {
                 self.authenticate(arrived.route, &passed, arrived.now, log)
@@ -72,7 +52,7 @@ impl Ida {
         log: &mut ExchangeLog,
     ) -> Result<Verdict, Stop> {
         let (individual, demographics) = validate::auth(
-            self.config(),
+            &self.config,
             &passed.outer,
             &passed.inner,
             &passed.factors,
@@ -83,19 +63,18 @@ impl Ida {
         unlocked(person, passed).map_err(Stop::one)?;
         log.passed("individual is known");
         let token =
-            token::auth_token(self.secret(), &person.uin, &passed.parties).map_err(unexpected)?;
+            token::auth_token(&self.secret, &person.uin, &passed.parties).map_err(unexpected)?;
         let failures =
             self.match_factors(passed, &individual, person, demographics.as_ref(), now)?;
         let matched = failures.is_empty();
-        log.outcome = if matched { "yes" } else { "no" };
         let response = match route {
             Route::Kyc => self
                 .ekyc(passed, person, matched, &token, now)
                 .map_err(Stop::one)?,
             Route::KycAuth => {
                 let kyc_token = if matched {
-                    let issued = self.state().kyc_tokens.issue(
-                        self.secret(),
+                    let issued = self.lock().kyc_tokens.issue(
+                        &self.secret,
                         &individual.id,
                         &passed.parties.api_key.key,
                         scalar(&passed.outer, "transactionID").unwrap_or_default(),
@@ -116,6 +95,7 @@ impl Ida {
                 json!({"authStatus": matched, "authToken": token})
             }
         };
+        log.outcome = if matched { "yes" } else { "no" };
         Ok((response, failures))
     }
 
@@ -136,9 +116,9 @@ impl Ida {
                 transaction: scalar(&passed.outer, "transactionID").unwrap_or_default(),
             };
             let right = self
-                .state()
+                .lock()
                 .otp
-                .check(self.config().otp, asked, code, now)
+                .check(self.config.otp, asked, code, now)
                 .map_err(Stop::one)?;
             if !right {
                 return Ok(vec![
@@ -167,7 +147,7 @@ impl Ida {
             }));
         }
         let policy = &passed.parties.api_key.policy.document;
-        let identity = kyc::identity(policy, &self.config().languages, person, now);
+        let identity = kyc::identity(policy, &self.config.languages, person, now);
         let sealed = kyc::seal(&identity, passed.parties.partner)?;
         Ok(json!({
             "kycStatus": true, "authToken": token,
@@ -181,7 +161,7 @@ impl Ida {
         now: Moment,
         log: &mut ExchangeLog,
     ) -> Result<Verdict, Stop> {
-        let (individual, channels) = validate::otp(self.config(), &passed.outer, now)?;
+        let (individual, channels) = validate::otp(&self.config, &passed.outer, now)?;
         log.passed("time and form");
         let person = self.person(&individual).map_err(Stop::one)?;
         if person.locked.contains(&Lockable::Otp) {
@@ -212,9 +192,9 @@ impl Ida {
             transaction: scalar(&passed.outer, "transactionID").unwrap_or_default(),
         };
         let code = six_digits().map_err(unexpected)?;
-        self.state()
+        self.lock()
             .otp
-            .request(self.config().otp, asked, code, now)
+            .request(self.config.otp, asked, code, now)
             .map_err(Stop::one)?;
         log.outcome = "done";
         Ok((
@@ -229,18 +209,18 @@ impl Ida {
         now: Moment,
         log: &mut ExchangeLog,
     ) -> Result<Verdict, Stop> {
-        let individual = validate::exchange(self.config(), &passed.outer, now)?;
+        let individual = validate::exchange(&self.config, &passed.outer, now)?;
         log.passed("time and form");
         let person = self.person(&individual).map_err(Stop::one)?;
         let subject = self
-            .state()
+            .lock()
             .kyc_tokens
             .redeem(
                 scalar(&passed.outer, "kycToken").unwrap_or_default(),
                 &individual.id,
                 &passed.parties.api_key.key,
                 scalar(&passed.outer, "transactionID").unwrap_or_default(),
-                self.config().kyc_token_s,
+                self.config.kyc_token_s,
                 now,
             )
             .map_err(Stop::one)?;
@@ -255,7 +235,7 @@ impl Ida {
         );
         let plain = serde_json::to_vec(&claims).map_err(|_| Stop::one(Failure::generic()))?;
         let mut token = self
-            .signer()
+            .signer
             .token(&plain)
             .map_err(|_| Stop::one(Failure::generic()))?;
         if scalar(&passed.outer, "respType").is_some_and(|kind| kind.eq_ignore_ascii_case("JWE")) {
@@ -271,7 +251,7 @@ impl Ida {
     /// The person behind an id.
     fn person(&self, individual: &Individual) -> Result<&Person, Failure> {
         let person = self
-            .config()
+            .config
             .identities
             .iter()
             .find(|person| match individual.id_type {
@@ -297,10 +277,6 @@ impl Ida {
             }
         }
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.lock()
-    }
 }
 
 fn unlocked(person: &Person, passed: &Passed<'_>) -> Result<(), Failure> {
@@ -319,7 +295,6 @@ fn locked(factor: &str) -> Failure {
     )
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn unexpected(_: ErrorStack) -> Stop {
     Stop::one(Failure::generic())
 }

@@ -23,6 +23,15 @@ use super::{
 };
 use crate::clock::Moment;
 
+/// A request as it arrived.
+pub(super) struct Arrived<'r> {
+    pub(super) route: Route,
+    pub(super) segments: Vec<&'r str>,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) body: &'r [u8],
+    pub(super) now: Moment,
+}
+
 /// What the filter works with.
 pub(super) struct Filter<'a> {
     pub(super) config: &'a IdaConfig,
@@ -45,25 +54,22 @@ impl<'a> Filter<'a> {
     /// Rows 2 to 17.
     pub(super) fn pass(
         &self,
-        route: Route,
-        segments: &[&str],
-        headers: &HeaderMap,
-        body: &[u8],
+        arrived: &Arrived<'_>,
         outer: Map<String, Value>,
-        now: Moment,
         log: &mut ExchangeLog,
     ) -> Result<Passed<'a>, Stop> {
+        let Arrived { route, now, .. } = *arrived;
         head(route, &outer).map_err(Stop::Filter)?;
         log.passed("id and version");
-        let signer = self.signer(headers, body, now, log).map_err(Stop::Filter)?;
-        if header(headers, "authorization").is_none() {
+        let signer = self.signer(arrived, log).map_err(Stop::Filter)?;
+        if header(arrived.headers, "authorization").is_none() {
             return Err(Stop::Filter(Failure::missing("Authorization - header")));
         }
         log.passed("authorization");
         let inner = self.decipher(&outer, log)?;
         biometrics(&inner).map_err(Stop::Filter)?;
 
-        let path = Identifiers::of(segments).ok_or_else(|| {
+        let path = Identifiers::of(&arrived.segments).ok_or_else(|| {
             Stop::Filter(Failure::new(
                 "IDA-MPA-038",
                 "Required Number of Path parameters are missing in URI",
@@ -97,17 +103,12 @@ impl<'a> Filter<'a> {
     }
 
     /// Rows 4 to 6, and 12: the signature, its certificate's dates and chain. Gives the SHA-256 of that certificate.
-    fn signer(
-        &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: Moment,
-        log: &mut ExchangeLog,
-    ) -> Result<[u8; 32], Failure> {
+    fn signer(&self, arrived: &Arrived<'_>, log: &mut ExchangeLog) -> Result<[u8; 32], Failure> {
         const NAME: &str = "signature header";
-        let value = header(headers, "signature").ok_or_else(|| Failure::missing(NAME))?;
-        let certificate = signature::verify(value, body, self.config.keymanager, now)
-            .map_err(|_| Failure::signature(NAME))?;
+        let value = header(arrived.headers, "signature").ok_or_else(|| Failure::missing(NAME))?;
+        let certificate =
+            signature::verify(value, arrived.body, self.config.keymanager, arrived.now)
+                .map_err(|_| Failure::signature(NAME))?;
         log.passed("signature over the body");
         let der = certificate.to_der().map_err(|_| {
             Failure::new(
@@ -116,7 +117,7 @@ impl<'a> Filter<'a> {
             )
         })?;
         log.signer(&der);
-        if !self.trust.trusts(&certificate, now) {
+        if !self.trust.trusts(&certificate, arrived.now) {
             return Err(Failure::signature(NAME));
         }
         log.passed("signer chains to MOSIP");
@@ -151,13 +152,7 @@ impl<'a> Filter<'a> {
         serde_json::from_slice(&block).map_err(|_| Stop::Filter(Failure::generic()))
     }
 
-    fn open(
-        &self,
-        thumbprint: &str,
-        wrapped: &str,
-        digest: &str,
-        request: &str,
-    ) -> Option<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)> {
+    fn open(&self, thumbprint: &str, wrapped: &str, digest: &str, request: &str) -> Option<Opened> {
         let named = encoding::from_hex(thumbprint).or_else(|| encoding::from_url(thumbprint))?;
         if named != self.thumbprint {
             return None;
@@ -174,6 +169,9 @@ impl<'a> Filter<'a> {
         ))
     }
 }
+
+/// The decrypted digest and block.
+type Opened = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
 /// Rows 2 and 3.
 fn head(route: Route, outer: &Map<String, Value>) -> Result<(), Failure> {

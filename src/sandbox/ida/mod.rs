@@ -57,8 +57,8 @@ pub use records::{
 };
 pub use service::IdaService;
 
-use controller::Arrived;
 use failure::{Failure, Stop};
+use filter::Arrived;
 use reply::Reply;
 use route::Route;
 
@@ -254,18 +254,6 @@ impl Ida {
             thumbprint: self.thumbprint,
             trust: &self.trust,
         }
-    }
-
-    const fn config(&self) -> &IdaConfig {
-        &self.config
-    }
-
-    const fn signer(&self) -> &signer::Signer {
-        &self.signer
-    }
-
-    fn secret(&self) -> &[u8; 32] {
-        &self.secret
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

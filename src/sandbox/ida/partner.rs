@@ -34,7 +34,11 @@ pub(super) fn find<'a>(
         partner
             .api_keys
             .iter()
-            .find(|record| record.key == path.api_key && record.status != Status::Deleted)
+            // An OIDC client has a record of its own, whose deletion is answered further down.
+            .find(|record| {
+                record.key == path.api_key
+                    && (record.status != Status::Deleted || record.kind != KeyKind::ApiKey)
+            })
     });
     let (Some(partner), Some(api_key)) = (partner, api_key) else {
         return Err(unregistered());

@@ -80,7 +80,7 @@ pub enum KeyKind {
 }
 
 /// An API key or OIDC client of a partner.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ApiKeyRecord {
     /// The key, as it stands in the path.
     pub key: String,
@@ -108,7 +108,7 @@ pub struct PartnerRecord {
 }
 
 /// A MISP with its one licence.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MispRecord {
     /// Its partner id.
     pub id: String,
@@ -122,6 +122,25 @@ pub struct MispRecord {
     pub validity: Validity,
     /// The MISP policy; without one the delegated routes answer IDA-MPA-023.
     pub policy: Option<MispPolicyDoc>,
+}
+
+impl std::fmt::Debug for ApiKeyRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKeyRecord")
+            .field("kind", &self.kind)
+            .field("policy", &self.policy.id)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for MispRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MispRecord")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The time window of requests.

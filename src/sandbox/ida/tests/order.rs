@@ -314,7 +314,7 @@ async fn delegated_routes_ask_the_misps_policy_before_the_partners() {
 async fn an_oidc_client_has_its_own_states_and_factors() {
     for (status, code) in [
         (Status::Inactive, "IDA-MPA-027"),
-        (Status::Deleted, "IDA-MPA-009"),
+        (Status::Deleted, "IDA-MPA-028"),
     ] {
         let mut config = config();
         config.partners[0].api_keys[1].status = status;

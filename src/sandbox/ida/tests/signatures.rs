@@ -113,3 +113,19 @@ async fn members_in_the_standard_alphabet_do_not_decrypt() {
         .push(("requestSessionKey", json!("+/".repeat(171))));
     assert_eq!(codes(&ask.to(&ida()).await), ["IDA-MLC-007", "IDA-MPA-003"]);
 }
+
+#[tokio::test]
+async fn a_p256_partner_can_sign_but_not_receive_an_identity() {
+    let mut config = config();
+    config.partners[1].certificate = pki().elliptic.der();
+    let ida = Ida::new(config).unwrap();
+    let ask = |route| {
+        let mut ask = Ask::new(route);
+        ask.path = ask.path.replace("partner-one", "partner-two");
+        ask.signer = pki().elliptic.clone();
+        ask.algorithm = "ES256";
+        ask
+    };
+    assert_eq!(ask("auth").to(&ida).await["response"]["authStatus"], true);
+    assert_eq!(codes(&ask("kyc").to(&ida).await), ["IDA-MLC-020"]);
+}

@@ -1,6 +1,6 @@
 //! On a socket: HTTP/1.1 and HTTP/2, the outbox, and every fault that can be ordered.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -29,16 +29,20 @@ async fn start() -> (Running, Browser) {
     (running, Client::builder(TokioExecutor::new()).build_http())
 }
 
-async fn send(browser: &Browser, running: &Running, ask: &Ask) -> Result<IdaAnswer, String> {
+/// The answer, or what of it arrived: the head, or nothing.
+async fn send(browser: &Browser, running: &Running, ask: &Ask) -> Result<IdaAnswer, Option<u16>> {
     let (body, headers) = ask.wire();
     let mut request = http::Request::post(format!("http://{}{}", running.address(), ask.path));
     request.headers_mut().unwrap().extend(headers);
     let response = browser
         .request(request.body(Full::from(body)).unwrap())
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|_| None)?;
     let (parts, body) = response.into_parts();
-    let body = body.collect().await.map_err(|error| error.to_string())?;
+    let body = body
+        .collect()
+        .await
+        .map_err(|_| Some(parts.status.as_u16()))?;
     Ok(IdaAnswer {
         status: parts.status,
         headers: parts.headers,
@@ -111,7 +115,11 @@ async fn every_fault_strikes_as_often_as_ordered_and_no_more() {
         let answer = send(&browser, &running, &ask).await;
         let took = before.elapsed();
         match (kind, answer) {
-            ("cut", answer) => assert!(answer.is_err(), "a cut answer is no answer"),
+            ("cut", answer) => assert_eq!(
+                answer.err(),
+                Some(Some(200)),
+                "the head arrives, the body does not"
+            ),
             ("slow", answer) => {
                 assert!(took.as_millis() >= 200);
                 assert!(signed_by_ida(&answer.unwrap()));
@@ -142,5 +150,87 @@ async fn every_fault_strikes_as_often_as_ordered_and_no_more() {
         order(&browser, &running, json!({"kind": "nonsense"})).await,
         400
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn with_mutual_tls_the_log_names_the_client_certificate_and_strangers_are_kept_out() {
+    let issuer = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+        rcgen::CertifiedIssuer::self_signed(params, key).unwrap()
+    };
+    let leaf = |issuer: &rcgen::CertifiedIssuer<'_, rcgen::KeyPair>| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, issuer).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        (certificate.der().clone(), key)
+    };
+    let (ca, other) = (issuer("ca"), issuer("other"));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(ca.der().clone()).unwrap();
+    let roots = Arc::new(roots);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        roots.clone(),
+        provider.clone(),
+    )
+    .build()
+    .unwrap();
+    let (certificate, key) = leaf(&ca);
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = lines.clone();
+    let ida = ida().with_log(move |line| sink.lock().unwrap().push(line.connection.clone()));
+    let service = IdaService::new(Arc::new(ida), Clock::standing_at(NOW));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let running = serve(listener, Some(Arc::new(tls)), Arc::new(service)).unwrap();
+
+    for (issuer, welcome) in [(&ca, true), (&other, false)] {
+        let (certificate, key) = leaf(issuer);
+        let client = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let stream = tokio::net::TcpStream::connect(running.address())
+            .await
+            .unwrap();
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(client))
+            .connect("localhost".try_into().unwrap(), stream)
+            .await
+            .unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        let ask = Ask::new("auth");
+        let (body, headers) = ask.wire();
+        let mut request = http::Request::post(&ask.path);
+        request.headers_mut().unwrap().extend(headers);
+        let answer = sender
+            .send_request(request.body(Full::<Bytes>::from(body)).unwrap())
+            .await;
+        assert_eq!(answer.is_ok(), welcome);
+        let fingerprint: String = openssl::sha::sha256(&certificate)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(lines.lock().unwrap().contains(&Some(fingerprint)), welcome);
+    }
     running.stop().await;
 }

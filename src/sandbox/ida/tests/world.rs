@@ -1,5 +1,7 @@
 //! The little world of the tests: a PKI as MOSIP makes it, records, and a client that seals and signs like an SDK.
 
+#![expect(clippy::arithmetic_side_effects, reason = "numbers of the tests' own")]
+
 use std::sync::OnceLock;
 
 use base64::{
@@ -10,8 +12,11 @@ use http::HeaderMap;
 use openssl::{
     asn1::{Asn1Integer, Asn1Time},
     bn::BigNum,
+    ec::{EcGroup, EcKey},
+    ecdsa::EcdsaSig,
     encrypt::{Decrypter, Encrypter},
     hash::MessageDigest,
+    nid::Nid,
     pkey::{PKey, Private},
     rsa::{Padding, Rsa},
     sha::sha256,
@@ -66,6 +71,8 @@ pub(super) struct Pki {
     pub(super) stranger: Identity,
     /// The partner's key in a certificate that ended a second ago.
     pub(super) expired: Identity,
+    /// Registered as partner-two in one test: a P-256 key signs, but cannot receive eKYC.
+    pub(super) elliptic: Identity,
     /// Issued by the partner, who is a CA the way MOSIP re-signs.
     pub(super) minted: Identity,
 }
@@ -95,6 +102,12 @@ pub(super) fn pki() -> &'static Pki {
             misp: issue("MISP-one", Some(&pms), None, -10, until),
             stranger: issue("PARTNER-one", Some(&other_root), None, -77, until),
             minted: issue("PARTNER-one-branch", Some(&partner), None, 3, until),
+            elliptic: {
+                let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+                let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+                let certificate = certificate(&key, "PARTNER-two", Some(&pms), None, 12, until);
+                Identity { key, certificate }
+            },
             expired,
             partner,
             root,
@@ -141,9 +154,10 @@ fn certificate(
         .unwrap();
     builder.set_subject_name(&subject).unwrap();
     builder
-        .set_issuer_name(
-            issuer.map_or(subject.as_ref(), |issuer| issuer.certificate.subject_name()),
-        )
+        .set_issuer_name(match issuer {
+            Some(issuer) => issuer.certificate.subject_name(),
+            None => &subject,
+        })
         .unwrap();
     builder
         .set_not_before(&Asn1Time::from_unix(NOW.s() - 30 * DAY).unwrap())
@@ -411,7 +425,13 @@ impl Ask {
                 .set_rsa_pss_saltlen(openssl::sign::RsaPssSaltlen::DIGEST_LENGTH)
                 .unwrap();
         }
-        let signature = signer.sign_oneshot_to_vec(input.as_bytes()).unwrap();
+        let mut signature = signer.sign_oneshot_to_vec(input.as_bytes()).unwrap();
+        if self.signer.key.ec_key().is_ok() {
+            let pair = EcdsaSig::from_der(&signature).unwrap();
+            signature = [pair.r(), pair.s()]
+                .map(|number| number.to_vec_padded(32).unwrap())
+                .concat();
+        }
         format!("{protected}..{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
