@@ -1,0 +1,7 @@
+//! A client of its own, over OpenSSL only, against the sandbox's IDA.
+
+mod order;
+mod signatures;
+mod verdicts;
+mod wire;
+mod world;
