@@ -20,6 +20,8 @@ struct Arguments {
 enum Command {
     Run(cli::run::Run),
     Check(cli::check::Check),
+    #[cfg(feature = "sandbox")]
+    Sandbox(cli::sandbox::Sandbox),
     Pki(cli::pki::Pki),
     Partners(cli::partners::PartnersCommand),
 }
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(args) => cli::run::run(&args),
         Command::Check(args) => cli::check::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => cli::sandbox::run(&args),
         Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),
         Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),
     }

@@ -4,3 +4,5 @@ pub mod check;
 pub mod partners;
 pub mod pki;
 pub mod run;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;

@@ -89,6 +89,19 @@ impl ReplayGuard {
         Ok(Self::new(mark, floor, window, capacity))
     }
 
+    /// Writes a mark that closes nothing into a folder that has none: for a party and keys that were made a moment ago, so
+    /// that no message to them can have been accepted yet. A mark that is there stays.
+    ///
+    /// # Errors
+    /// When the mark cannot be read or written.
+    pub fn found(folder: &Path) -> std::io::Result<()> {
+        let (mut mark, read) = Mark::open(folder)?;
+        match read {
+            Some(_) => Ok(()),
+            None => mark.write(Moment::from_ms(0)),
+        }
+    }
+
     fn new(mark: Mark, floor: Moment, window: Window, capacity: usize) -> Self {
         Self {
             window,

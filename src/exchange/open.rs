@@ -259,7 +259,12 @@ fn signer<'s>(
     now: Moment,
 ) -> Result<&'s crate::keys::VerifyingKey, Refusal> {
     let fingerprint = jws.fingerprint();
-    let Some(binding) = caller.partner().certificates().find(&fingerprint) else {
+    let certificates = caller.partner().certificates();
+    let Some(binding) = certificates.find_in(Role::Signature, &fingerprint) else {
+        if certificates.find(&fingerprint).is_some() {
+            let cause = "the signer's certificate is bound in another role";
+            return Err(Refusal::new(Code::SignerRole, cause));
+        }
         return Err(match snapshot.directory().by_leaf(&fingerprint) {
             Some(_) => Refusal::new(
                 Code::SignerForeign,
@@ -268,12 +273,6 @@ fn signer<'s>(
             None => Refusal::new(Code::SignerUnbound, "the signer is bound to nobody"),
         });
     };
-    if binding.role() != Role::Signature {
-        return Err(Refusal::new(
-            Code::SignerRole,
-            "the signer's certificate is bound in another role",
-        ));
-    }
     snapshot
         .judge(binding, now)
         .map_err(|why| Refusal::new(Code::SignerUnusable, why.to_string()))?;

@@ -7,4 +7,5 @@
 pub mod ida;
 pub mod people;
 mod png;
+pub mod scene;
 pub mod server;

@@ -241,15 +241,12 @@ fn verify_answer(
         .peer_of(handling.route().upstream())
         .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
     let fingerprint = jws.fingerprint();
-    let binding = peer
-        .find(&fingerprint)
-        .filter(|b| b.role() == Role::Signature)
-        .ok_or_else(|| {
-            wrong(
-                "signed by a certificate that is not the upstream party's signature certificate"
-                    .to_owned(),
-            )
-        })?;
+    let binding = peer.find_in(Role::Signature, &fingerprint).ok_or_else(|| {
+        wrong(
+            "signed by a certificate that is not the upstream party's signature certificate"
+                .to_owned(),
+        )
+    })?;
     snapshot
         .judge(binding, trail.at())
         .map_err(|why| wrong(why.to_string()))?;

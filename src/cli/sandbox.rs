@@ -1,0 +1,311 @@
+//! `triseal sandbox`: an embedded MOSIP with two gateways before it, to try and to develop against.
+#![expect(clippy::print_stdout, reason = "the command's output")]
+
+use std::{
+    io::{IsTerminal, Read},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    clock::Clock,
+    config::{self, Mistakes, Report},
+    sandbox::{
+        ida::{Ida, IdaService},
+        people,
+        scene::{Ports, Scene},
+        server,
+    },
+    tls,
+    trust::{self, Anchors},
+};
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// Start an embedded MOSIP, and a MISP's and a partner's gateway before it.
+///
+/// Everything is made on the fly in one folder: the PKI, both configurations, partners, policies, secrets. Nothing beyond
+/// 127.0.0.1 is touched. Ctrl-C stops all of it.
+#[derive(Debug, Args)]
+pub struct Sandbox {
+    /// The folder to make everything in. It must not hold an earlier sandbox.
+    #[arg(long, value_name = "DIR", default_value = "triseal-sandbox")]
+    dir: PathBuf,
+    /// The first of five ports on 127.0.0.1.
+    #[arg(long, default_value_t = 8440)]
+    port_base: u16,
+    /// Start the embedded MOSIP only; start the gateways yourself with the configurations that are printed.
+    #[arg(long)]
+    no_gateways: bool,
+    /// Print the identities that the embedded MOSIP knows, and stop.
+    #[arg(long)]
+    people: bool,
+}
+
+/// Runs it.
+pub fn run(args: &Sandbox) -> ExitCode {
+    if args.people {
+        print!("{}", people::table());
+        return ExitCode::SUCCESS;
+    }
+    match serve(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("triseal sandbox: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Sandbox) -> Result<(), String> {
+    let clock = Clock::system();
+    let ports = Ports::from_base(args.port_base);
+    for port in [
+        ports.service_face,
+        ports.partner_admin,
+        ports.misp_admin,
+        ports.partner_face,
+        ports.ida,
+    ] {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .map_err(|e| format!("port {port} is not free: {e}. Choose another --port-base."))?;
+    }
+    say("making the PKI, two configurations and their secrets");
+    let scene = Scene::set(&args.dir, ports, clock.now()).map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let ida = start_ida(&scene, &clock).await?;
+        say(&format!("MOSIP IDA listens on {}", ida.address()));
+        let mut gateways = Vec::new();
+        if !args.no_gateways {
+            for (name, config, admin) in [
+                ("misp", &scene.misp_config, ports.misp_admin),
+                ("crvs", &scene.partner_config, ports.partner_admin),
+            ] {
+                gateways.push(Gateway::start(name, config, &scene.dir)?);
+                wait_ready(name, admin, gateways.last_mut()).await?;
+                say(&format!("gateway {name} is ready"));
+            }
+        }
+        println!("{}", guide(&scene, args.no_gateways));
+        until_told(&mut gateways).await?;
+        say("stopping");
+        for gateway in gateways.iter_mut().rev() {
+            gateway.stop();
+        }
+        ida.stop().await;
+        Ok(())
+    })
+}
+
+async fn start_ida(scene: &Scene, clock: &Clock) -> Result<server::Running, String> {
+    let ida = Ida::new(scene.ida.clone()).map_err(|e| e.to_string())?;
+    let ida = ida.with_log(|line| println!("{line}"));
+    let service = IdaService::new(Arc::new(ida), clock.clone());
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, scene.ports.ida));
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|e| e.to_string())?;
+    server::serve(
+        listener,
+        Some(Arc::new(ida_tls(scene, clock)?)),
+        Arc::new(service),
+    )
+    .map_err(|e| e.to_string())
+}
+
+/// MOSIP behind its own edge: mutual TLS against the same root.
+fn ida_tls(scene: &Scene, clock: &Clock) -> Result<rustls::ServerConfig, String> {
+    let mosip = scene
+        .built
+        .parties
+        .iter()
+        .find(|p| p.id == "mosip")
+        .ok_or("no party mosip")?;
+    let document = config::Document::from_text(&scene.dir.join("ida.toml"), String::new());
+    let mut mistakes = Mistakes::default();
+    let raw = config::Anchor {
+        name: "tls".to_owned(),
+        certificates: vec![PathBuf::from("pki/anchors/tls.pem")],
+        crls: vec![
+            PathBuf::from("pki/crl/root.crl.pem"),
+            PathBuf::from("pki/crl/tls.crl.pem"),
+        ],
+        revocation: config::Revocation::Required,
+        grace_s: 0,
+    };
+    let anchors = Arc::new(Anchors::build(
+        &[raw],
+        &mut Report::new(&document, &mut mistakes),
+        clock.now(),
+    ));
+    if mistakes.refuse() {
+        return Err(mistakes.to_string());
+    }
+    let provider = tls::provider();
+    let verifier = trust::client_verifier(&["tls".to_owned()], &anchors, &provider)
+        .map_err(|e| e.to_string())?;
+    let chain = mosip
+        .tls
+        .chain_der
+        .iter()
+        .map(|der| CertificateDer::from(der.clone()))
+        .collect();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(
+        mosip.tls.key.expose_pkcs8_der().to_vec(),
+    ));
+    let key = CertifiedKey::from_der(chain, key, &provider).map_err(|e| e.to_string())?;
+    tls::server(Arc::new(key), Vec::new(), Some(verifier)).map_err(|e| e.to_string())
+}
+
+/// A gateway process of ours; ended with us.
+struct Gateway {
+    name: &'static str,
+    child: Child,
+}
+
+impl Gateway {
+    fn start(name: &'static str, config: &Path, dir: &Path) -> Result<Self, String> {
+        let program = std::env::current_exe().map_err(|e| e.to_string())?;
+        let log =
+            std::fs::File::create(dir.join(name).join("gateway.log")).map_err(|e| e.to_string())?;
+        let child = Command::new(program)
+            .args(["run", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        Ok(Self { name, child })
+    }
+
+    /// SIGTERM, then a while, then the end.
+    fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(12) {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for `/readyz` to answer 200.
+async fn wait_ready(name: &str, admin: u16, gateway: Option<&mut Gateway>) -> Result<(), String> {
+    let began = Instant::now();
+    let mut gateway = gateway;
+    while began.elapsed() < READY_WITHIN {
+        if let Some(gateway) = gateway.as_deref_mut()
+            && let Ok(Some(status)) = gateway.child.try_wait()
+        {
+            return Err(format!(
+                "gateway {name} ended with {status}; see {name}/gateway.log"
+            ));
+        }
+        if is_ready(admin) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(format!(
+        "gateway {name} is not ready after {} s; see {name}/gateway.log",
+        READY_WITHIN.as_secs()
+    ))
+}
+
+fn is_ready(admin: u16) -> bool {
+    use std::io::Write;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) else {
+        return false;
+    };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+    let mut answer = String::new();
+    stream
+        .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .and_then(|()| stream.read_to_string(&mut answer))
+        .is_ok_and(|_| answer.starts_with("HTTP/1.1 200"))
+}
+
+async fn until_told(gateways: &mut [Gateway]) -> Result<(), String> {
+    let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let mut int = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(500)) => {
+                for gateway in gateways.iter_mut() {
+                    if let Ok(Some(status)) = gateway.child.try_wait() {
+                        return Err(format!("gateway {} ended with {status}; see its gateway.log", gateway.name));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn say(text: &str) {
+    let (on, off) = if std::io::stdout().is_terminal() {
+        ("\u{1b}[36m", "\u{1b}[0m")
+    } else {
+        ("", "")
+    };
+    println!("{on}sandbox{off} {text}");
+}
+
+fn guide(scene: &Scene, no_gateways: bool) -> String {
+    let dir = scene.dir.display();
+    let ports = scene.ports;
+    let start = if no_gateways {
+        format!(
+            "  start the gateways with\n    triseal run --config {}\n    triseal run --config {}\n",
+            scene.misp_config.display(),
+            scene.partner_config.display()
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        r"
+  services  ──▶  http://127.0.0.1:{service}   the partner's gateway, service face  (admin http://127.0.0.1:{partner_admin})
+  partners  ──▶  https://localhost:{partner}  the MISP's gateway, partner face     (admin http://127.0.0.1:{misp_admin})
+  MOSIP     ──▶  https://localhost:{ida}  the embedded IDA
+
+{start}  Python SDK settings   {dir}/sdk.toml
+  ids, keys and ports   {dir}/scene.json
+  access logs           {dir}/misp/access.log, {dir}/crvs/access.log
+  who can be asked for  triseal sandbox --people
+  Ctrl-C stops everything.
+",
+        service = ports.service_face,
+        partner_admin = ports.partner_admin,
+        partner = ports.partner_face,
+        misp_admin = ports.misp_admin,
+        ida = ports.ida,
+    )
+}

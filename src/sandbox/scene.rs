@@ -1,0 +1,557 @@
+//! The scene around the embedded MOSIP: a PKI, a MISP's gateway, a partner's gateway, a partner service, all in one folder.
+//!
+//! ```text
+//! DIR/pki/…            what `triseal pki make` makes
+//! DIR/misp/…           the MISP's gateway: gateway.toml, partners/, policies/, secrets/, state/
+//! DIR/crvs/…           the partner's gateway
+//! DIR/sdk.toml         settings for the published Python SDK against the partner's service face
+//! DIR/scene.json       every path, port and id, for scripts
+//! ```
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use super::ida::{
+    ApiKeyRecord, AuthPolicyDoc, IdaConfig, KeyKind, MispPolicyDoc, MispRecord, OwnKey,
+    PartnerRecord, PolicyRecord, Status, Validity,
+};
+use crate::{
+    clock::Moment,
+    envelope::ReplayGuard,
+    keys::Secret,
+    partners::{Pepper, SecretKind},
+    pki::{self, Built, Overwrite, PkiError, Plan},
+};
+
+/// The policy documents of the scene, as shipped in `policies/`.
+const EKYC_POLICY: &str = include_str!("../../policies/ekyc.json");
+
+/// Where everything listens, on 127.0.0.1.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// The partner's service face, plain HTTP.
+    pub service_face: u16,
+    /// Admin listener of the partner's gateway.
+    pub partner_admin: u16,
+    /// Admin listener of the MISP's gateway.
+    pub misp_admin: u16,
+    /// The MISP's partner face, mutual TLS.
+    pub partner_face: u16,
+    /// The embedded IDA, mutual TLS.
+    pub ida: u16,
+}
+
+impl Ports {
+    /// Five ports from `base` on.
+    pub fn from_base(base: u16) -> Self {
+        let at = |n| base.saturating_add(n);
+        Self {
+            service_face: at(0),
+            partner_admin: at(1),
+            misp_admin: at(2),
+            partner_face: at(3),
+            ida: at(4),
+        }
+    }
+}
+
+/// Why a scene could not be set.
+#[derive(Debug, thiserror::Error)]
+pub enum SceneError {
+    /// A file or folder.
+    #[error("{path}: {error}. Check the permissions, or choose another --dir.")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The PKI.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// A mistake of ours.
+    #[error("the scene is inconsistent: {0}")]
+    Inconsistent(String),
+}
+
+/// A scene that is set and ready to start.
+#[derive(Debug)]
+pub struct Scene {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The ports.
+    pub ports: Ports,
+    /// The MISP's gateway configuration.
+    pub misp_config: PathBuf,
+    /// The partner's gateway configuration.
+    pub partner_config: PathBuf,
+    /// What the embedded IDA knows.
+    pub ida: IdaConfig,
+    /// The certificates, for the IDA's own TLS.
+    pub built: Built,
+}
+
+/// Secrets that are made for one scene.
+struct Secrets {
+    licence: String,
+    api_key: String,
+    pepper: String,
+}
+
+impl Scene {
+    /// Makes everything anew in an empty or missing folder.
+    ///
+    /// # Errors
+    /// When a file stands in the way, cannot be written, or certificates cannot be made.
+    pub fn set(dir: &Path, ports: Ports, now: Moment) -> Result<Self, SceneError> {
+        let dir = fs::canonicalize(dir).or_else(|_| {
+            folder(dir)?;
+            fs::canonicalize(dir).map_err(|error| SceneError::Io {
+                path: dir.to_path_buf(),
+                error,
+            })
+        })?;
+        let pki_dir = dir.join("pki");
+        let made = pki::make(&Plan::standard(now), &pki_dir, Overwrite::Refuse)?;
+        let secrets = Secrets {
+            licence: random_text(50)?,
+            api_key: random_number()?,
+            pepper: random_text(44)?,
+        };
+        let scene = Self {
+            misp_config: dir.join("misp/gateway.toml"),
+            partner_config: dir.join("crvs/gateway.toml"),
+            ida: ida_config(&made.built, &secrets)?,
+            built: made.built,
+            ports,
+            dir,
+        };
+        scene.write_misp(&secrets)?;
+        scene.write_partner(&secrets)?;
+        scene.write_clients(&secrets)?;
+        Ok(scene)
+    }
+
+    fn write_misp(&self, secrets: &Secrets) -> Result<(), SceneError> {
+        let home = self.dir.join("misp");
+        for sub in ["partners", "policies", "secrets", "state"] {
+            folder(&home.join(sub))?;
+        }
+        let pepper = Pepper::new(&Secret::new(secrets.pepper.clone().into_bytes()))
+            .map_err(|e| SceneError::Inconsistent(e.to_string()))?;
+        let hash = |kind, text: &str| {
+            pepper
+                .hash(kind, text.as_bytes())
+                .map(|h| h.to_string())
+                .ok_or_else(|| SceneError::Inconsistent("a secret cannot be hashed".to_owned()))
+        };
+        let api_key = hash(SecretKind::ApiKey, &secrets.api_key)?;
+        let licence = hash(SecretKind::LicenceKey, &secrets.licence)?;
+        secret(&home.join("secrets/pepper"), &secrets.pepper)?;
+        file(&home.join("policies/ekyc.json"), EKYC_POLICY)?;
+        file(
+            &home.join("partners/crvs.toml"),
+            &partner_file("crvs", "Civil Registry", Some(&api_key)),
+        )?;
+        file(
+            &home.join("partners/seeder.toml"),
+            &partner_file("seeder", "Social Registry", None),
+        )?;
+        file(&home.join("partners/misp.toml"), &misp_file(&licence))?;
+        file(&self.misp_config, &misp_gateway(self.ports))?;
+        ReplayGuard::found(&home.join("state"))
+            .map_err(|error| SceneError::Io { path: home, error })
+    }
+
+    fn write_partner(&self, secrets: &Secrets) -> Result<(), SceneError> {
+        let home = self.dir.join("crvs");
+        for sub in ["partners", "secrets", "state"] {
+            folder(&home.join(sub))?;
+        }
+        secret(&home.join("secrets/misp-licence"), &secrets.licence)?;
+        secret(&home.join("secrets/api-key"), &secrets.api_key)?;
+        file(&home.join("partners/sdk.toml"), SDK_SERVICE)?;
+        file(&self.partner_config, &partner_gateway(self.ports))?;
+        ReplayGuard::found(&home.join("state"))
+            .map_err(|error| SceneError::Io { path: home, error })
+    }
+
+    /// What a client needs: one file for the Python SDK, one for scripts. They hold secrets of this scene.
+    fn write_clients(&self, secrets: &Secrets) -> Result<(), SceneError> {
+        let party = |id: &str| self.dir.join("pki/parties").join(id);
+        let password = |id: &str| -> Result<String, SceneError> {
+            let path = party(id).join("password.txt");
+            fs::read_to_string(&path)
+                .map(|text| text.trim_end().to_owned())
+                .map_err(|error| SceneError::Io { path, error })
+        };
+        let sdk_password = password("sdk")?;
+        secret(
+            &self.dir.join("sdk.toml"),
+            &sdk_settings(self.ports, &party("sdk"), &party("crvs"), &sdk_password),
+        )?;
+        let scene: Value = json!({
+            "dir": self.dir,
+            "service_face": format!("http://127.0.0.1:{}", self.ports.service_face),
+            "partner_face": format!("https://localhost:{}", self.ports.partner_face),
+            "ida": format!("https://localhost:{}", self.ports.ida),
+            "partner_admin": format!("http://127.0.0.1:{}", self.ports.partner_admin),
+            "misp_admin": format!("http://127.0.0.1:{}", self.ports.misp_admin),
+            "pki": self.dir.join("pki"),
+            "partner_id": "crvs",
+            "licence_key": secrets.licence,
+            "api_key": secrets.api_key,
+            "passwords": {
+                "crvs": password("crvs")?,
+                "misp": password("misp")?,
+                "sdk": sdk_password,
+            },
+        });
+        secret(&self.dir.join("scene.json"), &format!("{scene:#}\n"))
+    }
+}
+
+fn ida_config(built: &Built, secrets: &Secrets) -> Result<IdaConfig, SceneError> {
+    let party = |id: &str| {
+        built
+            .parties
+            .iter()
+            .find(|p| p.id == id)
+            .ok_or_else(|| SceneError::Inconsistent(format!("no party {id}")))
+    };
+    let own = |issued: &pki::Issued| OwnKey {
+        key: issued.key.expose_pkcs8_der().to_vec().into(),
+        certificate: issued.certificate_der.clone(),
+    };
+    let (mosip, misp, crvs) = (party("mosip")?, party("misp")?, party("crvs")?);
+    let anchors = vec![
+        built.hierarchy.root.certificate_der().to_vec(),
+        built.hierarchy.partner.certificate_der().to_vec(),
+    ];
+    let mut config = IdaConfig::new(own(&mosip.encryption), own(&mosip.signature), anchors);
+    let document: AuthPolicyDoc =
+        serde_json::from_str(EKYC_POLICY).map_err(|e| SceneError::Inconsistent(e.to_string()))?;
+    config.partners.push(PartnerRecord {
+        id: "crvs".to_owned(),
+        status: Status::Active,
+        // MOSIP knows one certificate of a partner and encrypts eKYC to it; requests are signed by the MISP.
+        certificate: crvs.encryption.certificate_der.clone(),
+        api_keys: vec![ApiKeyRecord {
+            key: secrets.api_key.clone(),
+            kind: KeyKind::ApiKey,
+            policy: PolicyRecord {
+                id: "ekyc".to_owned(),
+                document,
+                status: Status::Active,
+                validity: Validity::default(),
+            },
+            status: Status::Active,
+            validity: Validity::default(),
+        }],
+    });
+    config.misps.push(MispRecord {
+        id: "misp".to_owned(),
+        certificate: misp.signature.certificate_der.clone(),
+        licence_key: secrets.licence.clone(),
+        status: Status::Active,
+        validity: Validity::default(),
+        policy: Some(MispPolicyDoc::default()),
+    });
+    Ok(config)
+}
+
+/// The three certificates of a party, as the configuration of its own gateway names them.
+fn own_certificates(id: &str) -> String {
+    ["tls", "encryption", "signature"]
+        .iter()
+        .map(|role| {
+            format!(
+                "\n[[party.certificate]]\nrole = \"{role}\"\ncertificate = \"../pki/parties/{id}/{role}.pem\"\nkey = \"../pki/parties/{id}/{role}.key.pem\"\n"
+            )
+        })
+        .collect()
+}
+
+/// The anchors of the sandbox's PKI, each with the lists that cover it.
+fn anchors(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| {
+            format!(
+                "\n[[anchor]]\nname = \"{name}\"\ncertificates = [\"../pki/anchors/{name}.pem\"]\ncrls = [\"../pki/crl/root.crl.pem\", \"../pki/crl/{name}.crl.pem\"]\ngrace_s = 86400\n"
+            )
+        })
+        .collect()
+}
+
+fn peer(id: &str, organisation: &str, anchor: &str) -> String {
+    format!(
+        "\n[[peer]]\nid = \"{id}\"\norganisation = \"{organisation}\"\nanchors = {{ encryption = [\"{anchor}\"], signature = [\"{anchor}\"] }}\ncertificate = [\n    {{ role = \"encryption\", file = \"../pki/parties/{id}/encryption.pem\" }},\n    {{ role = \"signature\", file = \"../pki/parties/{id}/signature.pem\" }},\n]\n"
+    )
+}
+
+/// The seven IDA routes.
+fn ida_routes(face: &str, upstream: &str, more: &str) -> String {
+    [
+        ("ida-auth", "auth"),
+        ("ida-kyc", "kyc"),
+        ("ida-otp", "otp"),
+        ("ida-kyc-auth", "kyc-auth/delegated"),
+        ("ida-kyc-exchange", "kyc-exchange/delegated"),
+        ("ida-key-binding", "identity-key-binding/delegated"),
+        ("ida-vci-exchange", "vci-exchange/delegated"),
+    ]
+    .iter()
+    .map(|(name, word)| {
+        format!(
+            "\n[[route]]\nname = \"{name}\"\npath = \"/idauthentication/v1/{word}/{{misp_lk}}/{{partner_id}}/{{api_key}}\"\nhandler = \"ida\"\nfrom = {{ face = \"{face}\", envelope = \"mosip-ida\" }}\nto = {{ upstream = \"{upstream}\", envelope = \"mosip-ida\"{more} }}\n"
+        )
+    })
+    .collect()
+}
+
+fn misp_gateway(ports: Ports) -> String {
+    format!(
+        r#"# The MISP's gateway: partners come to its partner face over mutual TLS; it opens what they sealed, asks its
+# policies, seals anew for MOSIP's IDA with its own three certificates, and signs every answer.
+
+[gateway]
+name = "misp"
+partners = "partners"
+state = "state"
+pepper = {{ file = "secrets/pepper" }}
+
+[party]
+id = "misp"
+organisation = "MISP One"
+{own}{anchors}{peer}
+[[face]]
+name = "partners"
+kind = "partner"
+listen = "127.0.0.1:{face}"
+hosts = ["localhost"]
+anchors = ["tls"]
+
+[admin]
+listen = "127.0.0.1:{admin}"
+
+[log]
+access = "access.log"
+
+[[upstream]]
+name = "ida"
+addresses = ["https://localhost:{ida}"]
+party = "mosip"
+anchors = ["tls"]
+
+[[policy]]
+id = "ekyc"
+document = "policies/ekyc.json"
+{routes}"#,
+        own = own_certificates("misp"),
+        anchors = anchors(&["tls", "partner", "mosip"]),
+        peer = peer("mosip", "MOSIP", "mosip"),
+        face = ports.partner_face,
+        admin = ports.misp_admin,
+        ida = ports.ida,
+        routes = ida_routes("partner", "ida", ""),
+    )
+}
+
+fn partner_gateway(ports: Ports) -> String {
+    let substitutes =
+        ", misp_lk = { file = \"secrets/misp-licence\" }, api_key = { file = \"secrets/api-key\" }";
+    format!(
+        r#"# The partner's gateway: its services speak to the service face as if it were MOSIP; licence, API key and the three
+# certificates stay here.
+
+[gateway]
+name = "crvs"
+partners = "partners"
+state = "state"
+
+[party]
+id = "crvs"
+organisation = "Civil Registry"
+{own}{anchors}{peer}
+[[face]]
+name = "services"
+kind = "service"
+listen = "127.0.0.1:{face}"
+
+[admin]
+listen = "127.0.0.1:{admin}"
+
+[log]
+access = "access.log"
+
+[[upstream]]
+name = "misp"
+addresses = ["https://localhost:{misp}"]
+party = "misp"
+anchors = ["tls"]
+{routes}"#,
+        own = own_certificates("crvs"),
+        anchors = anchors(&["tls", "partner"]),
+        peer = peer("misp", "MISP One", "partner"),
+        face = ports.service_face,
+        admin = ports.partner_admin,
+        misp = ports.partner_face,
+        routes = ida_routes("service", "misp", substitutes),
+    )
+}
+
+const ROUTES: &str = "routes = [\"ida-auth\", \"ida-kyc\", \"ida-otp\", \"ida-kyc-auth\", \"ida-kyc-exchange\", \"ida-key-binding\", \"ida-vci-exchange\"]\n";
+
+fn partner_file(id: &str, organisation: &str, api_key: Option<&str>) -> String {
+    let key = api_key.map_or_else(String::new, |hash| {
+        format!("\n[[api_key]]\nhash = \"{hash}\"\npolicy = \"ekyc\"\n")
+    });
+    format!(
+        "id = \"{id}\"\norganisation = \"{organisation}\"\n{ROUTES}anchors = {{ tls = [\"tls\"], encryption = [\"partner\"], signature = [\"partner\"] }}\nclients = [\"mosip-auth-sdk\", \"opencrvs\"]\ncertificate = [\n    {{ role = \"tls\", file = \"../../pki/parties/{id}/tls.pem\" }},\n    {{ role = \"encryption\", file = \"../../pki/parties/{id}/encryption.pem\" }},\n    {{ role = \"signature\", file = \"../../pki/parties/{id}/signature.pem\" }},\n]\n{key}"
+    )
+}
+
+fn misp_file(licence: &str) -> String {
+    format!(
+        "# The MISP itself, as the holder of the licence key that partners put into their paths.\nid = \"misp-licence\"\norganisation = \"MISP One\"\nkind = \"misp\"\n\n[[licence_key]]\nhash = \"{licence}\"\n"
+    )
+}
+
+/// The service behind the partner's gateway: the published Python SDK with keys of its own, known by its network.
+const SDK_SERVICE: &str = r#"# A service of ours: the published Python SDK. It cannot do mutual TLS and holds neither licence nor API key; the keys it
+# signs with are good for this face only.
+id = "sdk"
+organisation = "Civil Registry"
+kind = "service"
+routes = ["ida-auth", "ida-kyc", "ida-otp", "ida-kyc-auth", "ida-kyc-exchange", "ida-key-binding", "ida-vci-exchange"]
+anchors = { encryption = ["partner"], signature = ["partner"] }
+clients = ["mosip-auth-sdk", "opencrvs"]
+certificate = [
+    { role = "encryption", file = "../../pki/parties/sdk/encryption.pem" },
+    { role = "signature", file = "../../pki/parties/sdk/signature.pem" },
+]
+
+[access]
+networks = ["127.0.0.0/8", "::1/128"]
+"#;
+
+fn sdk_settings(ports: Ports, sdk: &Path, gateway: &Path, password: &str) -> String {
+    format!(
+        r#"# Settings of mosip-auth-sdk against the partner's service face. Licence and API key are words only: the gateway puts the
+# real ones in their place.
+[mosip_auth]
+timestamp_format = "%Y-%m-%dT%H:%M:%S"
+ida_auth_version = "1.0"
+ida_auth_request_demo_id = "mosip.identity.auth"
+ida_auth_request_kyc_id = "mosip.identity.kyc"
+ida_auth_request_otp_id = "mosip.identity.otp"
+ida_auth_env = "Staging"
+authorization_header_constant = "Authorization"
+partner_apikey = "local"
+partner_misp_lk = "local"
+partner_id = "crvs"
+
+[mosip_auth_server]
+ida_auth_url = "http://127.0.0.1:{face}/idauthentication/v1"
+ida_auth_domain_uri = "https://localhost"
+
+[crypto_encrypt]
+symmetric_key_size = 256
+symmetric_nonce_size = 128
+symmetric_gcm_tag_size = 128
+encrypt_cert_path = "{gateway}/encryption.pem"
+decrypt_p12_file_path = "{sdk}/encryption.p12"
+decrypt_p12_file_password = "{password}"
+
+[crypto_signature]
+algorithm = "RS256"
+sign_p12_file_path = "{sdk}/signature.p12"
+sign_p12_file_password = "{password}"
+
+[logging]
+log_file_path = "{log}/sdk.log"
+log_format = "%(asctime)s:%(levelname)s:%(message)s"
+loglevel = "INFO"
+"#,
+        face = ports.service_face,
+        gateway = gateway.display(),
+        sdk = sdk.display(),
+        log = sdk
+            .parent()
+            .and_then(Path::parent)
+            .and_then(Path::parent)
+            .unwrap_or(sdk)
+            .display(),
+    )
+}
+
+fn folder(path: &Path) -> Result<(), SceneError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| SceneError::Io {
+            path: path.to_path_buf(),
+            error,
+        })
+}
+
+fn file(path: &Path, text: &str) -> Result<(), SceneError> {
+    write_new(path, text, 0o644)
+}
+
+fn secret(path: &Path, text: &str) -> Result<(), SceneError> {
+    write_new(path, text, 0o600)
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), SceneError> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut f| f.write_all(text.as_bytes()))
+        .map_err(|error| SceneError::Io {
+            path: path.to_path_buf(),
+            error,
+        })
+}
+
+/// Letters and digits, as MOSIP makes licence keys (IDA reference 5.1).
+fn random_text(length: usize) -> Result<String, SceneError> {
+    const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        let mut bytes = [0_u8; 64];
+        random(&mut bytes)?;
+        // 248 is four times 62: no letter is likelier than another.
+        for byte in bytes.into_iter().filter(|b| *b < 248) {
+            if let Some(letter) = LETTERS.get(usize::from(byte % 62))
+                && text.len() < length
+            {
+                text.push(char::from(*letter));
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// A decimal number below 1,000,000, as MOSIP makes API keys.
+fn random_number() -> Result<String, SceneError> {
+    let mut bytes = [0_u8; 4];
+    random(&mut bytes)?;
+    let number = u32::from_be_bytes(bytes) % 1_000_000;
+    Ok(number.to_string())
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), SceneError> {
+    aws_lc_rs::rand::fill(bytes)
+        .map_err(|_| SceneError::Inconsistent("the system gives no random bytes".to_owned()))
+}
