@@ -258,3 +258,265 @@ fn belongs(key: &PrivateKey, certificate: &[u8]) -> bool {
         .and_then(|(_, c)| PublicKey::from_spki(c.public_key().raw).ok())
         .is_some_and(|public| key.belongs_to(&public))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+    use aws_lc_rs::{
+        encoding::AsDer,
+        signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+    };
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use p12_keystore::{
+        Certificate as StoreCertificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry,
+        PrivateKey as StoreKey, PrivateKeyChain,
+    };
+    use rcgen::{CertificateParams, Issuer, KeyPair};
+
+    use super::*;
+    use crate::config::{Document, Mistakes, Role, SecretRef};
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+            let path = self.0.path().join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            path
+        }
+
+        fn pem(&self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> OwnCertificate {
+            let mut raw = raw();
+            raw.certificate = Some(self.file("cert.pem", certificate));
+            raw.key = Some(self.file("key.pem", key));
+            raw
+        }
+
+        fn store(&self, store: &KeyStore, old: bool) -> OwnCertificate {
+            let mut writer = store.writer("geheim");
+            if old {
+                writer =
+                    writer.encryption_algorithm(EncryptionAlgorithm::PbeWithShaAnd3KeyTripleDesCbc);
+            }
+            let mut raw = raw();
+            raw.keystore = Some(self.file("store.p12", writer.write().unwrap()));
+            raw.password = Some(SecretRef {
+                file: Some(self.file("password", "geheim\n")),
+                env: None,
+            });
+            raw
+        }
+    }
+
+    fn raw() -> OwnCertificate {
+        OwnCertificate {
+            role: Role::Signature,
+            certificate: None,
+            key: None,
+            keystore: None,
+            password: None,
+            alias: None,
+            anchors: Vec::new(),
+            algorithm: None,
+        }
+    }
+
+    fn read(raw: &OwnCertificate) -> (Option<KeyEntry>, Mistakes) {
+        let document = Document::from_text(Path::new("t.toml"), String::new());
+        let mut mistakes = Mistakes::default();
+        let entry = load(raw, &mut Report::new(&document, &mut mistakes));
+        assert_eq!(entry.is_none(), mistakes.refuse(), "{mistakes}");
+        (entry, mistakes)
+    }
+
+    fn refused(raw: &OwnCertificate, why: &str) {
+        let (entry, mistakes) = read(raw);
+        assert!(entry.is_none());
+        let told = mistakes.to_string();
+        assert!(told.contains(why), "{told}");
+        assert!(!told.contains("geheim"), "{told}");
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        let text = STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    }
+
+    /// A CA and a leaf below it with its key.
+    fn chain() -> (rcgen::Certificate, rcgen::Certificate, KeyPair) {
+        let named = |name: &str| {
+            let mut params = CertificateParams::default();
+            params
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, name);
+            params
+        };
+        let ca_key = KeyPair::generate().unwrap();
+        let ca = named("ca").self_signed(&ca_key).unwrap();
+        let issuer = Issuer::new(named("ca"), ca_key);
+        let key = KeyPair::generate().unwrap();
+        let leaf = named("leaf").signed_by(&key, &issuer).unwrap();
+        (ca, leaf, key)
+    }
+
+    fn entry(key: &KeyPair, certificates: &[&rcgen::Certificate]) -> KeyStoreEntry {
+        KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new(
+            "1",
+            StoreKey::from_der(key.serialized_der()).unwrap(),
+            certificates
+                .iter()
+                .map(|c| StoreCertificate::from_der(c.der()).unwrap()),
+        ))
+    }
+
+    #[test]
+    fn the_three_pem_forms_of_a_key_are_one_key() {
+        let folder = Folder::new();
+        let (ca, leaf, key) = chain();
+        let certificates = leaf.pem() + &ca.pem();
+        let ec = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.serialized_der())
+            .unwrap();
+        let sec1 = ec.private_key().as_der().unwrap();
+        for text in [key.serialize_pem(), pem("EC PRIVATE KEY", sec1.as_ref())] {
+            let (entry, _) = read(&folder.pem(&certificates, text));
+            let entry = entry.unwrap();
+            assert_eq!(entry.chain, [leaf.der().to_vec(), ca.der().to_vec()]);
+            assert!(entry.signing_key().is_ok());
+            assert!(entry.decryption_key().is_err());
+        }
+
+        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let own = CertificateParams::default().self_signed(&key).unwrap();
+        // PKCS#8 of an RSA-2048 key is 26 bytes around the PKCS#1 form.
+        let pkcs1 = &key.serialized_der()[26..];
+        let (entry, _) = read(&folder.pem(own.pem(), pem("RSA PRIVATE KEY", pkcs1)));
+        let entry = entry.unwrap();
+        assert_eq!(entry.kind, KeyKind::Rsa);
+        assert!(entry.decryption_key().is_ok());
+        assert_eq!(format!("{entry:?}"), "KeyEntry(RSA with 1 certificates)");
+    }
+
+    #[test]
+    fn a_key_that_does_not_belong_to_the_first_certificate_is_refused() {
+        let folder = Folder::new();
+        let (ca, leaf, key) = chain();
+        let other = KeyPair::generate().unwrap();
+        refused(
+            &folder.pem(leaf.pem(), other.serialize_pem()),
+            "does not belong to any certificate",
+        );
+        refused(
+            &folder.pem(ca.pem() + &leaf.pem(), key.serialize_pem()),
+            "belongs to certificate 2",
+        );
+    }
+
+    #[test]
+    fn a_key_file_that_everybody_may_read_is_refused_with_the_remedy() {
+        let folder = Folder::new();
+        let (_, leaf, key) = chain();
+        let raw = folder.pem(leaf.pem(), key.serialize_pem());
+        let path = raw.key.clone().unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        refused(&raw, "chmod");
+    }
+
+    #[test]
+    fn an_encrypted_pem_key_is_refused_with_the_remedy() {
+        let folder = Folder::new();
+        let (_, leaf, _) = chain();
+        let pkcs8 = pem("ENCRYPTED PRIVATE KEY", b"x");
+        let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAA==\n-----END RSA PRIVATE KEY-----\n";
+        for text in [pkcs8.as_str(), old] {
+            refused(&folder.pem(leaf.pem(), text), "openssl pkcs12 -export");
+        }
+    }
+
+    #[test]
+    fn no_key_two_keys_and_small_keys_are_refused() {
+        let folder = Folder::new();
+        let (_, leaf, key) = chain();
+        let two = key.serialize_pem() + &key.serialize_pem();
+        refused(&folder.pem(leaf.pem(), leaf.pem()), "holds 0 private keys");
+        refused(&folder.pem(leaf.pem(), two), "holds 2 private keys");
+        refused(
+            &folder.pem("", key.serialize_pem()),
+            "no certificate in PEM",
+        );
+        refused(
+            &folder.pem(leaf.pem(), pem("PRIVATE KEY", b"nonsense")),
+            "the key cannot be read",
+        );
+    }
+
+    #[test]
+    fn the_leaf_of_a_key_store_is_the_one_that_belongs_to_the_key() {
+        let folder = Folder::new();
+        let (ca, leaf, key) = chain();
+        let own = CertificateParams::default().self_signed(&key).unwrap();
+        for order in [[&leaf, &ca, &own], [&ca, &own, &leaf], [&own, &leaf, &ca]] {
+            for old in [false, true] {
+                let mut store = KeyStore::new();
+                store.add_entry("one", entry(&key, &order));
+                let (entry, _) = read(&folder.store(&store, old));
+                assert_eq!(
+                    entry.unwrap().chain,
+                    [leaf.der().to_vec(), ca.der().to_vec()]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn several_entries_need_an_alias_and_the_mistake_lists_them() {
+        let folder = Folder::new();
+        let ((_, one, key), (_, two, other)) = (chain(), chain());
+        let mut store = KeyStore::new();
+        store.add_entry("one", entry(&key, &[&one]));
+        store.add_entry("two", entry(&other, &[&two]));
+        let mut raw = folder.store(&store, false);
+        refused(&raw, "Set `alias` to one of: one, two.");
+        raw.alias = Some("three".to_owned());
+        refused(&raw, "Use one of: one, two.");
+        raw.alias = Some("TWO".to_owned());
+        assert_eq!(read(&raw).0.unwrap().chain, [two.der().to_vec()]);
+    }
+
+    #[test]
+    fn a_key_store_needs_its_right_password_and_a_certificate_of_its_key() {
+        let folder = Folder::new();
+        let (ca, leaf, key) = chain();
+        let mut store = KeyStore::new();
+        store.add_entry("one", entry(&key, &[&leaf]));
+        let mut raw = folder.store(&store, false);
+        folder.file("password", "geheim2");
+        refused(&raw, "the password is wrong");
+        raw.password = None;
+        refused(&raw, "needs its password");
+        let mut store = KeyStore::new();
+        store.add_entry("one", entry(&key, &[&ca]));
+        refused(
+            &folder.store(&store, false),
+            "no certificate in the key store",
+        );
+    }
+
+    #[test]
+    fn a_certificate_of_ours_has_one_source() {
+        let folder = Folder::new();
+        let (_, leaf, key) = chain();
+        let mut both = folder.pem(leaf.pem(), key.serialize_pem());
+        both.keystore = Some("store.p12".into());
+        refused(&both, "either as");
+        both.keystore = None;
+        both.key = None;
+        refused(&both, "either as");
+        refused(&raw(), "either as");
+    }
+}

@@ -55,6 +55,7 @@ pub(super) fn open(
             PublicKey::from_spki(c.public_key().raw).is_ok_and(|p| key.belongs_to(&p))
         })
         .collect();
+    own.sort_by_key(|(.., der)| *der);
     own.dedup_by_key(|(.., der)| *der);
     if own.len() > 1 {
         // A store may keep the self-signed certificate of the request beside the one that was issued on it.

@@ -1,6 +1,6 @@
 //! Anchors: the certificates in which trust starts, those that may stand below them, and their revocation lists.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
@@ -21,10 +21,12 @@ use crate::{
 /// One anchor of the configuration.
 pub struct Anchor {
     name: String,
-    /// The self-signed ones, each also as webpki wants it.
-    roots: Vec<(Arc<Certificate>, TrustAnchor<'static>)>,
+    /// The self-signed ones.
+    roots: Vec<Certificate>,
+    /// The same, in the same order, as webpki wants them.
+    trust_anchors: Vec<TrustAnchor<'static>>,
     /// All others: they may stand between a root and a leaf.
-    intermediates: Vec<Arc<Certificate>>,
+    intermediates: Vec<Certificate>,
     revocation: Revocation,
     lists: Vec<RevocationList>,
 }
@@ -37,8 +39,7 @@ impl Anchor {
 
     /// Every certificate of its files, the self-signed ones first.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
-        let roots = self.roots.iter().map(|(c, _)| c.as_ref());
-        roots.chain(self.intermediates.iter().map(AsRef::as_ref))
+        self.roots.iter().chain(&self.intermediates)
     }
 
     /// Its revocation lists, for metrics and health pages.
@@ -51,12 +52,25 @@ impl Anchor {
         self.revocation
     }
 
-    pub(super) fn roots(&self) -> impl Iterator<Item = (&Certificate, &TrustAnchor<'static>)> {
-        self.roots.iter().map(|(c, a)| (c.as_ref(), a))
+    /// The self-signed ones, as webpki wants them.
+    pub(super) fn trust_anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.trust_anchors
     }
 
-    pub(super) fn intermediates(&self) -> impl Iterator<Item = &Certificate> {
-        self.intermediates.iter().map(AsRef::as_ref)
+    /// The certificate behind one of [`Anchor::trust_anchors`].
+    pub(super) fn root_of(&self, trust_anchor: &TrustAnchor<'_>) -> Option<&Certificate> {
+        self.roots
+            .iter()
+            .zip(&self.trust_anchors)
+            .find(|(_, a)| {
+                a.subject == trust_anchor.subject
+                    && a.subject_public_key_info == trust_anchor.subject_public_key_info
+            })
+            .map(|(root, _)| root)
+    }
+
+    pub(super) fn intermediates(&self) -> &[Certificate] {
+        &self.intermediates
     }
 
     /// The revocation state of a whole path, leaf first and root last: that of its worst element, and the shortest time left.
@@ -175,7 +189,7 @@ impl Anchors {
             roots: names
                 .iter()
                 .filter_map(|n| self.get(n))
-                .flat_map(|a| a.roots.iter().map(|(_, root)| root.clone()))
+                .flat_map(|a| a.trust_anchors.iter().cloned())
                 .collect(),
         }
     }
@@ -193,6 +207,7 @@ fn build_one(raw: &config::Anchor, report: &mut Report<'_>, now: Moment) -> Anch
     let mut anchor = Anchor {
         name: raw.name.clone(),
         roots: Vec::new(),
+        trust_anchors: Vec::new(),
         intermediates: Vec::new(),
         revocation: raw.revocation,
         lists: Vec::new(),
@@ -252,12 +267,15 @@ impl Anchor {
             );
         }
         if !certificate.self_signed() {
-            self.intermediates.push(Arc::new(certificate));
+            self.intermediates.push(certificate);
             return;
         }
         let der = CertificateDer::from(certificate.der());
         match webpki::anchor_from_trusted_cert(&der).map(|a| a.to_owned()) {
-            Ok(root) => self.roots.push((Arc::new(certificate), root)),
+            Ok(trust_anchor) => {
+                self.roots.push(certificate);
+                self.trust_anchors.push(trust_anchor);
+            }
             Err(e) => report.error(
                 field,
                 format!("`{}` cannot be an anchor: {e}", certificate.subject()),

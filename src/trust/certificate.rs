@@ -18,6 +18,9 @@ use crate::{clock::Moment, keys::PublicKey};
 /// The largest certificate file that is read, in bytes.
 const FILE_MAX_BYTES: u64 = 4 << 20;
 
+/// Extensions that limit what a certificate is good for: key usage, basic constraints, name constraints, extended key usage.
+const LIMITING: [&str; 4] = ["2.5.29.15", "2.5.29.19", "2.5.29.30", "2.5.29.37"];
+
 /// Why something is not taken for a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
@@ -361,7 +364,13 @@ impl Extensions {
                     });
                 }
                 ParsedExtension::NameConstraints(_) => all.name_constraints = true,
-                ParsedExtension::ParseError { .. } => return Err(CertificateError::Extension),
+                // What limits the use must be understood; what only informs may be odd.
+                ParsedExtension::ParseError { .. }
+                    if extension.critical
+                        || LIMITING.contains(&extension.oid.to_id_string().as_str()) =>
+                {
+                    return Err(CertificateError::Extension);
+                }
                 // Harmless to us even when critical: they name, they do not limit.
                 ParsedExtension::SubjectAlternativeName(_)
                 | ParsedExtension::SubjectKeyIdentifier(_)

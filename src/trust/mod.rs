@@ -19,6 +19,7 @@ mod revocation;
 mod role;
 mod signed;
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests on small numbers")]
 mod testing;
 #[cfg(test)]
 mod tests;

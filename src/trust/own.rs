@@ -168,3 +168,82 @@ fn read_one(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+    use crate::{
+        config::{Mistakes, OwnCertificate},
+        trust::testing::{Ca, Leaf, NOW, ORGANISATION, World, report, rsa_key},
+    };
+
+    fn own(
+        world: &mut World,
+        anchors: &Anchors,
+        leaves: &[(Role, Leaf)],
+        ca: &Ca,
+    ) -> (OwnCertificates, Mistakes) {
+        let certificate = leaves
+            .iter()
+            .map(|(role, leaf)| {
+                let key = world.file(leaf.key.serialize_pem().as_bytes());
+                fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+                let pem = crate::trust::testing::pem(&ca.issue(leaf));
+                OwnCertificate {
+                    role: *role,
+                    certificate: Some(world.file(pem.as_bytes())),
+                    key: Some(key),
+                    keystore: None,
+                    password: None,
+                    alias: None,
+                    anchors: Vec::new(),
+                    algorithm: None,
+                }
+            })
+            .collect();
+        let raw = config::Own {
+            id: "we".to_owned(),
+            organisation: ORGANISATION.to_owned(),
+            certificate,
+            insecure_shared_keys: false,
+        };
+        report(|report| OwnCertificates::build(&raw, anchors, report, NOW))
+    }
+
+    #[test]
+    fn each_of_our_roles_has_its_key_ready() {
+        let ca = Ca::root("root");
+        let mut world = World::of(&ca);
+        let anchors = world.anchors();
+        let mut encryption = Leaf::mosip();
+        encryption.key = rsa_key();
+        let leaves = [
+            (Role::Tls, Leaf::tls()),
+            (Role::Encryption, encryption),
+            (Role::Signature, Leaf::signature()),
+        ];
+        let (own, mistakes) = own(&mut world, &anchors, &leaves, &ca);
+        assert!(mistakes.0.is_empty(), "{mistakes}");
+        assert_eq!(own.tls(&anchors, NOW).count(), 1);
+        let (binding, key) = own.encryption(&anchors, NOW).next().unwrap();
+        let wrapped = binding.wrapping_key().unwrap().wrap(&[3; 32]).unwrap();
+        assert_eq!(key.unwrap(&wrapped).unwrap().as_slice(), &[3; 32]);
+        let (binding, key) = own.signature(&anchors, NOW).next().unwrap();
+        let signature = key.sign(binding.algorithm().unwrap(), b"m").unwrap();
+        let verifying = binding.verifying_key().unwrap();
+        assert_eq!(verifying.verify(b"m", &signature), Ok(()));
+    }
+
+    #[test]
+    fn an_elliptic_key_of_ours_cannot_be_for_encryption() {
+        let ca = Ca::root("root");
+        let mut world = World::of(&ca);
+        let anchors = world.anchors();
+        let leaves = [(Role::Encryption, Leaf::encryption())];
+        let (_, mistakes) = own(&mut world, &anchors, &leaves, &ca);
+        assert!(mistakes.refuse());
+        assert!(mistakes.to_string().contains("Use RSA for encryption"));
+    }
+}

@@ -41,11 +41,7 @@ pub(super) fn find<'a>(
         signatures_left: SIGNATURES_MAX,
         problem: (
             Rank::NoIssuer,
-            Unusable::NoPath(format!(
-                "its issuer `{}` is not among the certificates of anchor `{}`",
-                leaf.issuer(),
-                anchor.name()
-            )),
+            Unusable::UnknownIssuer(leaf.issuer().to_owned()),
         ),
     };
     if search.climb(&mut vec![leaf]) {

@@ -56,9 +56,16 @@ impl Ca {
     }
 
     pub(super) fn root_with(name: &str, change: impl Fn(&mut CertificateParams)) -> Self {
+        Self::root_with_key(name, KeyPair::generate().unwrap(), change)
+    }
+
+    pub(super) fn root_with_key(
+        name: &str,
+        key: KeyPair,
+        change: impl Fn(&mut CertificateParams),
+    ) -> Self {
         let mut params = ca_params(name);
         change(&mut params);
-        let key = KeyPair::generate().unwrap();
         let der = params.self_signed(&key).unwrap().der().to_vec();
         Self { der, params, key }
     }
@@ -230,7 +237,7 @@ impl Leaf {
             .push(DnType::CommonName, "partner");
         params.key_usages = self.usages.clone();
         params.extended_key_usages = self.purposes.clone();
-        params.is_ca = self.is_ca.clone();
+        params.is_ca = self.is_ca;
         params.not_before = date(self.from_s);
         params.not_after = date(self.until_s);
         params.serial_number = Some(SerialNumber::from_slice(&self.serial));
@@ -374,4 +381,18 @@ pub(super) fn report<T>(run: impl FnOnce(&mut Report<'_>) -> T) -> (T, Mistakes)
     let mut mistakes = Mistakes::default();
     let made = run(&mut Report::new(&document, &mut mistakes));
     (made, mistakes)
+}
+
+/// A certificate in PEM.
+pub(super) fn pem(der: &[u8]) -> String {
+    use base64::Engine;
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        base64::engine::general_purpose::STANDARD.encode(der)
+    )
+}
+
+/// An RSA key pair of 2048 bits.
+pub(super) fn rsa_key() -> KeyPair {
+    KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap()
 }

@@ -65,7 +65,6 @@ pub(super) fn judge(
 ) -> Result<(), Unusable> {
     let der = CertificateDer::from(leaf.der());
     let parsed = EndEntityCert::try_from(&der).map_err(|e| in_words(&e, leaf))?;
-    let roots: Vec<_> = anchor.roots().map(|(_, root)| root.clone()).collect();
     let intermediates: Vec<CertificateDer<'_>> = presented
         .iter()
         .take(INTERMEDIATES_MAX)
@@ -73,6 +72,7 @@ pub(super) fn judge(
         .chain(
             anchor
                 .intermediates()
+                .iter()
                 .map(|c| CertificateDer::from(c.der())),
         )
         .collect();
@@ -90,7 +90,7 @@ pub(super) fn judge(
     parsed
         .verify_for_usage(
             ALGORITHMS,
-            &roots,
+            anchor.trust_anchors(),
             &intermediates,
             now.to_pki_time(),
             usage,
@@ -108,13 +108,8 @@ fn accept(
     anchor: &Anchor,
     now: Moment,
 ) -> Result<(), Unusable> {
-    let end = path.anchor();
     let root = anchor
-        .roots()
-        .find(|(_, a)| {
-            a.subject == end.subject && a.subject_public_key_info == end.subject_public_key_info
-        })
-        .map(|(c, _)| c)
+        .root_of(path.anchor())
         .ok_or_else(|| Unusable::NoPath("the root is not known".to_owned()))?;
     if now < root.not_before() || over(root.not_after(), now) {
         return Err(Unusable::NoPath(format!(
@@ -150,8 +145,9 @@ fn in_words(error: &webpki::Error, leaf: &Certificate) -> Unusable {
         E::RequiredEkuNotFoundContext(_) => {
             Unusable::Usage("its extended key usage is for something else than TLS".to_owned())
         }
-        E::UnknownIssuer => {
-            Unusable::NoPath(format!("its issuer `{}` is not trusted here", leaf.issuer()))
+        E::UnknownIssuer => Unusable::UnknownIssuer(leaf.issuer().to_owned()),
+        E::InvalidSignatureForPublicKey => {
+            Unusable::NoPath("the issuer of that name did not sign it".to_owned())
         }
         other => Unusable::NoPath(other.to_string()),
     }
@@ -223,16 +219,18 @@ pub(super) fn any_anchor<'a>(
     anchors: impl Iterator<Item = &'a Anchor>,
     judge: impl Fn(&'a Anchor) -> Result<(), Unusable>,
 ) -> Result<(), Unusable> {
-    let mut reason = Unusable::NoPath("no anchor is configured".to_owned());
+    let mut reason = None;
     for anchor in anchors {
         match judge(anchor) {
             Ok(()) => return Ok(()),
             // A chain to another anchor is the commonest reason and the least telling.
-            Err(why) if matches!(reason, Unusable::NoPath(_)) => reason = why,
+            Err(why) if matches!(reason, None | Some(Unusable::UnknownIssuer(_))) => {
+                reason = Some(why);
+            }
             Err(_) => {}
         }
     }
-    Err(reason)
+    Err(reason.unwrap_or_else(|| Unusable::NoPath("no anchor is configured for it".to_owned())))
 }
 
 fn for_rustls(reason: Unusable) -> TlsCertificateError {
@@ -243,7 +241,7 @@ fn for_rustls(reason: Unusable) -> TlsCertificateError {
         Unusable::RevocationUnknown { .. } | Unusable::RevocationStale { .. } => {
             TlsCertificateError::UnknownRevocationStatus
         }
-        Unusable::NoPath(_) => TlsCertificateError::UnknownIssuer,
+        Unusable::UnknownIssuer(_) | Unusable::NoPath(_) => TlsCertificateError::UnknownIssuer,
         Unusable::Usage(_) => TlsCertificateError::InvalidPurpose,
         other @ (Unusable::KeySize(_)
         | Unusable::Organisation { .. }

@@ -28,7 +28,9 @@ pub enum Unusable {
         /// When the grace ended.
         deadline: Moment,
     },
-    /// It does not chain to an anchor configured for the party and the role; what stood in the way.
+    /// Its issuer (named here) is not known to an anchor that is configured for the party and the role.
+    UnknownIssuer(String),
+    /// It does not chain to an anchor that is configured for the party and the role; what stood in the way.
     NoPath(String),
     /// Key usage or extended key usage do not fit the role.
     Usage(String),
@@ -59,6 +61,7 @@ impl Unusable {
             Self::Revoked { .. } => "revoked",
             Self::RevocationUnknown { .. } => "revocation_unknown",
             Self::RevocationStale { .. } => "revocation_stale",
+            Self::UnknownIssuer(_) => "unknown_issuer",
             Self::NoPath(_) => "no_path",
             Self::Usage(_) => "usage",
             Self::KeySize(_) => "key_size",
@@ -82,6 +85,10 @@ impl fmt::Display for Unusable {
                 f,
                 "the revocation list of `{issuer}` is out of date and its grace ended {}",
                 shown(*deadline)
+            ),
+            Self::UnknownIssuer(issuer) => write!(
+                f,
+                "its issuer `{issuer}` is not among the certificates of the anchors configured for it"
             ),
             Self::NoPath(why) => write!(f, "it does not chain to a configured anchor: {why}"),
             Self::Usage(why) | Self::KeySize(why) => f.write_str(why),
