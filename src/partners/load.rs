@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    config::{self, PartnerKind, Report, Role},
+    config::{self, PartnerKind, Report, Role, State},
     trust::{Anchors, PartyCertificates, PartySpec},
 };
 
@@ -57,6 +57,7 @@ pub(super) fn partner(
     let licence_keys = licence_keys(raw, around, report);
     let access = access(raw, report);
     pepper(raw, around.pepper, report);
+    idle(raw, report);
     let mut clients = raw.clients.clone();
     clients.dedup();
     Some(Partner {
@@ -273,6 +274,28 @@ fn hash(
     }
 }
 
+/// What is allowed and still hardly meant: a partner or service that can do nothing.
+fn idle(raw: &config::Partner, report: &mut Report<'_>) {
+    // A MISP's file may be there for its licence keys alone; what is switched off need not be whole.
+    if raw.kind == PartnerKind::Misp || raw.state != State::Active {
+        return;
+    }
+    if raw.kind == PartnerKind::Auth && !raw.certificate.iter().any(|c| c.role == Role::Tls) {
+        report.warning(
+            "",
+            "the partner has no certificate of role tls, so it cannot connect",
+            "Add a [[certificate]] with role = \"tls\".",
+        );
+    }
+    if raw.routes.is_empty() {
+        report.warning(
+            "",
+            "no route is listed, so nothing may be called",
+            "Add `routes`.",
+        );
+    }
+}
+
 /// Hashes cannot be compared without the pepper. One mistake for each file, at its first hash.
 fn pepper(raw: &config::Partner, there: bool, report: &mut Report<'_>) {
     let tokens = raw
@@ -457,5 +480,15 @@ mod tests {
             !mistakes.refuse() && mistakes.to_string().contains("admits every address"),
             "{mistakes}"
         );
+    }
+
+    #[test]
+    fn a_partner_that_can_do_nothing_is_pointed_out_and_not_refused() {
+        let world = World::new();
+        world.write("a.toml", &partner("p-1"));
+        let (_, mistakes) = world.load();
+        assert_eq!((mistakes.0.len(), mistakes.errors()), (2, 0), "{mistakes}");
+        world.write("a.toml", &(partner("p-1") + "state = \"inactive\"\n"));
+        assert!(world.load().1.0.is_empty());
     }
 }
