@@ -1,6 +1,6 @@
 //! May they: the routes there are, the policies behind API keys, and whether a request keeps to them.
 //!
-//! - [`routes`] finds the one route of a path and holds everything checked about it.
+//! - [`routes`] finds the one [`route`] of a path; everything a route says was checked before.
 //! - [`mosip`] reads MOSIP's auth policy documents and judges operations and factors.
 //! - [`policies`] are the documents with their states; [`admission`] asks partner, policy, API key and licence in MOSIP's
 //!   order.
@@ -13,6 +13,7 @@ pub mod mosip;
 pub mod operation;
 pub mod path;
 pub mod policies;
+pub mod route;
 pub mod routes;
 
 pub use admission::{Admission, Presented};
@@ -21,4 +22,5 @@ pub use mosip::{AllowedAuth, AuthPolicy, TokenType};
 pub use operation::Operation;
 pub use path::{Captures, PathPattern};
 pub use policies::Policies;
-pub use routes::{Match, Route, RouteTable};
+pub use route::Route;
+pub use routes::{Match, RouteTable};

@@ -15,7 +15,11 @@ const DOCUMENT_MAX_BYTES: u64 = 1 << 20;
 
 /// All policies, by id.
 #[derive(Debug, Default)]
-pub struct Policies(BTreeMap<String, RegisteredPolicy>);
+pub struct Policies {
+    /// As they are written, those with mistakes too.
+    ids: Vec<String>,
+    all: BTreeMap<String, RegisteredPolicy>,
+}
 
 /// A policy with its state.
 #[derive(Debug)]
@@ -57,7 +61,8 @@ impl Policies {
                 },
             );
         }
-        Self(all)
+        let ids = raw.iter().map(|policy| policy.id.clone()).collect();
+        Self { ids, all }
     }
 
     /// The policy an API key points to, when it holds now.
@@ -65,7 +70,7 @@ impl Policies {
     /// # Errors
     /// `POL-001` unknown or deleted, `POL-002` inactive, not commenced or expired.
     pub fn active(&self, id: &str, now: Moment) -> Result<&Arc<AuthPolicy>, Refusal> {
-        let Some(found) = self.0.get(id) else {
+        let Some(found) = self.all.get(id) else {
             return Err(Refusal::new(
                 Code::PolicyUnknown,
                 format!("there is no policy {id}"),
@@ -85,9 +90,10 @@ impl Policies {
         ))
     }
 
-    /// The ids, for partner files to be checked against.
+    /// The ids, for partner files to be checked against; those of documents with mistakes too, so that one mistake is not
+    /// reported again and again.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.ids.iter().map(String::as_str)
     }
 }
 

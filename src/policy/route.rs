@@ -1,0 +1,396 @@
+//! One route, checked: what it serves, how messages are sealed on both sides, where they go.
+//!
+//! Everything a route says is checked when it is built, so that a [`Route`] at hand needs no second look. It holds no
+//! secrets; those that `to.misp_lk` and `to.api_key` point to are resolved by the builder of the snapshot.
+
+use http::Method;
+
+use super::{
+    Operation,
+    path::{PathPattern, Segment},
+};
+use crate::{
+    config::{self, Envelope, FaceKind, HandlerKind, Report},
+    partners::spelling,
+};
+
+/// The longest identifier in the path of an `ida` route.
+pub const IDENTIFIER_MAX: usize = 128;
+/// The identifiers that end the path of every `ida` route, in this order.
+pub const IDENTIFIERS: [&str; 3] = ["misp_lk", "partner_id", "api_key"];
+/// MOSIP's IDA lets every path with one of these in it past its security filter.
+const OPEN_WORDS: [&str; 4] = ["swagger", "api-docs", "actuator", "callback"];
+const METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// A checked route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    name: String,
+    path: PathPattern,
+    methods: Vec<Method>,
+    handler: HandlerKind,
+    operation: Option<Operation>,
+    face: FaceKind,
+    from: Envelope,
+    upstream: String,
+    to: Envelope,
+    to_path: Option<PathPattern>,
+    body_max_bytes: Option<usize>,
+    query: bool,
+}
+
+impl Route {
+    /// Checks one route; all its mistakes go to the report, which stands at it.
+    pub(super) fn build(
+        raw: &config::Route,
+        upstream_names: &[&str],
+        report: &mut Report<'_>,
+    ) -> Option<Self> {
+        name(&raw.name, report);
+        let path = pattern(&raw.path, "path", report);
+        let to_path = raw
+            .to
+            .path
+            .as_ref()
+            .map(|text| pattern(text, "to.path", report));
+        envelopes(raw, report);
+        let methods = methods(raw, report);
+        if !upstream_names.contains(&raw.to.upstream.as_str()) {
+            let what = format!("there is no upstream `{}`", raw.to.upstream);
+            report.error(
+                "to.upstream",
+                what,
+                spelling::remedy(&raw.to.upstream, upstream_names),
+            );
+        }
+        if raw.body_max_bytes == Some(0) {
+            report.error(
+                "body_max_bytes",
+                "a body of no bytes is no body",
+                "Leave it out for the default.",
+            );
+        }
+        if raw.query && raw.handler == HandlerKind::Ida {
+            report.error("query", "IDA routes take no query string", "Remove it.");
+        }
+        let path = path?;
+        let to_path = match to_path {
+            None => None,
+            Some(to_path) => Some(to_path?),
+        };
+        let operation = match raw.handler {
+            HandlerKind::Ida => ida_path(&path, "path", report),
+            HandlerKind::Relay => None,
+        };
+        if let Some(to_path) = &to_path {
+            names_known(to_path, &path, report);
+            if raw.handler == HandlerKind::Ida && ida_path(to_path, "to.path", report) != operation
+            {
+                report.error(
+                    "to.path",
+                    "leads to another operation than `path`",
+                    "End both with the same words and identifiers.",
+                );
+            }
+        }
+        own_keys(raw, to_path.as_ref().unwrap_or(&path), report);
+        Some(Self {
+            name: raw.name.clone(),
+            path,
+            methods,
+            handler: raw.handler,
+            operation,
+            face: raw.from.face,
+            from: raw.from.envelope,
+            upstream: raw.to.upstream.clone(),
+            to: raw.to.envelope,
+            to_path,
+            body_max_bytes: raw.body_max_bytes,
+            query: raw.query,
+        })
+    }
+
+    /// The name for logs, metrics and partner files.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The path on the near side.
+    pub const fn path(&self) -> &PathPattern {
+        &self.path
+    }
+
+    /// The path on the far side.
+    pub fn upstream_pattern(&self) -> &PathPattern {
+        self.to_path.as_ref().unwrap_or(&self.path)
+    }
+
+    /// The methods, for the header `allow` too.
+    pub fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+
+    /// Whether the route takes this method.
+    pub fn takes(&self, method: &Method) -> bool {
+        self.methods.contains(method)
+    }
+
+    /// The protocol.
+    pub const fn handler(&self) -> HandlerKind {
+        self.handler
+    }
+
+    /// What an `ida` route does; `None` for others.
+    pub const fn operation(&self) -> Option<Operation> {
+        self.operation
+    }
+
+    /// The kind of face the route is on.
+    pub const fn face(&self) -> FaceKind {
+        self.face
+    }
+
+    /// How requests are sealed: `mosip-ida` or `insecure_plain`.
+    pub const fn from(&self) -> Envelope {
+        self.from
+    }
+
+    /// The upstream's name.
+    pub fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
+    /// How requests are sealed towards the upstream.
+    pub const fn to(&self) -> Envelope {
+        self.to
+    }
+
+    /// The route's own limit for bodies, in bytes.
+    pub const fn body_max_bytes(&self) -> Option<usize> {
+        self.body_max_bytes
+    }
+
+    /// Whether a query string is passed on.
+    pub const fn query(&self) -> bool {
+        self.query
+    }
+}
+
+/// Letters, digits, `-._~`; and none of the words that open IDA's door, in any case.
+pub(super) fn is_safe_for_ida(segment: &str) -> bool {
+    let letters = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    segment.len() <= IDENTIFIER_MAX && segment.bytes().all(letters) && open_word(segment).is_none()
+}
+
+fn open_word(segment: &str) -> Option<&'static str> {
+    OPEN_WORDS.into_iter().find(|word| {
+        (segment.as_bytes().windows(word.len()))
+            .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    })
+}
+
+/// A name is a metric label and stands in partner files.
+fn name(name: &str, report: &mut Report<'_>) {
+    let letters = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(letters) {
+        report.error(
+            "name",
+            "a route's name is 1 to 64 letters, digits, `-`, `.` and `_`",
+            "Rename it.",
+        );
+    }
+}
+
+fn pattern(text: &str, field: &str, report: &mut Report<'_>) -> Option<PathPattern> {
+    PathPattern::parse(text)
+        .map_err(|e| {
+            report.error(
+                field,
+                e.to_string(),
+                "Write the path in its canonical form, such as `/v1/auth/{partner_id}`.",
+            )
+        })
+        .ok()
+}
+
+fn envelopes(raw: &config::Route, report: &mut Report<'_>) {
+    let (from, to) = (raw.from.envelope, raw.to.envelope);
+    if matches!(from, Envelope::AsReceived | Envelope::Opened) {
+        report.error(
+            "from.envelope",
+            "this says how to pass a message on, not how it comes",
+            "Use mosip-ida or insecure_plain.",
+        );
+        return;
+    }
+    match raw.handler {
+        HandlerKind::Ida => {
+            if from == Envelope::InsecurePlain {
+                report.error(
+                    "from.envelope",
+                    "IDA requests are always sealed",
+                    "Use mosip-ida.",
+                );
+            }
+            if to == Envelope::InsecurePlain {
+                report.error(
+                    "to.envelope",
+                    "IDA requests are not passed on without saying how they were sealed",
+                    "Use as-received, opened or mosip-ida.",
+                );
+            }
+        }
+        HandlerKind::Relay => {
+            for (field, envelope) in [("from.envelope", from), ("to.envelope", to)] {
+                if envelope != Envelope::InsecurePlain {
+                    report.error(
+                        field,
+                        "a relay neither opens nor seals",
+                        "Use insecure_plain on both sides, or handler = \"ida\".",
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for (i, text) in raw.methods.iter().enumerate() {
+        let at = format!("methods[{i}]");
+        match METHODS.iter().find(|method| method.as_str() == text) {
+            None => report.error(
+                &at,
+                format!("`{text}` is not served"),
+                "Use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, in capitals.",
+            ),
+            Some(method) if methods.contains(method) => {
+                report.error(&at, format!("`{text}` is listed twice"), "Remove one.")
+            }
+            Some(method) => methods.push(method.clone()),
+        }
+    }
+    match raw.handler {
+        HandlerKind::Ida if raw.methods.is_empty() => methods.push(Method::POST),
+        HandlerKind::Ida if methods != [Method::POST] => {
+            report.error(
+                "methods",
+                "IDA routes take POST and nothing else",
+                "Leave it out.",
+            );
+        }
+        HandlerKind::Relay if raw.methods.is_empty() => {
+            report.error(
+                "",
+                "a relay must say which methods it takes",
+                "Add `methods`, such as [\"GET\"].",
+            );
+        }
+        HandlerKind::Ida | HandlerKind::Relay => {}
+    }
+    methods
+}
+
+/// The operation of an `ida` path: literal segments, the words of an operation, then the three identifiers.
+fn ida_path(path: &PathPattern, field: &str, report: &mut Report<'_>) -> Option<Operation> {
+    let identifiers = "An IDA path ends with /{misp_lk}/{partner_id}/{api_key}, and nothing else in it is in braces.";
+    if path.has_rest() {
+        report.error(field, "`{rest}` is for relays only", identifiers);
+        return None;
+    }
+    let literals: Vec<&str> = (path.segments().iter())
+        .map_while(|segment| match segment {
+            Segment::Literal(text) => Some(text.as_str()),
+            Segment::Capture(_) => None,
+        })
+        .collect();
+    let ends_right = path.captures().eq(IDENTIFIERS)
+        && path.segments().len() == literals.len().saturating_add(IDENTIFIERS.len());
+    if !ends_right {
+        report.error(
+            field,
+            "the path does not end with the three identifiers",
+            identifiers,
+        );
+    }
+    for literal in &literals {
+        if let Some(word) = open_word(literal) {
+            let what =
+                format!("`{literal}` contains `{word}`, with which IDA skips its security filter");
+            report.error(field, what, "Remove the segment.");
+        } else if !is_safe_for_ida(literal) {
+            report.error(
+                field,
+                format!("`{literal}` has a character that IDA paths do not take"),
+                "Use letters, digits and `-._~`.",
+            );
+        }
+    }
+    let operation = Operation::ending(&literals);
+    if operation.is_none() {
+        let known: Vec<String> = Operation::ALL
+            .iter()
+            .map(|o| o.segments().join("/"))
+            .collect();
+        let remedy = format!(
+            "Before the identifiers must stand one of: {}.",
+            known.join(", ")
+        );
+        report.error(field, "the path names no operation of IDA", remedy);
+    }
+    operation
+}
+
+fn names_known(to_path: &PathPattern, path: &PathPattern, report: &mut Report<'_>) {
+    let known: Vec<&str> = path.captures().collect();
+    for name in to_path.captures().filter(|name| !known.contains(name)) {
+        let what = format!("`{{{name}}}` is not in `path`");
+        report.error("to.path", what, spelling::remedy(name, &known));
+    }
+    if to_path.has_rest() && !path.has_rest() {
+        report.error(
+            "to.path",
+            "`{rest}` is not in `path`",
+            "End both with `{rest}`.",
+        );
+    }
+    if path.has_rest() && !to_path.has_rest() {
+        report.error(
+            "to.path",
+            "what `{rest}` stands for in `path` would be lost",
+            "End both with `{rest}`.",
+        );
+    }
+}
+
+/// Keys that the gateway puts in: on service faces only, and only where there is a place for them.
+fn own_keys(raw: &config::Route, towards: &PathPattern, report: &mut Report<'_>) {
+    let given = [
+        ("misp_lk", raw.to.misp_lk.is_some()),
+        ("api_key", raw.to.api_key.is_some()),
+    ];
+    for (name, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+        let field = format!("to.{name}");
+        if raw.from.face != FaceKind::Service {
+            report.error(
+                &field,
+                "a partner brings its own",
+                "Remove it: only routes of service faces put one in.",
+            );
+        } else if !towards.captures().any(|n| n == name) {
+            report.error(
+                &field,
+                format!("the path has no `{{{name}}}` to put it in"),
+                "Remove it, or add the place to the path.",
+            );
+        }
+    }
+}
