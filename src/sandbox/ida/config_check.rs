@@ -36,7 +36,7 @@ pub enum IdaConfigError {
     Twice(String),
 }
 
-pub(super) fn check(config: IdaConfig) -> Result<Ida, IdaConfigError> {
+pub(super) fn check(mut config: IdaConfig) -> Result<Ida, IdaConfigError> {
     let (encryption, certificate) = own("encryption", &config.encryption)?;
     let thumbprint = sha256(&der(&certificate, "IDA encryption")?);
     let (signing, certificate) = own("signature", &config.signature)?;
@@ -47,21 +47,20 @@ pub(super) fn check(config: IdaConfig) -> Result<Ida, IdaConfigError> {
     for anchor in &config.partner_anchors {
         store.push(read(anchor, "a partner anchor")?);
     }
+    let stored = (config.partners.iter_mut())
+        .map(|partner| (&partner.id, &mut partner.certificate))
+        .chain((config.misps.iter_mut()).map(|misp| (&misp.id, &mut misp.certificate)));
+    for (id, certificate) in stored {
+        let read = read(certificate, id)?;
+        // Matches are by SHA-256 of the DER, whatever form the record came in.
+        *certificate = der(&read, id)?;
+        // MOSIP stores every re-signed leaf beside its issuers, so leaves may stand in a path too (reference, 2.5).
+        store.push(read);
+    }
     let mut ids = HashSet::new();
     let mut licences = HashSet::new();
-    for (id, certificate) in config
-        .partners
-        .iter()
-        .map(|partner| (&partner.id, &partner.certificate))
-        .chain(
-            config
-                .misps
-                .iter()
-                .map(|misp| (&misp.id, &misp.certificate)),
-        )
-    {
-        // MOSIP stores every re-signed leaf beside its issuers, so leaves may stand in a path too (reference, 2.5).
-        store.push(read(certificate, id)?);
+    let parties = config.partners.iter().map(|partner| &partner.id);
+    for id in parties.chain(config.misps.iter().map(|misp| &misp.id)) {
         if !ids.insert(id) {
             return Err(IdaConfigError::Twice(format!("party {id}")));
         }

@@ -101,7 +101,7 @@ pub struct PartnerRecord {
     pub id: String,
     /// Its state.
     pub status: Status,
-    /// The stored certificate (DER): identifies its signatures and receives eKYC.
+    /// The stored certificate (DER or PEM): identifies its signatures and receives eKYC.
     pub certificate: Vec<u8>,
     /// Its keys.
     pub api_keys: Vec<ApiKeyRecord>,
@@ -112,7 +112,7 @@ pub struct PartnerRecord {
 pub struct MispRecord {
     /// Its partner id.
     pub id: String,
-    /// Its stored certificate (DER): what it signs is accepted on behalf of every partner.
+    /// Its stored certificate (DER or PEM): what it signs is accepted on behalf of every partner.
     pub certificate: Vec<u8>,
     /// The licence key, as it stands in the path.
     pub licence_key: String,

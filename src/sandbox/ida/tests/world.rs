@@ -250,6 +250,7 @@ pub(super) fn config() -> IdaConfig {
         partner(PARTNER, &pki.partner),
         partner("partner-two", &pki.other),
     ];
+    config.partners[1].certificate = pki.other.certificate.to_pem().unwrap();
     config.misps = vec![MispRecord {
         id: "misp-one".to_owned(),
         certificate: pki.misp.der(),
