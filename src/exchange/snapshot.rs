@@ -324,7 +324,7 @@ impl Snapshot {
         };
         let misp_lk = text(substitutes.and_then(|s| s.misp_lk.as_ref()))?;
         let api_key = text(substitutes.and_then(|s| s.api_key.as_ref()))?;
-        let mut target = found.upstream_path(misp_lk.as_deref(), api_key.as_deref());
+        let mut target = found.upstream_path(misp_lk.as_deref(), api_key.as_deref())?;
         if let Some(query) = query {
             target.push('?');
             target.push_str(query);
