@@ -1,6 +1,10 @@
 //! `triseal pki`: certificates for development, and `pki show`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{Write as _, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 
@@ -70,21 +74,28 @@ struct Written {
 
 impl Written {
     const fn files(files: Vec<PathBuf>) -> Self {
-        Self { files, lines: Vec::new() }
+        Self {
+            files,
+            lines: Vec::new(),
+        }
     }
 }
 
 type Done = Result<Written, PkiError>;
 
-#[expect(clippy::print_stdout, reason = "a command line speaks")]
 fn report(written: &Written) {
     const LISTED: usize = 12;
     if written.files.len() <= LISTED {
         for file in &written.files {
-            println!("wrote {}", file.display());
+            say(&format!("wrote {}", file.display()));
         }
     }
     for line in &written.lines {
-        println!("{line}");
+        say(line);
     }
+}
+
+/// A line on the standard output. A reader that has gone away, such as `head`, is no error.
+fn say(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
 }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData, SanType,
-    SerialNumber,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose,
+    PublicKeyData, SanType, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, DnsName};
 use x509_parser::certificate::X509Certificate;
@@ -32,7 +32,10 @@ impl Validity {
     /// So many days from a moment on.
     pub fn days(not_before: Moment, days: u32) -> Self {
         let length_ms = i64::from(days).saturating_mul(DAY_MS);
-        Self { not_before, not_after: not_before.plus_ms(length_ms) }
+        Self {
+            not_before,
+            not_after: not_before.plus_ms(length_ms),
+        }
     }
 
     fn check(self) -> Result<Self, PkiError> {
@@ -92,7 +95,10 @@ impl Authority {
     /// As [`Authority::root`].
     pub fn root_with(name: &Name, key: Key, validity: Validity) -> Result<Self, PkiError> {
         let certificate = authority_params(name, validity, 2)?.self_signed(&key)?;
-        Ok(Self { key, chain: vec![certificate.der().to_vec()] })
+        Ok(Self {
+            key,
+            chain: vec![certificate.der().to_vec()],
+        })
     }
 
     /// An issuing CA below this one; `path_length` is how many CAs may follow it.
@@ -131,18 +137,26 @@ impl Authority {
     /// # Errors
     /// When the certificate is not a CA's or the key is not its.
     pub fn load(chain: Vec<Vec<u8>>, key: Key) -> Result<Self, PkiError> {
-        let first = chain.first().ok_or_else(|| PkiError::malformed("CA", "there is no certificate"))?;
+        let first = chain
+            .first()
+            .ok_or_else(|| PkiError::malformed("CA", "there is no certificate"))?;
         let certificate = read_certificate(first)?;
         let subject = certificate.subject().to_string();
         if certificate.public_key().raw != key.spki_der() {
             return Err(PkiError::KeyMismatch(subject));
         }
         if !certificate.is_ca() {
-            return Err(PkiError::NotAnAuthority { subject, why: "its basic constraints do not say CA:TRUE" });
+            return Err(PkiError::NotAnAuthority {
+                subject,
+                why: "its basic constraints do not say CA:TRUE",
+            });
         }
         match certificate.key_usage() {
             Ok(Some(usage)) if !usage.value.key_cert_sign() => {
-                return Err(PkiError::NotAnAuthority { subject, why: "its key usage lacks keyCertSign" });
+                return Err(PkiError::NotAnAuthority {
+                    subject,
+                    why: "its key usage lacks keyCertSign",
+                });
             }
             _ => {}
         }
@@ -170,7 +184,11 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::issue`].
-    pub fn certify(&self, request: &LeafRequest, key: &impl PublicKeyData) -> Result<Vec<u8>, PkiError> {
+    pub fn certify(
+        &self,
+        request: &LeafRequest,
+        key: &impl PublicKeyData,
+    ) -> Result<Vec<u8>, PkiError> {
         let params = leaf_params(request)?;
         Ok(params.signed_by(key, &self.issuer()?)?.der().to_vec())
     }
@@ -186,7 +204,9 @@ impl Authority {
         if certificate.issuer().as_raw() != own.subject().as_raw() {
             return Err(PkiError::Signature(name()));
         }
-        certificate.verify_signature(Some(own.public_key())).map_err(|_| PkiError::Signature(name()))
+        certificate
+            .verify_signature(Some(own.public_key()))
+            .map_err(|_| PkiError::Signature(name()))
     }
 
     /// Its own certificate.
@@ -207,10 +227,17 @@ impl Authority {
     /// A leaf of this CA with its chain and key.
     pub(super) fn hand_out(&self, certificate_der: Vec<u8>, key: Key) -> Result<Issued, PkiError> {
         let chain_der = self.chain_below(certificate_der.clone())?;
-        Ok(Issued { certificate_der, chain_der, key })
+        Ok(Issued {
+            certificate_der,
+            chain_der,
+            key,
+        })
     }
 
     /// A certificate of this CA, then the CAs above it, without the root.
+    ///
+    /// # Errors
+    /// When a certificate of the chain cannot be read.
     pub fn chain_below(&self, certificate_der: Vec<u8>) -> Result<Vec<Vec<u8>>, PkiError> {
         let mut chain = vec![certificate_der];
         for der in &self.chain {
@@ -231,7 +258,10 @@ impl Authority {
 impl Issued {
     /// The leaf, then its issuers without the root, as PEM.
     pub fn chain_pem(&self) -> String {
-        self.chain_der.iter().map(|der| pem::public("CERTIFICATE", der)).collect()
+        self.chain_der
+            .iter()
+            .map(|der| pem::public("CERTIFICATE", der))
+            .collect()
     }
 
     /// The private key as PKCS#8 PEM.
@@ -270,7 +300,11 @@ pub(super) fn alternative_name(text: &str) -> Result<SanType, PkiError> {
     Ok(SanType::DnsName(text.try_into()?))
 }
 
-fn authority_params(name: &Name, validity: Validity, path_length: u8) -> Result<CertificateParams, PkiError> {
+fn authority_params(
+    name: &Name,
+    validity: Validity,
+    path_length: u8,
+) -> Result<CertificateParams, PkiError> {
     let mut params = common_params(name, validity)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));
     // Python 3.13 and later refuse a CA without key usage.
@@ -291,7 +325,10 @@ fn leaf_params(request: &LeafRequest) -> Result<CertificateParams, PkiError> {
     match request.role {
         Role::Tls => {
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            params.extended_key_usages = vec![
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ];
         }
         Role::Encryption => params.key_usages = vec![encryption_usage(request.algorithm)?],
         Role::Signature => params.key_usages = vec![KeyUsagePurpose::DigitalSignature],
@@ -302,9 +339,13 @@ fn leaf_params(request: &LeafRequest) -> Result<CertificateParams, PkiError> {
 /// RSA keys wrap a content key, EC keys agree on one (RFC 5480 section 3).
 pub(super) const fn encryption_usage(algorithm: Algorithm) -> Result<KeyUsagePurpose, PkiError> {
     match algorithm {
-        Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => Ok(KeyUsagePurpose::KeyEncipherment),
+        Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => {
+            Ok(KeyUsagePurpose::KeyEncipherment)
+        }
         Algorithm::P256 | Algorithm::P384 => Ok(KeyUsagePurpose::KeyAgreement),
-        Algorithm::Ed25519 => Err(PkiError::Key("Ed25519 only signs; it has no use in the role encryption")),
+        Algorithm::Ed25519 => Err(PkiError::Key(
+            "Ed25519 only signs; it has no use in the role encryption",
+        )),
     }
 }
 

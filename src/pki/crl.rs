@@ -6,9 +6,7 @@
 use std::{fmt, str::FromStr};
 
 use x509_parser::{
-    extensions::ParsedExtension,
-    prelude::FromDer,
-    revocation_list::CertificateRevocationList,
+    extensions::ParsedExtension, prelude::FromDer, revocation_list::CertificateRevocationList,
     x509::ReasonCode,
 };
 
@@ -52,17 +50,28 @@ impl Reason {
     ];
 
     fn code(self) -> u8 {
-        Self::ALL.iter().find(|(reason, ..)| *reason == self).map_or(0, |(_, code, _)| *code)
+        Self::ALL
+            .iter()
+            .find(|(reason, ..)| *reason == self)
+            .map_or(0, |(_, code, _)| *code)
     }
 
     fn from_code(code: ReasonCode) -> Self {
-        Self::ALL.iter().find(|(_, known, _)| *known == code.0).map_or(Self::Unspecified, |(reason, ..)| *reason)
+        Self::ALL
+            .iter()
+            .find(|(_, known, _)| *known == code.0)
+            .map_or(Self::Unspecified, |(reason, ..)| *reason)
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::ALL.iter().find(|(reason, ..)| reason == self).map_or("unspecified", |(_, _, word)| *word))
+        f.write_str(
+            Self::ALL
+                .iter()
+                .find(|(reason, ..)| reason == self)
+                .map_or("unspecified", |(_, _, word)| *word),
+        )
     }
 }
 
@@ -135,7 +144,11 @@ impl Authority {
             &der::context(0, &self.list_extensions(number)?),
         ]);
         let signature = self.key().signature(&to_be_signed)?;
-        Ok(der::sequence(&[&to_be_signed, algorithm, &der::bit_string(&signature)]))
+        Ok(der::sequence(&[
+            &to_be_signed,
+            algorithm,
+            &der::bit_string(&signature),
+        ]))
     }
 
     /// As [`Authority::crl`], as PEM.
@@ -149,7 +162,10 @@ impl Authority {
         this_update: Moment,
         next_update: Moment,
     ) -> Result<String, PkiError> {
-        Ok(pem::public("X509 CRL", &self.crl(revoked, number, this_update, next_update)?))
+        Ok(pem::public(
+            "X509 CRL",
+            &self.crl(revoked, number, this_update, next_update)?,
+        ))
     }
 
     /// Reads an earlier list of this CA (PEM or DER), so that the next one carries its lines on.
@@ -158,8 +174,12 @@ impl Authority {
     /// When it is not a list, is another CA's, or its signature does not verify.
     pub fn read_crl(&self, bytes: &[u8]) -> Result<RevocationList, PkiError> {
         let der = if pem::looks_like(bytes) {
-            let block = pem::blocks(bytes)?.into_iter().find(|block| block.label == "X509 CRL");
-            block.map(|block| block.der.to_vec()).ok_or_else(|| PkiError::malformed("revocation list", "no X509 CRL"))?
+            let block = pem::blocks(bytes)?
+                .into_iter()
+                .find(|block| block.label == "X509 CRL");
+            block
+                .map(|block| block.der.to_vec())
+                .ok_or_else(|| PkiError::malformed("revocation list", "no X509 CRL"))?
         } else {
             bytes.to_vec()
         };
@@ -174,30 +194,44 @@ impl Authority {
         list.verify_signature(certificate.public_key())
             .map_err(|_| PkiError::Signature(format!("the list of {}", certificate.subject())))?;
         Ok(RevocationList {
-            number: list.crl_number().and_then(|number| u64::try_from(number).ok()).unwrap_or(0),
+            number: list
+                .crl_number()
+                .and_then(|number| u64::try_from(number).ok())
+                .unwrap_or(0),
             revoked: list
                 .iter_revoked_certificates()
                 .map(|line| Revoked {
                     serial: Serial::from_octets(line.raw_serial()),
                     since: Moment::from_s(line.revocation_date.timestamp()),
-                    reason: line.reason_code().map_or(Reason::Unspecified, |(_, code)| Reason::from_code(code)),
+                    reason: line
+                        .reason_code()
+                        .map_or(Reason::Unspecified, |(_, code)| Reason::from_code(code)),
                 })
                 .collect(),
         })
     }
 
     fn list_extensions(&self, number: u64) -> Result<Vec<u8>, PkiError> {
-        let number = der::extension(CRL_NUMBER, Critical::No, &der::integer(&der::unsigned_octets(number)));
+        let number = der::extension(
+            CRL_NUMBER,
+            Critical::No,
+            &der::integer(&der::unsigned_octets(number)),
+        );
         let certificate = read_certificate(self.certificate_der())?;
-        let identifier = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0),
-            _ => None,
+        let identifier = certificate.iter_extensions().find_map(|extension| {
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0),
+                _ => None,
+            }
         });
         let Some(identifier) = identifier else {
             return Ok(der::sequence(&[&number]));
         };
         let value = der::sequence(&[&der::element(0x80, identifier)]);
-        Ok(der::sequence(&[&der::extension(AUTHORITY_KEY_IDENTIFIER, Critical::No, &value), &number]))
+        Ok(der::sequence(&[
+            &der::extension(AUTHORITY_KEY_IDENTIFIER, Critical::No, &value),
+            &number,
+        ]))
     }
 }
 
@@ -225,7 +259,11 @@ fn lines(revoked: &[Revoked]) -> Result<Vec<u8>, PkiError> {
             }
         };
         let serial = der::integer(line.serial.octets());
-        lines.extend(der::sequence(&[&serial, &der::time(line.since)?, &extensions]));
+        lines.extend(der::sequence(&[
+            &serial,
+            &der::time(line.since)?,
+            &extensions,
+        ]));
     }
     Ok(der::sequence(&[&lines]))
 }

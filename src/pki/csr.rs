@@ -10,7 +10,10 @@ use x509_parser::{
     prelude::FromDer,
 };
 
-use super::{Algorithm, Authority, Key, LeafRequest, Name, PkiError, Validity, authority::alternative_name, pem};
+use super::{
+    Algorithm, Authority, Key, LeafRequest, Name, PkiError, Validity, authority::alternative_name,
+    pem,
+};
 use crate::config::Role;
 
 /// A request that was read and whose signature verifies: its sender has the private key.
@@ -30,19 +33,28 @@ impl Request {
     ///
     /// # Errors
     /// When a name cannot be used or signing fails.
-    pub fn make(key: &Key, name: &Name, role: Role, alternative_names: &[String]) -> Result<Vec<u8>, PkiError> {
+    pub fn make(
+        key: &Key,
+        name: &Name,
+        role: Role,
+        alternative_names: &[String],
+    ) -> Result<Vec<u8>, PkiError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = name.to_rcgen()?;
         match role {
             Role::Tls => {
                 params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-                params.extended_key_usages =
-                    vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+                params.extended_key_usages = vec![
+                    ExtendedKeyUsagePurpose::ServerAuth,
+                    ExtendedKeyUsagePurpose::ClientAuth,
+                ];
                 for name in alternative_names {
                     params.subject_alt_names.push(alternative_name(name)?);
                 }
             }
-            Role::Encryption => params.key_usages = vec![super::authority::encryption_usage(key.algorithm())?],
+            Role::Encryption => {
+                params.key_usages = vec![super::authority::encryption_usage(key.algorithm())?]
+            }
             Role::Signature => params.key_usages = vec![KeyUsagePurpose::DigitalSignature],
         }
         Ok(params.serialize_request(key)?.der().to_vec())
@@ -52,8 +64,16 @@ impl Request {
     ///
     /// # Errors
     /// As [`Request::make`].
-    pub fn make_pem(key: &Key, name: &Name, role: Role, alternative_names: &[String]) -> Result<String, PkiError> {
-        Ok(pem::public("CERTIFICATE REQUEST", &Self::make(key, name, role, alternative_names)?))
+    pub fn make_pem(
+        key: &Key,
+        name: &Name,
+        role: Role,
+        alternative_names: &[String],
+    ) -> Result<String, PkiError> {
+        Ok(pem::public(
+            "CERTIFICATE REQUEST",
+            &Self::make(key, name, role, alternative_names)?,
+        ))
     }
 
     /// Reads a request (PEM or DER) and verifies its signature.
@@ -63,8 +83,12 @@ impl Request {
     pub fn read(bytes: &[u8]) -> Result<Self, PkiError> {
         let der = if pem::looks_like(bytes) {
             let blocks = pem::blocks(bytes)?;
-            let request = blocks.into_iter().find(|block| block.label.ends_with("CERTIFICATE REQUEST"));
-            request.map(|block| block.der.to_vec()).ok_or_else(|| PkiError::malformed("request", "no CERTIFICATE REQUEST"))?
+            let request = blocks
+                .into_iter()
+                .find(|block| block.label.ends_with("CERTIFICATE REQUEST"));
+            request
+                .map(|block| block.der.to_vec())
+                .ok_or_else(|| PkiError::malformed("request", "no CERTIFICATE REQUEST"))?
         } else {
             bytes.to_vec()
         };
@@ -75,7 +99,9 @@ impl Request {
         };
         let info = &request.certification_request_info;
         let subject = info.subject.to_string();
-        request.verify_signature().map_err(|_| PkiError::Signature(format!("the request of {subject}")))?;
+        request
+            .verify_signature()
+            .map_err(|_| PkiError::Signature(format!("the request of {subject}")))?;
         let algorithm = key_kind(info.subject_pki.raw)?;
         let mut alternative_names = Vec::new();
         for extension in request.requested_extensions().into_iter().flatten() {
@@ -97,13 +123,22 @@ impl Authority {
     ///
     /// # Errors
     /// When the subject or the validity cannot be used.
-    pub fn certify_request(&self, request: &Request, role: Role, validity: Validity) -> Result<Vec<u8>, PkiError> {
+    pub fn certify_request(
+        &self,
+        request: &Request,
+        role: Role,
+        validity: Validity,
+    ) -> Result<Vec<u8>, PkiError> {
         let leaf = LeafRequest {
             name: request.name.clone(),
             role,
             algorithm: request.algorithm,
             validity,
-            alternative_names: if role == Role::Tls { request.alternative_names.clone() } else { Vec::new() },
+            alternative_names: if role == Role::Tls {
+                request.alternative_names.clone()
+            } else {
+                Vec::new()
+            },
         };
         self.certify(&leaf, &request.spki)
     }
@@ -114,8 +149,12 @@ pub(super) fn host(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(octets) => match octets.len() {
-            4 => <[u8; 4]>::try_from(*octets).ok().map(|octets| std::net::Ipv4Addr::from(octets).to_string()),
-            16 => <[u8; 16]>::try_from(*octets).ok().map(|octets| std::net::Ipv6Addr::from(octets).to_string()),
+            4 => <[u8; 4]>::try_from(*octets)
+                .ok()
+                .map(|octets| std::net::Ipv4Addr::from(octets).to_string()),
+            16 => <[u8; 16]>::try_from(*octets)
+                .ok()
+                .map(|octets| std::net::Ipv6Addr::from(octets).to_string()),
             _ => None,
         },
         _ => None,
@@ -133,6 +172,8 @@ fn key_kind(spki: &[u8]) -> Result<Algorithm, PkiError> {
         (KeyKind::P256, _) => Ok(Algorithm::P256),
         (KeyKind::P384, _) => Ok(Algorithm::P384),
         (KeyKind::Ed25519, _) => Ok(Algorithm::Ed25519),
-        _ => Err(PkiError::Key("the request's key is not RSA of 2048, 3072 or 4096 bits, P-256, P-384 or Ed25519")),
+        _ => Err(PkiError::Key(
+            "the request's key is not RSA of 2048, 3072 or 4096 bits, P-256, P-384 or Ed25519",
+        )),
     }
 }

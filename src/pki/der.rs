@@ -58,7 +58,9 @@ pub(super) fn signed_octets(value: i64) -> Vec<u8> {
     let fill = if value < 0 { 0xff } else { 0x00 };
     let redundant = bytes
         .windows(2)
-        .take_while(|pair| matches!(pair, [first, second] if *first == fill && (second ^ fill) & 0x80 == 0))
+        .take_while(
+            |pair| matches!(pair, [first, second] if *first == fill && (second ^ fill) & 0x80 == 0),
+        )
         .count();
     bytes.into_iter().skip(redundant).collect()
 }
@@ -122,9 +124,18 @@ pub(super) enum Critical {
 pub(super) fn time(moment: Moment) -> Result<Vec<u8>, PkiError> {
     let at = offset_date_time(moment)?;
     let (year, month) = (at.year(), u8::from(at.month()));
-    let rest = format!("{month:02}{:02}{:02}{:02}{:02}Z", at.day(), at.hour(), at.minute(), at.second());
+    let rest = format!(
+        "{month:02}{:02}{:02}{:02}{:02}Z",
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    );
     match year {
-        1950..=2049 => Ok(element(0x17, format!("{:02}{rest}", year.rem_euclid(100)).as_bytes())),
+        1950..=2049 => Ok(element(
+            0x17,
+            format!("{:02}{rest}", year.rem_euclid(100)).as_bytes(),
+        )),
         0..=9999 => Ok(element(0x18, format!("{year:04}{rest}").as_bytes())),
         _ => Err(PkiError::Validity("the year has more than four digits")),
     }
@@ -162,13 +173,19 @@ mod tests {
         }
         assert_eq!(unsigned_octets(0), [0]);
         assert_eq!(unsigned_octets(0x80), [0, 0x80]);
-        assert_eq!(unsigned_octets(u64::MAX), [0, 255, 255, 255, 255, 255, 255, 255, 255]);
+        assert_eq!(
+            unsigned_octets(u64::MAX),
+            [0, 255, 255, 255, 255, 255, 255, 255, 255]
+        );
     }
 
     #[test]
     fn times_change_form_in_2050() {
         let last = Moment::from_s(2_524_607_999);
         assert_eq!(time(last).unwrap(), element(0x17, b"491231235959Z"));
-        assert_eq!(time(last.plus_ms(1000)).unwrap(), element(0x18, b"20500101000000Z"));
+        assert_eq!(
+            time(last.plus_ms(1000)).unwrap(),
+            element(0x18, b"20500101000000Z")
+        );
     }
 }

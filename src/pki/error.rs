@@ -6,7 +6,7 @@ use std::{fmt, io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// Files are in the way. Nothing was written.
-    #[error("would overwrite {}; nothing was written. Choose another folder, or say --replace", Paths(.0))]
+    #[error("would overwrite {}; nothing was written. Choose another place, or say --replace", Paths(.0))]
     Exists(Vec<PathBuf>),
     /// A file or folder could not be read or written.
     #[error("{}: {source}", path.display())]
@@ -75,11 +75,17 @@ pub enum PkiError {
 
 impl PkiError {
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Io { path: path.into(), source }
+        Self::Io {
+            path: path.into(),
+            source,
+        }
     }
 
     pub(crate) fn malformed(what: &'static str, why: impl fmt::Display) -> Self {
-        Self::Malformed { what, why: why.to_string() }
+        Self::Malformed {
+            what,
+            why: why.to_string(),
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use x509_parser::{
-    oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519},
+    oid_registry::{
+        OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
+        OID_SIG_ED25519,
+    },
     prelude::FromDer,
     public_key::PublicKey,
     x509::SubjectPublicKeyInfo,
@@ -31,7 +34,8 @@ pub(super) struct KeyFacts {
 
 impl KeyFacts {
     pub(super) fn of(spki: &[u8]) -> Result<Self, PkiError> {
-        let (_, info) = SubjectPublicKeyInfo::from_der(spki).map_err(|error| PkiError::malformed("public key", error))?;
+        let (_, info) = SubjectPublicKeyInfo::from_der(spki)
+            .map_err(|error| PkiError::malformed("public key", error))?;
         Ok(Self::from_info(&info))
     }
 
@@ -42,27 +46,54 @@ impl KeyFacts {
                 Ok(PublicKey::RSA(key)) => bit_length(key.modulus),
                 _ => 0,
             };
-            return Self { kind: KeyKind::Rsa, bits };
+            return Self {
+                kind: KeyKind::Rsa,
+                bits,
+            };
         }
         if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
-            let curve = info.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+            let curve = info
+                .algorithm
+                .parameters
+                .as_ref()
+                .and_then(|any| any.as_oid().ok());
             return match curve {
-                Some(curve) if curve == OID_EC_P256 => Self { kind: KeyKind::P256, bits: 256 },
-                Some(curve) if curve == OID_NIST_EC_P384 => Self { kind: KeyKind::P384, bits: 384 },
-                _ => Self { kind: KeyKind::Other, bits: 0 },
+                Some(curve) if curve == OID_EC_P256 => Self {
+                    kind: KeyKind::P256,
+                    bits: 256,
+                },
+                Some(curve) if curve == OID_NIST_EC_P384 => Self {
+                    kind: KeyKind::P384,
+                    bits: 384,
+                },
+                _ => Self {
+                    kind: KeyKind::Other,
+                    bits: 0,
+                },
             };
         }
         if *algorithm == OID_SIG_ED25519 {
-            return Self { kind: KeyKind::Ed25519, bits: 256 };
+            return Self {
+                kind: KeyKind::Ed25519,
+                bits: 256,
+            };
         }
-        Self { kind: KeyKind::Other, bits: 0 }
+        Self {
+            kind: KeyKind::Other,
+            bits: 0,
+        }
     }
 
     /// Why the gateway does not accept such a key, if it does not.
     pub(super) fn objection(self) -> Option<String> {
         match self.kind {
-            KeyKind::Rsa if self.bits < 2048 => Some(format!("RSA with {} bits is too small: 2048 is the least", self.bits)),
-            KeyKind::Other => Some("the kind of key is not supported: RSA, P-256, P-384 and Ed25519 are".to_owned()),
+            KeyKind::Rsa if self.bits < 2048 => Some(format!(
+                "RSA with {} bits is too small: 2048 is the least",
+                self.bits
+            )),
+            KeyKind::Other => Some(
+                "the kind of key is not supported: RSA, P-256, P-384 and Ed25519 are".to_owned(),
+            ),
             KeyKind::Rsa | KeyKind::P256 | KeyKind::P384 | KeyKind::Ed25519 => None,
         }
     }

@@ -40,12 +40,20 @@ pub struct NewFile {
 impl NewFile {
     /// A certificate, a request or a list.
     pub fn public(path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { path: path.into(), readers: Readers::Everybody, bytes: Zeroizing::new(bytes.into()) }
+        Self {
+            path: path.into(),
+            readers: Readers::Everybody,
+            bytes: Zeroizing::new(bytes.into()),
+        }
     }
 
     /// A key, a key store or a password.
     pub fn secret(path: impl Into<PathBuf>, bytes: &[u8]) -> Self {
-        Self { path: path.into(), readers: Readers::Owner, bytes: Zeroizing::new(bytes.to_vec()) }
+        Self {
+            path: path.into(),
+            readers: Readers::Owner,
+            bytes: Zeroizing::new(bytes.to_vec()),
+        }
     }
 
     /// Where it goes.
@@ -59,9 +67,16 @@ impl NewFile {
 /// # Errors
 /// [`PkiError::Exists`] with all of them.
 pub fn refuse_existing<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), PkiError> {
-    let taken: Vec<PathBuf> =
-        paths.into_iter().filter(|path| fs::symlink_metadata(path).is_ok()).map(Path::to_path_buf).collect();
-    if taken.is_empty() { Ok(()) } else { Err(PkiError::Exists(taken)) }
+    let taken: Vec<PathBuf> = paths
+        .into_iter()
+        .filter(|path| fs::symlink_metadata(path).is_ok())
+        .map(Path::to_path_buf)
+        .collect();
+    if taken.is_empty() {
+        Ok(())
+    } else {
+        Err(PkiError::Exists(taken))
+    }
 }
 
 /// Makes a folder and those above it; a new one gets the mode, an existing one must not be open to others when the mode
@@ -74,16 +89,21 @@ pub fn folder(path: &Path, readers: Readers) -> Result<(), PkiError> {
         Readers::Owner => 0o700,
         Readers::Everybody => 0o755,
     };
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
+    {
         folder(parent, Readers::Everybody)?;
     }
     match DirBuilder::new().mode(mode).create(path) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => match readers {
-            Readers::Owner => fs::set_permissions(path, fs::Permissions::from_mode(mode))
-                .map_err(|error| PkiError::io(path, error)),
-            Readers::Everybody => Ok(()),
-        },
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+            match readers {
+                Readers::Owner => fs::set_permissions(path, fs::Permissions::from_mode(mode))
+                    .map_err(|error| PkiError::io(path, error)),
+                Readers::Everybody => Ok(()),
+            }
+        }
         Err(error) => Err(PkiError::io(path, error)),
     }
 }
@@ -137,7 +157,11 @@ impl Staged {
             .mode(mode)
             .open(&temporary)
             .map_err(|error| PkiError::io(&file.path, error))?;
-        let staged = Self { temporary, target: file.path.clone(), waiting: true };
+        let staged = Self {
+            temporary,
+            target: file.path.clone(),
+            waiting: true,
+        };
         handle
             .write_all(&file.bytes)
             .and_then(|()| File::sync_all(&handle))
@@ -148,7 +172,8 @@ impl Staged {
     fn place(&mut self, overwrite: Overwrite) -> Result<(), PkiError> {
         match overwrite {
             Overwrite::Replace => {
-                fs::rename(&self.temporary, &self.target).map_err(|error| PkiError::io(&self.target, error))?;
+                fs::rename(&self.temporary, &self.target)
+                    .map_err(|error| PkiError::io(&self.target, error))?;
                 self.waiting = false;
                 Ok(())
             }
@@ -205,10 +230,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let last = dir.path().join("c.pem");
         fs::write(&last, "mine").unwrap();
-        let files =
-            ["a.pem", "b.pem", "c.pem"].map(|name| NewFile::public(dir.path().join(name), name.as_bytes().to_vec()));
+        let files = ["a.pem", "b.pem", "c.pem"]
+            .map(|name| NewFile::public(dir.path().join(name), name.as_bytes().to_vec()));
         let error = write_all(&files, Overwrite::Refuse).unwrap_err();
-        assert!(matches!(&error, PkiError::Exists(paths) if paths == std::slice::from_ref(&last)), "{error}");
+        assert!(
+            matches!(&error, PkiError::Exists(paths) if paths == std::slice::from_ref(&last)),
+            "{error}"
+        );
         assert_eq!(names(dir.path()), ["c.pem"]);
         assert_eq!(fs::read(&last).unwrap(), b"mine");
 
@@ -223,7 +251,10 @@ mod tests {
         let link = dir.path().join("a.pem");
         std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
         let file = [NewFile::public(&link, *b"x")];
-        assert!(matches!(write_all(&file, Overwrite::Refuse), Err(PkiError::Exists(_))));
+        assert!(matches!(
+            write_all(&file, Overwrite::Refuse),
+            Err(PkiError::Exists(_))
+        ));
     }
 
     #[test]
@@ -233,7 +264,10 @@ mod tests {
         fs::write(&path, "open").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         write_all(&[NewFile::secret(&path, b"secret")], Overwrite::Replace).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -243,7 +277,10 @@ mod tests {
             NewFile::public(dir.path().join("a.pem"), *b"a"),
             NewFile::public(dir.path().join("missing/b.pem"), *b"b"),
         ];
-        assert!(matches!(write_all(&files, Overwrite::Refuse), Err(PkiError::Io { .. })));
+        assert!(matches!(
+            write_all(&files, Overwrite::Refuse),
+            Err(PkiError::Io { .. })
+        ));
         assert_eq!(names(dir.path()), [""; 0]);
     }
 }

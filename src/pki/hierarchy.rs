@@ -10,8 +10,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::{
-    Algorithm, Authority, Issued, Key, LeafRequest, MosipForm, Name, PartyKind, PartyPlan, PkiError, Plan, SerialSign,
-    Validity,
+    Algorithm, Authority, Issued, Key, LeafRequest, MosipForm, Name, PartyKind, PartyPlan,
+    PkiError, Plan, SerialSign, Validity,
 };
 use crate::config::Role;
 
@@ -74,11 +74,14 @@ impl FromStr for AuthorityName {
     type Err = PkiError;
 
     fn from_str(text: &str) -> Result<Self, PkiError> {
-        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| PkiError::Name {
-            what: "CA",
-            value: text.to_owned(),
-            why: "it is one of root, tls, partner, mosip",
-        })
+        Self::ALL
+            .into_iter()
+            .find(|name| name.as_str() == text)
+            .ok_or_else(|| PkiError::Name {
+                what: "CA",
+                value: text.to_owned(),
+                why: "it is one of root, tls, partner, mosip",
+            })
     }
 }
 
@@ -122,7 +125,9 @@ impl Password {
     /// When the random source fails.
     pub fn random() -> Result<Self, PkiError> {
         let mut bytes = Zeroizing::new([0; 18]);
-        SystemRandom::new().fill(&mut *bytes).map_err(|_| PkiError::Crypto("drawing a password"))?;
+        SystemRandom::new()
+            .fill(&mut *bytes)
+            .map_err(|_| PkiError::Crypto("drawing a password"))?;
         Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes))))
     }
 
@@ -149,14 +154,31 @@ impl Hierarchy {
 
     pub(super) fn make_from(plan: &Plan, keys: &mut KeyPool) -> Result<Self, PkiError> {
         let name = |ca: AuthorityName| Name::new(ca.common_name(), &plan.organisation);
-        let root = Authority::root_with(&name(AuthorityName::Root), keys.take(plan.authority_algorithm)?, plan.authorities)?;
+        let root = Authority::root_with(
+            &name(AuthorityName::Root),
+            keys.take(plan.authority_algorithm)?,
+            plan.authorities,
+        )?;
         let mut below = |ca: AuthorityName, path_length| {
-            root.subordinate_with(&name(ca), keys.take(plan.authority_algorithm)?, plan.authorities, path_length)
+            root.subordinate_with(
+                &name(ca),
+                keys.take(plan.authority_algorithm)?,
+                plan.authorities,
+                path_length,
+            )
         };
         // MOSIP's module keys have path length 1: what they issue is CA:TRUE itself.
-        let (tls, partner, mosip) =
-            (below(AuthorityName::Tls, 0)?, below(AuthorityName::Partner, 1)?, below(AuthorityName::Mosip, 1)?);
-        Ok(Self { root, tls, partner, mosip })
+        let (tls, partner, mosip) = (
+            below(AuthorityName::Tls, 0)?,
+            below(AuthorityName::Partner, 1)?,
+            below(AuthorityName::Mosip, 1)?,
+        );
+        Ok(Self {
+            root,
+            tls,
+            partner,
+            mosip,
+        })
     }
 
     /// One of the CAs.
@@ -228,7 +250,10 @@ impl Hierarchy {
         key: Key,
     ) -> Result<Issued, PkiError> {
         let authority = self.authority(Self::issuer_for(party.kind, role));
-        let certificate = authority.certify(&leaf_request(party, role, usage, validity, key.algorithm()), &key)?;
+        let certificate = authority.certify(
+            &leaf_request(party, role, usage, validity, key.algorithm()),
+            &key,
+        )?;
         let certificate = match mosip_form(party, role) {
             // Half of MOSIP's serial numbers are negative. Here it is one of each pair, so that tests meet both.
             Some((form, sign)) if role == usage => {
@@ -268,17 +293,29 @@ pub(super) fn leaf_request(
         role: usage,
         algorithm,
         validity,
-        alternative_names: if role == Role::Tls { tls_names(party) } else { Vec::new() },
+        alternative_names: if role == Role::Tls {
+            tls_names(party)
+        } else {
+            Vec::new()
+        },
     }
 }
 
 fn mosip_form(party: &PartyPlan, role: Role) -> Option<(MosipForm, SerialSign)> {
     match (party.resign, party.kind, role) {
         (false, ..) | (_, _, Role::Tls) => None,
-        (true, PartyKind::Partner, Role::Encryption) => Some((MosipForm::AuthPartner, SerialSign::Positive)),
-        (true, PartyKind::Partner, Role::Signature) => Some((MosipForm::AuthPartner, SerialSign::Negative)),
-        (true, PartyKind::Mosip, Role::Encryption) => Some((MosipForm::OwnEncryption, SerialSign::Negative)),
-        (true, PartyKind::Mosip, Role::Signature) => Some((MosipForm::OwnSignature, SerialSign::Positive)),
+        (true, PartyKind::Partner, Role::Encryption) => {
+            Some((MosipForm::AuthPartner, SerialSign::Positive))
+        }
+        (true, PartyKind::Partner, Role::Signature) => {
+            Some((MosipForm::AuthPartner, SerialSign::Negative))
+        }
+        (true, PartyKind::Mosip, Role::Encryption) => {
+            Some((MosipForm::OwnEncryption, SerialSign::Negative))
+        }
+        (true, PartyKind::Mosip, Role::Signature) => {
+            Some((MosipForm::OwnSignature, SerialSign::Positive))
+        }
     }
 }
 

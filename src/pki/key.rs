@@ -9,8 +9,8 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa,
     signature::{
-        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-        RSA_PKCS1_SHA256,
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
     },
 };
 use zeroize::Zeroizing;
@@ -24,6 +24,9 @@ pub struct Key {
     public: Vec<u8>,
     pkcs8: Zeroizing<Vec<u8>>,
 }
+
+/// rsaEncryption, as PKCS#8 names it.
+const RSA_OID: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 enum Pair {
     Rsa(rsa::KeyPair),
@@ -40,11 +43,17 @@ impl Key {
         let failed = |_| PkiError::Crypto("making a key");
         let pair = match algorithm {
             Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => {
-                let size = algorithm.rsa_size().ok_or(PkiError::Key("it has no RSA size"))?;
+                let size = algorithm
+                    .rsa_size()
+                    .ok_or(PkiError::Key("it has no RSA size"))?;
                 Pair::Rsa(rsa::KeyPair::generate(size).map_err(failed)?)
             }
-            Algorithm::P256 => Pair::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?),
-            Algorithm::P384 => Pair::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map_err(failed)?),
+            Algorithm::P256 => {
+                Pair::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?)
+            }
+            Algorithm::P384 => {
+                Pair::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map_err(failed)?)
+            }
             Algorithm::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
         };
         Self::wrap(algorithm, pair)
@@ -64,7 +73,11 @@ impl Key {
                 .collect();
             running
                 .into_iter()
-                .map(|worker| worker.join().unwrap_or(Err(PkiError::Crypto("making a key"))))
+                .map(|worker| {
+                    worker
+                        .join()
+                        .unwrap_or(Err(PkiError::Crypto("making a key")))
+                })
                 .collect()
         });
         let mut keys = Vec::with_capacity(algorithms.len());
@@ -98,8 +111,15 @@ impl Key {
                 return Self::wrap(algorithm, Pair::Ec(pair));
             }
         }
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
-            .map_err(|_| PkiError::Key("it is not an RSA, P-256, P-384 or Ed25519 key in PKCS#8, PKCS#1 or SEC1"))?;
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| {
+            PkiError::Key(
+                if der.windows(RSA_OID.len()).any(|window| window == RSA_OID) {
+                    "it is an RSA key with fewer than 2048 bits, or a damaged one"
+                } else {
+                    "it is not an RSA, P-256, P-384 or Ed25519 key in PKCS#8, PKCS#1 or SEC1"
+                },
+            )
+        })?;
         Self::wrap(Algorithm::Ed25519, Pair::Ed25519(pair))
     }
 
@@ -110,14 +130,21 @@ impl Key {
     pub fn from_pem(text: &[u8]) -> Result<Self, PkiError> {
         for block in pem::blocks(text)? {
             match block.label.as_str() {
-                "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => return Self::from_der(&block.der),
+                "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => {
+                    return Self::from_der(&block.der);
+                }
                 "ENCRYPTED PRIVATE KEY" => {
-                    return Err(PkiError::Key("it is encrypted; decrypt it, or use a PKCS#12 file"));
+                    return Err(PkiError::Key(
+                        "it is encrypted; decrypt it, or use a PKCS#12 file",
+                    ));
                 }
                 _ => {}
             }
         }
-        Err(PkiError::malformed("private key", "the file holds no PEM block of a private key"))
+        Err(PkiError::malformed(
+            "private key",
+            "the file holds no PEM block of a private key",
+        ))
     }
 
     /// Its kind and size.
@@ -147,10 +174,15 @@ impl Key {
         match &self.pair {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(failed)?;
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                    .map_err(failed)?;
                 Ok(signature)
             }
-            Pair::Ec(pair) => Ok(pair.sign(&random, message).map_err(failed)?.as_ref().to_vec()),
+            Pair::Ec(pair) => Ok(pair
+                .sign(&random, message)
+                .map_err(failed)?
+                .as_ref()
+                .to_vec()),
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }
     }
@@ -158,18 +190,34 @@ impl Key {
     fn wrap(algorithm: Algorithm, pair: Pair) -> Result<Self, PkiError> {
         let failed = |_| PkiError::Crypto("writing a key");
         let (public, pkcs8) = match &pair {
-            Pair::Rsa(rsa) => (rsa.public_key().as_ref().to_vec(), AsDer::as_der(rsa).map_err(failed)?.as_ref().to_vec()),
-            Pair::Ec(ec) => (ec.public_key().as_ref().to_vec(), ec.to_pkcs8v1().map_err(failed)?.as_ref().to_vec()),
+            Pair::Rsa(rsa) => (
+                rsa.public_key().as_ref().to_vec(),
+                AsDer::as_der(rsa).map_err(failed)?.as_ref().to_vec(),
+            ),
+            Pair::Ec(ec) => (
+                ec.public_key().as_ref().to_vec(),
+                ec.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+            ),
             // Version 1: OpenSSL 3.0 and Java refuse the version 2 form with the public key inside.
-            Pair::Ed25519(ed) => (ed.public_key().as_ref().to_vec(), ed.to_pkcs8v1().map_err(failed)?.as_ref().to_vec()),
+            Pair::Ed25519(ed) => (
+                ed.public_key().as_ref().to_vec(),
+                ed.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+            ),
         };
-        Ok(Self { algorithm, pair, public, pkcs8: Zeroizing::new(pkcs8) })
+        Ok(Self {
+            algorithm,
+            pair,
+            public,
+            pkcs8: Zeroizing::new(pkcs8),
+        })
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,7 +233,8 @@ impl rcgen::PublicKeyData for Key {
 
 impl rcgen::SigningKey for Key {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.signature(message).map_err(|_| rcgen::Error::RemoteKeyError)
+        self.signature(message)
+            .map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
 
@@ -195,7 +244,12 @@ mod tests {
 
     #[test]
     fn every_algorithm_survives_pkcs8_and_pem() {
-        for algorithm in [Algorithm::Rsa2048, Algorithm::P256, Algorithm::P384, Algorithm::Ed25519] {
+        for algorithm in [
+            Algorithm::Rsa2048,
+            Algorithm::P256,
+            Algorithm::P384,
+            Algorithm::Ed25519,
+        ] {
             let key = Key::generate(algorithm).unwrap();
             let again = Key::from_pem(key.expose_pem().as_bytes()).unwrap();
             assert_eq!(again.algorithm(), algorithm);
@@ -213,6 +267,9 @@ mod tests {
     #[test]
     fn a_certificate_is_not_a_key() {
         assert!(Key::from_der(&[0x30, 0x03, 0x02, 0x01, 0x00]).is_err());
-        assert!(Key::from_pem(b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n").is_err());
+        assert!(
+            Key::from_pem(b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")
+                .is_err()
+        );
     }
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Algorithm, AuthorityName, Hierarchy, Key, NewFile, Overwrite, Party, PartyPlan, PkiError, Plan, Readers, Twin,
-    TwinKind, Validity, files, pem,
+    Algorithm, AuthorityName, Hierarchy, Key, NewFile, Overwrite, Party, PartyPlan, PkiError, Plan,
+    Readers, Twin, TwinKind, Validity, files,
     hierarchy::{KeyPool, ROLES, role_word},
-    write_p12,
+    pem, write_p12,
 };
 
 /// All that a plan makes, in memory.
@@ -46,21 +46,37 @@ pub fn build(plan: &Plan) -> Result<Built, PkiError> {
     let mut twins = Vec::new();
     let mut revoked = Vec::new();
     if let Some(of) = twin_party(plan) {
-        let right = parties.iter().find(|party| party.id == of.id).ok_or(PkiError::Crypto("finding the twin's party"))?;
+        let right = parties
+            .iter()
+            .find(|party| party.id == of.id)
+            .ok_or(PkiError::Crypto("finding the twin's party"))?;
         for kind in twin_kinds(of) {
             let twin = Twin::make(kind, plan, of, &hierarchy, right, &mut keys)?;
             for by in AuthorityName::ALL {
-                revoked.extend(twin.revocations(plan, of, by)?.into_iter().map(|line| (by, line)));
+                revoked.extend(
+                    twin.revocations(plan, of, by)?
+                        .into_iter()
+                        .map(|line| (by, line)),
+                );
             }
             twins.push(twin);
         }
     }
     let mut lists = Vec::new();
     for by in AuthorityName::ALL {
-        let lines: Vec<_> = revoked.iter().filter(|(ca, _)| *ca == by).map(|(_, line)| line.clone()).collect();
+        let lines: Vec<_> = revoked
+            .iter()
+            .filter(|(ca, _)| *ca == by)
+            .map(|(_, line)| line.clone())
+            .collect();
         lists.push((by, list(&hierarchy, by, &lines, plan.lists)?));
     }
-    Ok(Built { hierarchy, parties, twins, lists })
+    Ok(Built {
+        hierarchy,
+        parties,
+        twins,
+        lists,
+    })
 }
 
 /// Makes everything and writes it into a folder.
@@ -78,18 +94,30 @@ pub fn make(plan: &Plan, dir: &Path, overwrite: Overwrite) -> Result<Made, PkiEr
         new.extend(party_files(party, &dir.join("parties").join(&party.id))?);
     }
     for twin in &built.twins {
-        new.extend(twin_files(twin, plan, &dir.join("twins").join(twin.kind.as_str()))?);
+        new.extend(twin_files(
+            twin,
+            plan,
+            &dir.join("twins").join(twin.kind.as_str()),
+        )?);
     }
     folders(plan, dir)?;
     files::write_all(&new, overwrite)?;
-    Ok(Made { built, files: new.iter().map(|file| file.path().to_path_buf()).collect() })
+    Ok(Made {
+        built,
+        files: new.iter().map(|file| file.path().to_path_buf()).collect(),
+    })
 }
 
 /// Writes one more party into a folder that [`make`] made, issued by the CAs there.
 ///
 /// # Errors
 /// As [`make`], and when the folder's CAs cannot be read.
-pub fn add_party(dir: &Path, party: &PartyPlan, validity: Validity, overwrite: Overwrite) -> Result<Vec<PathBuf>, PkiError> {
+pub fn add_party(
+    dir: &Path,
+    party: &PartyPlan,
+    validity: Validity,
+    overwrite: Overwrite,
+) -> Result<Vec<PathBuf>, PkiError> {
     party.check()?;
     let folder = dir.join("parties").join(&party.id);
     if overwrite == Overwrite::Refuse {
@@ -123,13 +151,23 @@ pub fn load_hierarchy(dir: &Path) -> Result<Hierarchy, PkiError> {
 /// When a file is missing or not a CA's.
 pub fn load_authority(dir: &Path, name: AuthorityName) -> Result<super::Authority, PkiError> {
     let [certificate, key] = authority_paths(dir, name);
-    let read = |path: &Path| std::fs::read(path).map(zeroize::Zeroizing::new).map_err(|error| PkiError::io(path, error));
-    super::Authority::load(pem::certificates(&read(&certificate)?)?, Key::from_pem(&read(&key)?)?)
+    let read = |path: &Path| {
+        std::fs::read(path)
+            .map(zeroize::Zeroizing::new)
+            .map_err(|error| PkiError::io(path, error))
+    };
+    super::Authority::load(
+        pem::certificates(&read(&certificate)?)?,
+        Key::from_pem(&read(&key)?)?,
+    )
 }
 
 /// Where a CA's certificate and key are.
 pub fn authority_paths(dir: &Path, name: AuthorityName) -> [PathBuf; 2] {
-    [dir.join("ca").join(format!("{name}.pem")), dir.join("ca").join(format!("{name}.key.pem"))]
+    [
+        dir.join("ca").join(format!("{name}.pem")),
+        dir.join("ca").join(format!("{name}.key.pem")),
+    ]
 }
 
 /// Where a CA's revocation list is.
@@ -143,11 +181,15 @@ fn list(
     lines: &[super::Revoked],
     validity: Validity,
 ) -> Result<Vec<u8>, PkiError> {
-    hierarchy.authority(by).crl(lines, 1, validity.not_before, validity.not_after)
+    hierarchy
+        .authority(by)
+        .crl(lines, 1, validity.not_before, validity.not_after)
 }
 
 fn twin_party(plan: &Plan) -> Option<&PartyPlan> {
-    plan.parties.iter().find(|party| Some(&party.id) == plan.twins_of.as_ref())
+    plan.parties
+        .iter()
+        .find(|party| Some(&party.id) == plan.twins_of.as_ref())
 }
 
 fn twin_kinds(of: &PartyPlan) -> impl Iterator<Item = TwinKind> {
@@ -168,19 +210,30 @@ fn keys_wanted(plan: &Plan) -> Vec<Algorithm> {
     wanted
 }
 
-const ANCHORS: [AuthorityName; 3] = [AuthorityName::Tls, AuthorityName::Partner, AuthorityName::Mosip];
+const ANCHORS: [AuthorityName; 3] = [
+    AuthorityName::Tls,
+    AuthorityName::Partner,
+    AuthorityName::Mosip,
+];
 
 fn anchor_paths(dir: &Path) -> [PathBuf; 3] {
     ANCHORS.map(|name| dir.join("anchors").join(format!("{name}.pem")))
 }
 
-fn public_files(hierarchy: &Hierarchy, lists: &[(AuthorityName, Vec<u8>)], dir: &Path) -> Vec<NewFile> {
+fn public_files(
+    hierarchy: &Hierarchy,
+    lists: &[(AuthorityName, Vec<u8>)],
+    dir: &Path,
+) -> Vec<NewFile> {
     let mut new = Vec::new();
     for (name, path) in ANCHORS.into_iter().zip(anchor_paths(dir)) {
         new.push(NewFile::public(path, hierarchy.anchor_pem(name)));
     }
     for (name, der) in lists {
-        new.push(NewFile::public(list_path(dir, *name), pem::public("X509 CRL", der)));
+        new.push(NewFile::public(
+            list_path(dir, *name),
+            pem::public("X509 CRL", der),
+        ));
     }
     new
 }
@@ -191,7 +244,10 @@ fn authority_files(built: &Built, dir: &Path) -> Vec<NewFile> {
         let authority = built.hierarchy.authority(name);
         let [certificate, key] = authority_paths(dir, name);
         new.push(NewFile::public(certificate, authority.certificate_pem()));
-        new.push(NewFile::secret(key, authority.key().expose_pem().as_bytes()));
+        new.push(NewFile::secret(
+            key,
+            authority.key().expose_pem().as_bytes(),
+        ));
     }
     new
 }
@@ -201,11 +257,22 @@ fn party_files(party: &Party, folder: &Path) -> Result<Vec<NewFile>, PkiError> {
     for role in ROLES {
         let issued = party.issued(role);
         let alias = format!("{}-{}", party.id, role_word(role));
-        let store = write_p12(&alias, &issued.key, &issued.chain_der, party.password.expose())?;
-        new.push(NewFile::secret(folder.join(format!("{}.p12", role_word(role))), &store));
+        let store = write_p12(
+            &alias,
+            &issued.key,
+            &issued.chain_der,
+            party.password.expose(),
+        )?;
+        new.push(NewFile::secret(
+            folder.join(format!("{}.p12", role_word(role))),
+            &store,
+        ));
     }
     let password = zeroize::Zeroizing::new(format!("{}\n", party.password.expose()));
-    new.push(NewFile::secret(folder.join("password.txt"), password.as_bytes()));
+    new.push(NewFile::secret(
+        folder.join("password.txt"),
+        password.as_bytes(),
+    ));
     Ok(new)
 }
 
@@ -213,8 +280,14 @@ fn pem_files(party: &Party, folder: &Path) -> Vec<NewFile> {
     let mut new = Vec::new();
     for role in ROLES {
         let issued = party.issued(role);
-        new.push(NewFile::public(folder.join(format!("{}.pem", role_word(role))), issued.chain_pem()));
-        new.push(NewFile::secret(folder.join(format!("{}.key.pem", role_word(role))), issued.key_pem().as_bytes()));
+        new.push(NewFile::public(
+            folder.join(format!("{}.pem", role_word(role))),
+            issued.chain_pem(),
+        ));
+        new.push(NewFile::secret(
+            folder.join(format!("{}.key.pem", role_word(role))),
+            issued.key_pem().as_bytes(),
+        ));
     }
     new
 }
@@ -248,7 +321,10 @@ fn folders(plan: &Plan, dir: &Path) -> Result<(), PkiError> {
             files::folder(&twins.join(kind.as_str()), Readers::Owner)?;
         }
         for name in ["anchors", "crl"] {
-            files::folder(&twins.join(TwinKind::OtherRoot.as_str()).join(name), Readers::Owner)?;
+            files::folder(
+                &twins.join(TwinKind::OtherRoot.as_str()).join(name),
+                Readers::Owner,
+            )?;
         }
     }
     Ok(())
@@ -290,7 +366,12 @@ fn party_paths(folder: &Path) -> Vec<PathBuf> {
 fn pem_paths(folder: &Path) -> Vec<PathBuf> {
     ROLES
         .into_iter()
-        .flat_map(|role| [format!("{}.pem", role_word(role)), format!("{}.key.pem", role_word(role))])
+        .flat_map(|role| {
+            [
+                format!("{}.pem", role_word(role)),
+                format!("{}.key.pem", role_word(role)),
+            ]
+        })
         .map(|name| folder.join(name))
         .collect()
 }

@@ -35,7 +35,9 @@ pub use error::PkiError;
 pub use files::{NewFile, Overwrite, Readers, folder, refuse_existing, write_all};
 pub use hierarchy::{AuthorityName, Hierarchy, Party, Password, ROLES, role_word};
 pub use key::Key;
-pub use make::{Built, Made, add_party, authority_paths, build, list_path, load_authority, load_hierarchy, make};
+pub use make::{
+    Built, Made, add_party, authority_paths, build, list_path, load_authority, load_hierarchy, make,
+};
 pub use mosip::{MosipForm, SerialSign};
 pub use name::Name;
 pub use p12::{KeyStoreContents, read_p12, write_p12};

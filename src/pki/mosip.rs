@@ -73,32 +73,48 @@ impl Authority {
             &der::integer(&serial(sign)?),
             algorithm,
             issuer.subject().as_raw(),
-            &der::sequence(&[&der::time(validity.not_before)?, &der::time(validity.not_after)?]),
+            &der::sequence(&[
+                &der::time(validity.not_before)?,
+                &der::time(validity.not_after)?,
+            ]),
             &Name::from_x509(original.subject()).to_der()?,
             original.public_key().raw,
             &der::context(3, &extensions(form, key_bits)),
         ]);
         let signature = self.key().signature(&to_be_signed)?;
-        Ok(der::sequence(&[&to_be_signed, algorithm, &der::bit_string(&signature)]))
+        Ok(der::sequence(&[
+            &to_be_signed,
+            algorithm,
+            &der::bit_string(&signature),
+        ]))
     }
 }
 
 fn extensions(form: MosipForm, key_bits: &[u8]) -> Vec<u8> {
     let is_true = der::element(0x01, &[0xff]);
     let (constraints, usage) = match form {
-        MosipForm::AuthPartner => {
-            (der::sequence(&[&is_true]), DIGITAL_SIGNATURE | KEY_CERT_SIGN | KEY_ENCIPHERMENT)
-        }
-        MosipForm::OtherPartner => (der::sequence(&[&is_true]), DIGITAL_SIGNATURE | KEY_CERT_SIGN),
-        MosipForm::OwnSignature => {
-            (der::sequence(&[&is_true, &der::integer(&[1])]), DIGITAL_SIGNATURE | KEY_CERT_SIGN)
-        }
+        MosipForm::AuthPartner => (
+            der::sequence(&[&is_true]),
+            DIGITAL_SIGNATURE | KEY_CERT_SIGN | KEY_ENCIPHERMENT,
+        ),
+        MosipForm::OtherPartner => (
+            der::sequence(&[&is_true]),
+            DIGITAL_SIGNATURE | KEY_CERT_SIGN,
+        ),
+        MosipForm::OwnSignature => (
+            der::sequence(&[&is_true, &der::integer(&[1])]),
+            DIGITAL_SIGNATURE | KEY_CERT_SIGN,
+        ),
         MosipForm::OwnEncryption => (der::sequence(&[]), KEY_ENCIPHERMENT),
     };
     let identifier = digest(&SHA1_FOR_LEGACY_USE_ONLY, key_bits);
     der::sequence(&[
         &der::extension(BASIC_CONSTRAINTS, Critical::Yes, &constraints),
-        &der::extension(SUBJECT_KEY_IDENTIFIER, Critical::No, &der::octet_string(identifier.as_ref())),
+        &der::extension(
+            SUBJECT_KEY_IDENTIFIER,
+            Critical::No,
+            &der::octet_string(identifier.as_ref()),
+        ),
         &der::extension(KEY_USAGE, Critical::Yes, &der::named_bits(usage)),
     ])
 }

@@ -38,7 +38,10 @@ impl Name {
     /// What a certificate or request says; of a part that stands twice the first counts, as in MOSIP.
     pub(super) fn from_x509(name: &X509Name<'_>) -> Self {
         let first = |value: Option<&AttributeTypeAndValue<'_>>| {
-            value.and_then(|value| value.as_str().ok()).filter(|text| !text.is_empty()).map(str::to_owned)
+            value
+                .and_then(|value| value.as_str().ok())
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
         };
         Self {
             common_name: first(name.iter_common_name().next()).unwrap_or_default(),
@@ -55,8 +58,14 @@ impl Name {
         let mut name = DistinguishedName::new();
         for (part, value) in self.parts()? {
             match part {
-                Part::Country => name.push(part.rcgen(), DnValue::PrintableString(value.try_into()?)),
-                Part::State | Part::Locality | Part::Organisation | Part::Unit | Part::CommonName => {
+                Part::Country => {
+                    name.push(part.rcgen(), DnValue::PrintableString(value.try_into()?))
+                }
+                Part::State
+                | Part::Locality
+                | Part::Organisation
+                | Part::Unit
+                | Part::CommonName => {
                     name.push(part.rcgen(), value);
                 }
             }
@@ -68,8 +77,15 @@ impl Name {
     pub(super) fn to_der(&self) -> Result<Vec<u8>, PkiError> {
         let mut sets = Vec::new();
         for (part, value) in self.parts()? {
-            let tag = if part == Part::Country { PRINTABLE_STRING } else { UTF8_STRING };
-            let pair = der::sequence(&[&der::oid(&[0x55, 0x04, part.arc()]), &der::element(tag, value.as_bytes())]);
+            let tag = if part == Part::Country {
+                PRINTABLE_STRING
+            } else {
+                UTF8_STRING
+            };
+            let pair = der::sequence(&[
+                &der::oid(&[0x55, 0x04, part.arc()]),
+                &der::element(tag, value.as_bytes()),
+            ]);
             sets.extend(der::set_of_one(&pair));
         }
         Ok(der::sequence(&[&sets]))
@@ -139,7 +155,13 @@ impl Part {
             Self::Organisation => "organisation",
             Self::Unit => "organisational unit",
         };
-        let refuse = |why| Err(PkiError::Name { what, value: value.to_owned(), why });
+        let refuse = |why| {
+            Err(PkiError::Name {
+                what,
+                value: value.to_owned(),
+                why,
+            })
+        };
         if value.trim().is_empty() || value.trim() != value {
             return refuse("it is empty or has spaces around it");
         }
@@ -149,7 +171,9 @@ impl Part {
         if value.chars().any(char::is_control) {
             return refuse("it has control characters");
         }
-        if self == Self::Country && !(value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase())) {
+        if self == Self::Country
+            && !(value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase()))
+        {
             return refuse("it is not two capital letters");
         }
         Ok(())
@@ -185,7 +209,10 @@ mod tests {
             assert!(Name::new("x", value).to_rcgen().is_err(), "{value:?}");
         }
         assert!(Name::new("x", "x".repeat(64)).to_der().is_ok());
-        let country = Name { country: Some("ch".into()), ..Name::new("x", "y") };
+        let country = Name {
+            country: Some("ch".into()),
+            ..Name::new("x", "y")
+        };
         assert!(country.to_der().is_err());
     }
 }

@@ -1,7 +1,9 @@
 //! PKCS#12 key stores, written so that OpenSSL 3, Java 8u301 and later, Node and Python read them without options, and
 //! read back: PBES2 with AES-256, MAC with HMAC-SHA-256.
 
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, Pkcs12Archive, PrivateKey, PrivateKeyChain};
+use p12_keystore::{
+    Certificate, KeyStore, KeyStoreEntry, Pkcs12Archive, PrivateKey, PrivateKeyChain,
+};
 use zeroize::Zeroizing;
 
 use super::{Key, PkiError};
@@ -18,13 +20,23 @@ pub struct KeyStoreContents {
 ///
 /// # Errors
 /// When the chain is empty, the key is not the leaf's, or the writer refuses.
-pub fn write_p12(alias: &str, key: &Key, chain: &[Vec<u8>], password: &str) -> Result<Vec<u8>, PkiError> {
-    let leaf = chain.first().ok_or_else(|| PkiError::Pkcs12("there is no certificate to put in".to_owned()))?;
+pub fn write_p12(
+    alias: &str,
+    key: &Key,
+    chain: &[Vec<u8>],
+    password: &str,
+) -> Result<Vec<u8>, PkiError> {
+    let leaf = chain
+        .first()
+        .ok_or_else(|| PkiError::Pkcs12("there is no certificate to put in".to_owned()))?;
     let leaf = super::authority::read_certificate(leaf)?;
     if leaf.public_key().raw != key.spki_der() {
         return Err(PkiError::KeyMismatch(leaf.subject().to_string()));
     }
-    let certificates = chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>();
+    let certificates = chain
+        .iter()
+        .map(|der| Certificate::from_der(der))
+        .collect::<Result<Vec<_>, _>>();
     let private = PrivateKey::from_der(key.expose_pkcs8_der()).map_err(refused)?;
     // Ties the key to its certificate within the file; the first octets of the digest of the public key will do.
     let identifier = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.spki_der());
@@ -45,7 +57,12 @@ pub fn read_p12(bytes: &[u8], password: &str) -> Result<KeyStoreContents, PkiErr
         keys: archive
             .keys
             .iter()
-            .map(|bag| (bag.friendly_name.clone(), Zeroizing::new(bag.key.as_der().to_vec())))
+            .map(|bag| {
+                (
+                    bag.friendly_name.clone(),
+                    Zeroizing::new(bag.key.as_der().to_vec()),
+                )
+            })
             .collect(),
         certificates: archive
             .certs
@@ -55,7 +72,6 @@ pub fn read_p12(bytes: &[u8], password: &str) -> Result<KeyStoreContents, PkiErr
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn refused(error: p12_keystore::error::Error) -> PkiError {
     use p12_keystore::error::Error;
     PkiError::Pkcs12(match error {

@@ -19,18 +19,27 @@ pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block>, PkiError> {
         let line = line.trim_ascii();
         if let Some(label) = marker(line, b"-----BEGIN ") {
             if let Some((unfinished, _)) = open {
-                return Err(PkiError::malformed("PEM", format!("the block {unfinished} has no end")));
+                return Err(PkiError::malformed(
+                    "PEM",
+                    format!("the block {unfinished} has no end"),
+                ));
             }
             // As much as can follow, so that no part of a key is left behind by growing.
             open = Some((label, Zeroizing::new(Vec::with_capacity(text.len()))));
         } else if let Some(label) = marker(line, b"-----END ") {
             let Some((begun, encoded)) = open.take().filter(|(begun, _)| *begun == label) else {
-                return Err(PkiError::malformed("PEM", format!("an end of {label} without its beginning")));
+                return Err(PkiError::malformed(
+                    "PEM",
+                    format!("an end of {label} without its beginning"),
+                ));
             };
-            let der = STANDARD
-                .decode(encoded.as_slice())
-                .map_err(|_| PkiError::malformed("PEM", format!("the block {begun} is not base64")))?;
-            found.push(Block { label: begun, der: Zeroizing::new(der) });
+            let der = STANDARD.decode(encoded.as_slice()).map_err(|_| {
+                PkiError::malformed("PEM", format!("the block {begun} is not base64"))
+            })?;
+            found.push(Block {
+                label: begun,
+                der: Zeroizing::new(der),
+            });
         } else if let Some((_, encoded)) = &mut open
             && !line.contains(&b':')
         {
@@ -38,7 +47,10 @@ pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block>, PkiError> {
         }
     }
     match open {
-        Some((label, _)) => Err(PkiError::malformed("PEM", format!("the block {label} has no end"))),
+        Some((label, _)) => Err(PkiError::malformed(
+            "PEM",
+            format!("the block {label} has no end"),
+        )),
         None => Ok(found),
     }
 }
@@ -103,9 +115,16 @@ mod tests {
     fn blocks_come_back_as_they_were_written() {
         for size in [0, 1, 47, 48, 49, 96, 1000] {
             let der = vec![7; size];
-            let text = format!("a note\n{}between\n{}", public("CERTIFICATE", &der), &*private("PRIVATE KEY", &der));
+            let text = format!(
+                "a note\n{}between\n{}",
+                public("CERTIFICATE", &der),
+                &*private("PRIVATE KEY", &der)
+            );
             let found = blocks(text.as_bytes()).unwrap();
-            assert_eq!(found.iter().map(|b| b.label.as_str()).collect::<Vec<_>>(), ["CERTIFICATE", "PRIVATE KEY"]);
+            assert_eq!(
+                found.iter().map(|b| b.label.as_str()).collect::<Vec<_>>(),
+                ["CERTIFICATE", "PRIVATE KEY"]
+            );
             assert!(found.iter().all(|block| *block.der == der));
             assert!(text.lines().all(|line| line.len() <= 64));
         }

@@ -82,7 +82,11 @@ impl Algorithms {
 
 impl Default for Algorithms {
     fn default() -> Self {
-        Self { tls: Algorithm::P256, encryption: Algorithm::Rsa2048, signature: Algorithm::Rsa2048 }
+        Self {
+            tls: Algorithm::P256,
+            encryption: Algorithm::Rsa2048,
+            signature: Algorithm::Rsa2048,
+        }
     }
 }
 
@@ -96,7 +100,10 @@ impl Plan {
             PartyPlan::partner("seeder", "Social Registry"),
             PartyPlan::partner("sdk", "Civil Registry"),
         ];
-        Self { twins_of: Some("crvs".to_owned()), ..Self::of(parties, now) }
+        Self {
+            twins_of: Some("crvs".to_owned()),
+            ..Self::of(parties, now)
+        }
     }
 
     /// These parties and no twins; CAs valid for ten years, leaves for one, both since an hour ago, lists for 30 days.
@@ -124,13 +131,21 @@ impl Plan {
             party.check()?;
             // Without regard to case: the ids are folders, and some file systems take no regard either.
             if !seen.insert(party.id.to_ascii_lowercase()) {
-                return Err(PkiError::Name { what: "party id", value: party.id.clone(), why: "it stands twice" });
+                return Err(PkiError::Name {
+                    what: "party id",
+                    value: party.id.clone(),
+                    why: "it stands twice",
+                });
             }
         }
         if let Some(of) = &self.twins_of
             && !self.parties.iter().any(|party| party.id == *of)
         {
-            return Err(PkiError::Name { what: "party id", value: of.clone(), why: "twins are wanted of it, but it is not among the parties" });
+            return Err(PkiError::Name {
+                what: "party id",
+                value: of.clone(),
+                why: "twins are wanted of it, but it is not among the parties",
+            });
         }
         Ok(())
     }
@@ -139,7 +154,10 @@ impl Plan {
 impl PartyPlan {
     /// MOSIP itself.
     pub fn mosip(id: impl Into<String>, organisation: impl Into<String>) -> Self {
-        Self { kind: PartyKind::Mosip, ..Self::partner(id, organisation) }
+        Self {
+            kind: PartyKind::Mosip,
+            ..Self::partner(id, organisation)
+        }
     }
 
     /// A partner or MISP.
@@ -159,13 +177,25 @@ impl PartyPlan {
     /// # Errors
     /// [`PkiError::Name`].
     pub fn check(&self) -> Result<(), PkiError> {
-        let refuse = |why| Err(PkiError::Name { what: "party id", value: self.id.clone(), why });
+        let refuse = |why| {
+            Err(PkiError::Name {
+                what: "party id",
+                value: self.id.clone(),
+                why,
+            })
+        };
         let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if self.id.is_empty() || self.id.len() > 50 {
             return refuse("it is empty or longer than 50 characters");
         }
-        if !self.id.bytes().all(safe) || !self.id.starts_with(|first: char| first.is_ascii_alphanumeric()) {
-            return refuse("it may have letters, digits, '-', '_' and '.', and begins with a letter or digit");
+        if !self.id.bytes().all(safe)
+            || !self
+                .id
+                .starts_with(|first: char| first.is_ascii_alphanumeric())
+        {
+            return refuse(
+                "it may have letters, digits, '-', '_' and '.', and begins with a letter or digit",
+            );
         }
         Ok(())
     }
@@ -183,7 +213,11 @@ impl FromStr for PartyPlan {
                 why: "it is written id:Organisation, such as misp:\"MISP One\"",
             });
         };
-        let party = if id == "mosip" { Self::mosip(id, organisation) } else { Self::partner(id, organisation) };
+        let party = if id == "mosip" {
+            Self::mosip(id, organisation)
+        } else {
+            Self::partner(id, organisation)
+        };
         party.check()?;
         Ok(party)
     }
@@ -255,7 +289,18 @@ mod tests {
 
     #[test]
     fn ids_that_leave_the_folder_are_refused() {
-        for id in ["", ".", "..", "../x", "a/b", ".hidden", "-rf", "a b", "é", &"x".repeat(51)] {
+        for id in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            ".hidden",
+            "-rf",
+            "a b",
+            "é",
+            &"x".repeat(51),
+        ] {
             assert!(PartyPlan::partner(id, "X").check().is_err(), "{id:?}");
         }
         assert!(PartyPlan::partner("a..b_C-9", "X").check().is_ok());
@@ -263,7 +308,10 @@ mod tests {
 
     #[test]
     fn an_id_that_stands_twice_but_for_case_is_refused() {
-        let parties = vec![PartyPlan::partner("crvs", "A"), PartyPlan::partner("CRVS", "B")];
+        let parties = vec![
+            PartyPlan::partner("crvs", "A"),
+            PartyPlan::partner("CRVS", "B"),
+        ];
         assert!(Plan::of(parties, Moment::from_s(0)).check().is_err());
     }
 

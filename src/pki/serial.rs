@@ -74,8 +74,15 @@ impl FromStr for Serial {
             None => (false, text),
         };
         let digits: String = digits.strip_prefix("0x").unwrap_or(digits).replace(':', "");
-        let even = if digits.len() % 2 == 0 { digits } else { format!("0{digits}") };
-        if even.is_empty() || even.len() > OCTETS_MAX * 2 || !even.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let even = if digits.len().is_multiple_of(2) {
+            digits
+        } else {
+            format!("0{digits}")
+        };
+        if even.is_empty()
+            || even.len() > OCTETS_MAX * 2
+            || !even.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
             return Err(refuse());
         }
         let mut octets = vec![0];
@@ -137,12 +144,18 @@ mod tests {
             assert_eq!(Serial(octets.clone()).to_string(), text);
             assert_eq!(text.parse::<Serial>().unwrap().0, octets, "{text}");
         }
-        assert_eq!("0x6A:3F:02".parse::<Serial>().unwrap().0, [0x6a, 0x3f, 0x02]);
+        assert_eq!(
+            "0x6A:3F:02".parse::<Serial>().unwrap().0,
+            [0x6a, 0x3f, 0x02]
+        );
     }
 
     #[test]
     fn a_negative_serial_is_not_its_magnitude() {
-        assert_ne!("-6a".parse::<Serial>().unwrap(), "6a".parse::<Serial>().unwrap());
+        assert_ne!(
+            "-6a".parse::<Serial>().unwrap(),
+            "6a".parse::<Serial>().unwrap()
+        );
     }
 
     #[test]

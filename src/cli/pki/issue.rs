@@ -11,8 +11,8 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     pki::{
-        self, Algorithm, Authority, Key, MosipForm, Name, NewFile, Overwrite, PkiError, Reason, Request, RevocationList,
-        Revoked, Serial, SerialSign, Validity,
+        self, Algorithm, Authority, Key, MosipForm, Name, NewFile, Overwrite, PkiError, Reason,
+        Request, RevocationList, Revoked, Serial, SerialSign, Validity,
     },
 };
 
@@ -55,13 +55,20 @@ impl Crl {
         let before = if out.exists() {
             authority.read_crl(&read(&out)?)?
         } else {
-            RevocationList { number: 0, revoked: Vec::new() }
+            RevocationList {
+                number: 0,
+                revoked: Vec::new(),
+            }
         };
         let (number, mut revoked) = (before.number.saturating_add(1), before.revoked);
         let already = revoked.len();
         for serial in self.serials(&authority)? {
             if !revoked.iter().any(|line| line.serial == serial) {
-                revoked.push(Revoked { serial, since: now, reason: self.reason });
+                revoked.push(Revoked {
+                    serial,
+                    since: now,
+                    reason: self.reason,
+                });
             }
         }
         // An hour back, for readers whose clocks are behind.
@@ -70,7 +77,10 @@ impl Crl {
         pki::write_all(&[NewFile::public(&out, pem)], self.replace.overwrite())?;
         let new = revoked.len().saturating_sub(already);
         let line = format!("list number {number}: {already} lines carried on, {new} new");
-        Ok(Written { files: vec![out], lines: vec![line] })
+        Ok(Written {
+            files: vec![out],
+            lines: vec![line],
+        })
     }
 
     fn serials(&self, authority: &Authority) -> Result<Vec<Serial>, PkiError> {
@@ -78,7 +88,10 @@ impl Crl {
         for path in &self.revoke {
             let certificates = pki::certificates_of_pem(&read(path)?)?;
             let Some(first) = certificates.first() else {
-                return Err(PkiError::Malformed { what: "certificate", why: format!("{} holds none", path.display()) });
+                return Err(PkiError::Malformed {
+                    what: "certificate",
+                    why: format!("{} holds none", path.display()),
+                });
             };
             authority.issued(first)?;
             serials.push(Serial::of(first)?);
@@ -135,7 +148,11 @@ impl Csr {
         if overwrite == Overwrite::Refuse {
             pki::refuse_existing(self.key_out.iter().chain([&self.out]).map(PathBuf::as_path))?;
         }
-        let default = if matches!(self.role, Role::Tls) { Algorithm::P256 } else { Algorithm::Rsa2048 };
+        let default = if matches!(self.role, Role::Tls) {
+            Algorithm::P256
+        } else {
+            Algorithm::Rsa2048
+        };
         let key = match &self.key {
             Some(path) => Key::from_pem(&read(path)?)?,
             None => Key::generate(self.algorithm.unwrap_or(default))?,
@@ -190,7 +207,11 @@ impl Issue {
                 why: "the request names it, but another one was expected",
             });
         }
-        let certificate = authority.certify_request(&request, self.role.into(), self.days.validity(clock.now()))?;
+        let certificate = authority.certify_request(
+            &request,
+            self.role.into(),
+            self.days.validity(clock.now()),
+        )?;
         write_chain(&authority, certificate, self.out, self.replace.overwrite())
     }
 }
@@ -291,21 +312,44 @@ enum Direction {
 impl P12 {
     pub(super) fn run(self) -> Done {
         match self.direction {
-            Direction::Write { certificate, key, alias, out, password, replace } => {
+            Direction::Write {
+                certificate,
+                key,
+                alias,
+                out,
+                password,
+                replace,
+            } => {
                 let chain = pki::certificates_of_pem(&read(&certificate)?)?;
                 let key = Key::from_pem(&read(&key)?)?;
                 let store = pki::write_p12(&alias, &key, &chain, &password.required()?)?;
                 write(&[NewFile::secret(out, &store)], replace.overwrite())
             }
-            Direction::Read { file, certificate, key, password, replace } => {
+            Direction::Read {
+                file,
+                certificate,
+                key,
+                password,
+                replace,
+            } => {
                 let contents = pki::read_p12(&read(&file)?, &password.required()?)?;
-                let pem: String = contents.certificates.iter().map(|(_, der)| pki::certificate_pem(der)).collect();
+                let pem: String = contents
+                    .certificates
+                    .iter()
+                    .map(|(_, der)| pki::certificate_pem(der))
+                    .collect();
                 let mut files = vec![NewFile::public(certificate, pem)];
                 if let Some(path) = key {
                     let [(_, der)] = contents.keys.as_slice() else {
-                        return Err(PkiError::Pkcs12(format!("it holds {} keys, not one", contents.keys.len())));
+                        return Err(PkiError::Pkcs12(format!(
+                            "it holds {} keys, not one",
+                            contents.keys.len()
+                        )));
                     };
-                    files.push(NewFile::secret(path, Key::from_der(der)?.expose_pem().as_bytes()));
+                    files.push(NewFile::secret(
+                        path,
+                        Key::from_der(der)?.expose_pem().as_bytes(),
+                    ));
                 }
                 write(&files, replace.overwrite())
             }
@@ -313,7 +357,12 @@ impl P12 {
     }
 }
 
-fn write_chain(authority: &Authority, certificate: Vec<u8>, out: PathBuf, overwrite: Overwrite) -> Done {
+fn write_chain(
+    authority: &Authority,
+    certificate: Vec<u8>,
+    out: PathBuf,
+    overwrite: Overwrite,
+) -> Done {
     let chain = authority.chain_below(certificate)?;
     let pem: String = chain.iter().map(|der| pki::certificate_pem(der)).collect();
     write(&[NewFile::public(out, pem)], overwrite)
@@ -321,7 +370,9 @@ fn write_chain(authority: &Authority, certificate: Vec<u8>, out: PathBuf, overwr
 
 fn write(files: &[NewFile], overwrite: Overwrite) -> Done {
     pki::write_all(files, overwrite)?;
-    Ok(Written::files(files.iter().map(|file| file.path().to_path_buf()).collect()))
+    Ok(Written::files(
+        files.iter().map(|file| file.path().to_path_buf()).collect(),
+    ))
 }
 
 /// MOSIP writes its certificates from the present second on.

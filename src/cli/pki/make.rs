@@ -96,28 +96,68 @@ impl Make {
     pub(super) fn run(self, clock: &Clock) -> Done {
         let now = clock.now();
         let standard = Plan::standard(now);
-        let (parties, twins_of) =
-            if self.parties.is_empty() { (standard.parties, standard.twins_of) } else { (self.parties, None) };
-        let mut plan = Plan::of(parties.into_iter().map(|party| self.party.apply(party)).collect(), now);
-        plan.twins_of = if self.no_twins { None } else { self.twins_of.or(twins_of) };
+        let (parties, twins_of) = if self.parties.is_empty() {
+            (standard.parties, standard.twins_of)
+        } else {
+            (self.parties, None)
+        };
+        let mut plan = Plan::of(
+            parties
+                .into_iter()
+                .map(|party| self.party.apply(party))
+                .collect(),
+            now,
+        );
+        plan.twins_of = if self.no_twins {
+            None
+        } else {
+            self.twins_of.or(twins_of)
+        };
         plan.authority_algorithm = self.ca_algorithm;
         plan.authorities = Validity::days(plan.authorities.not_before, self.ca_days);
         plan.leaves = Validity::days(plan.leaves.not_before, self.party.days);
         plan.lists = Validity::days(plan.lists.not_before, self.crl_days);
         let made = pki::make(&plan, &self.dir, self.replace.overwrite())?;
 
-        let mut lines = vec![format!("made {} files in {}", made.files.len(), self.dir.display())];
+        let mut lines = vec![format!(
+            "made {} files in {}",
+            made.files.len(),
+            self.dir.display()
+        )];
         for party in &made.built.parties {
-            lines.push(format!("  parties/{:<10} {} (tls, encryption, signature: .pem, .key.pem, .p12)", party.id, party.organisation));
+            lines.push(format!(
+                "  parties/{:<10} {} (tls, encryption, signature: .pem, .key.pem, .p12)",
+                party.id, party.organisation
+            ));
         }
-        lines.push("  anchors/           tls.pem, partner.pem, mosip.pem: what a configuration trusts".to_owned());
-        lines.push("  crl/               root, tls, partner, mosip: renew with `triseal pki crl`".to_owned());
-        lines.push("  ca/                certificates and keys of the CAs: keep them to yourself".to_owned());
+        lines.push(
+            "  anchors/           tls.pem, partner.pem, mosip.pem: what a configuration trusts"
+                .to_owned(),
+        );
+        lines.push(
+            "  crl/               root, tls, partner, mosip: renew with `triseal pki crl`"
+                .to_owned(),
+        );
+        lines.push(
+            "  ca/                certificates and keys of the CAs: keep them to yourself"
+                .to_owned(),
+        );
         if let Some(of) = &plan.twins_of {
-            let kinds: Vec<_> = made.built.twins.iter().map(|twin| twin.kind.as_str()).collect();
-            lines.push(format!("  twins/             wrong twins of {of}: {}", kinds.join(", ")));
+            let kinds: Vec<_> = made
+                .built
+                .twins
+                .iter()
+                .map(|twin| twin.kind.as_str())
+                .collect();
+            lines.push(format!(
+                "  twins/             wrong twins of {of}: {}",
+                kinds.join(", ")
+            ));
         }
-        Ok(Written { files: made.files, lines })
+        Ok(Written {
+            files: made.files,
+            lines,
+        })
     }
 }
 

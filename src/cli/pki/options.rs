@@ -1,6 +1,9 @@
 //! Options that several `pki` commands share: which CA, which role, for how long, whether to overwrite, which password.
 
-use std::{fs, path::{Path, PathBuf}};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use zeroize::Zeroizing;
@@ -43,7 +46,11 @@ pub(super) struct Replace {
 
 impl Replace {
     pub(super) const fn overwrite(&self) -> Overwrite {
-        if self.replace { Overwrite::Replace } else { Overwrite::Refuse }
+        if self.replace {
+            Overwrite::Replace
+        } else {
+            Overwrite::Refuse
+        }
     }
 }
 
@@ -73,7 +80,10 @@ impl Ca {
                 why: "say --ca-key with its key, or --dir with the folder it is in",
             });
         };
-        Authority::load(pki::certificates_of_pem(&read(&self.ca)?)?, Key::from_pem(&read(key)?)?)
+        Authority::load(
+            pki::certificates_of_pem(&read(&self.ca)?)?,
+            Key::from_pem(&read(key)?)?,
+        )
     }
 
     /// Folder and name, when the CA is one of a folder's.
@@ -118,9 +128,13 @@ impl PasswordSource {
                 why: error.to_string(),
             })?;
             let text = text.strip_suffix('\n').unwrap_or(text);
-            return Ok(Some(Zeroizing::new(text.strip_suffix('\r').unwrap_or(text).to_owned())));
+            return Ok(Some(Zeroizing::new(
+                text.strip_suffix('\r').unwrap_or(text).to_owned(),
+            )));
         }
-        let Some(name) = &self.password_env else { return Ok(None) };
+        let Some(name) = &self.password_env else {
+            return Ok(None);
+        };
         match std::env::var(name) {
             Ok(value) => Ok(Some(Zeroizing::new(value))),
             Err(_) => Err(PkiError::Name {
@@ -134,7 +148,9 @@ impl PasswordSource {
     /// The password, which must be named.
     pub(super) fn required(&self) -> Result<Zeroizing<String>, PkiError> {
         self.read()?.ok_or_else(|| {
-            PkiError::Pkcs12("a password is needed: say --password-file FILE or --password-env NAME".to_owned())
+            PkiError::Pkcs12(
+                "a password is needed: say --password-file FILE or --password-env NAME".to_owned(),
+            )
         })
     }
 }
@@ -143,6 +159,9 @@ impl PasswordSource {
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, PkiError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Zeroizing::new(bytes)),
-        Err(source) => Err(PkiError::Io { path: path.to_path_buf(), source }),
+        Err(source) => Err(PkiError::Io {
+            path: path.to_path_buf(),
+            source,
+        }),
     }
 }
