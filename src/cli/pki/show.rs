@@ -279,3 +279,16 @@ fn plain(text: &str) -> String {
         .map(|sign| if sign.is_control() { '\u{fffd}' } else { sign })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_cannot_write_to_the_readers_terminal() {
+        assert_eq!(
+            plain("O=a\u{1b}[2J\nb\u{9b}"),
+            "O=a\u{fffd}[2J\u{fffd}b\u{fffd}"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use x509_parser::{extensions::ParsedExtension, revocation_list::CertificateRevocationList};
 
-use super::{Company, Finding, What, certificate::signature_name, date, span, unreadable};
+use super::{Company, Finding, What, date, span, unreadable, words::signature_name};
 use crate::{
     clock::Moment,
     pki::{Serial, authority::read_certificate, crl::read_list},

@@ -10,6 +10,7 @@ mod key;
 mod list;
 mod request;
 mod roles;
+mod words;
 
 use std::path::Path;
 
