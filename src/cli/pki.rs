@@ -1,14 +1,23 @@
 //! `triseal pki`: certificates for development, and `pki show`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{Write as _, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 
-use crate::{clock::Clock, pki::PkiError};
+use crate::{
+    clock::Clock,
+    pki::{self, NewFile, Overwrite, PkiError},
+};
 
+mod crl;
 mod issue;
 mod make;
 mod options;
+mod p12;
 mod show;
 
 /// Development certificates, and what a certificate file holds.
@@ -27,7 +36,7 @@ enum Command {
     /// Say what certificate files hold, and what is wrong with them.
     Show(show::Show),
     /// Make or renew the revocation list of a CA, and revoke certificates.
-    Crl(issue::Crl),
+    Crl(crl::Crl),
     /// Make a key and a request for a certificate.
     Csr(issue::Csr),
     /// Sign a request in a role.
@@ -35,7 +44,7 @@ enum Command {
     /// Sign a partner's certificate anew, the way MOSIP does after an upload.
     Resign(issue::Resign),
     /// Put a key and its certificates from PEM into a PKCS#12 key store, or take them out.
-    P12(issue::P12),
+    P12(p12::P12),
 }
 
 /// Runs the command. What it makes is said on the standard output, what went wrong on the standard error.
@@ -79,15 +88,27 @@ impl Written {
 
 type Done = Result<Written, PkiError>;
 
-#[expect(clippy::print_stdout, reason = "a command line speaks")]
+/// Writes files, and says which.
+fn write(files: &[NewFile], overwrite: Overwrite) -> Done {
+    pki::write_all(files, overwrite)?;
+    Ok(Written::files(
+        files.iter().map(|file| file.path().to_path_buf()).collect(),
+    ))
+}
+
 fn report(written: &Written) {
     const LISTED: usize = 12;
     if written.files.len() <= LISTED {
         for file in &written.files {
-            println!("wrote {}", file.display());
+            say(&format!("wrote {}", file.display()));
         }
     }
     for line in &written.lines {
-        println!("{line}");
+        say(line);
     }
+}
+
+/// A line on the standard output. A reader that has gone away, such as `head`, is no error.
+fn say(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
 }

@@ -235,6 +235,9 @@ impl Authority {
     }
 
     /// A certificate of this CA, then the CAs above it, without the root.
+    ///
+    /// # Errors
+    /// When a certificate of the chain cannot be read.
     pub fn chain_below(&self, certificate_der: Vec<u8>) -> Result<Vec<Vec<u8>>, PkiError> {
         let mut chain = vec![certificate_der];
         for der in &self.chain {

@@ -6,7 +6,7 @@ use std::{fmt, io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// Files are in the way. Nothing was written.
-    #[error("would overwrite {}; nothing was written. Choose another folder, or say --replace", Paths(.0))]
+    #[error("would overwrite {}; nothing was written. Choose another place, or say --replace", Paths(.0))]
     Exists(Vec<PathBuf>),
     /// A file or folder could not be read or written.
     #[error("{}: {source}", path.display())]

@@ -183,7 +183,14 @@ impl Staged {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     Err(PkiError::Exists(vec![self.target.clone()]))
                 }
-                Err(error) => Err(PkiError::io(&self.target, error)),
+                // A file system without links: look once more, then rename.
+                Err(_) => {
+                    refuse_existing([self.target.as_path()])?;
+                    fs::rename(&self.temporary, &self.target)
+                        .map_err(|error| PkiError::io(&self.target, error))?;
+                    self.waiting = false;
+                    Ok(())
+                }
             },
         }
     }

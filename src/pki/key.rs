@@ -25,6 +25,9 @@ pub struct Key {
     pkcs8: Zeroizing<Vec<u8>>,
 }
 
+/// rsaEncryption, as PKCS#8 names it.
+const RSA_OID: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+
 enum Pair {
     Rsa(rsa::KeyPair),
     Ec(EcdsaKeyPair),
@@ -109,7 +112,13 @@ impl Key {
             }
         }
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| {
-            PkiError::Key("it is not an RSA, P-256, P-384 or Ed25519 key in PKCS#8, PKCS#1 or SEC1")
+            PkiError::Key(
+                if der.windows(RSA_OID.len()).any(|window| window == RSA_OID) {
+                    "it is an RSA key with fewer than 2048 bits, or a damaged one"
+                } else {
+                    "it is not an RSA, P-256, P-384 or Ed25519 key in PKCS#8, PKCS#1 or SEC1"
+                },
+            )
         })?;
         Self::wrap(Algorithm::Ed25519, Pair::Ed25519(pair))
     }

@@ -22,6 +22,24 @@ pub struct Built {
     pub lists: Vec<(AuthorityName, Vec<u8>)>,
 }
 
+impl Built {
+    /// A party by its id.
+    pub fn party(&self, id: &str) -> Option<&Party> {
+        self.parties.iter().find(|party| party.id == id)
+    }
+
+    /// The twin that is wrong in this way.
+    pub fn twin(&self, kind: TwinKind) -> Option<&Twin> {
+        self.twins.iter().find(|twin| twin.kind == kind)
+    }
+
+    /// A CA's revocation list (DER).
+    pub fn list(&self, name: AuthorityName) -> Option<&[u8]> {
+        let found = self.lists.iter().find(|(of, _)| *of == name);
+        found.map(|(_, der)| der.as_slice())
+    }
+}
+
 /// What [`make`] made and wrote.
 #[derive(Debug)]
 pub struct Made {

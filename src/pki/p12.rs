@@ -72,10 +72,6 @@ pub fn read_p12(bytes: &[u8], password: &str) -> Result<KeyStoreContents, PkiErr
     })
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is what map_err hands over"
-)]
 fn refused(error: p12_keystore::error::Error) -> PkiError {
     use p12_keystore::error::Error;
     PkiError::Pkcs12(match error {

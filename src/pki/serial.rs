@@ -74,7 +74,7 @@ impl FromStr for Serial {
             None => (false, text),
         };
         let digits: String = digits.strip_prefix("0x").unwrap_or(digits).replace(':', "");
-        let even = if digits.len() % 2 == 0 {
+        let even = if digits.len().is_multiple_of(2) {
             digits
         } else {
             format!("0{digits}")

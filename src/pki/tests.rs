@@ -63,10 +63,6 @@ fn tls_verdict(built: &Built, issued: &Issued) -> Result<(), rustls::Error> {
         .map(|_| ())
 }
 
-fn twin(built: &Built, kind: TwinKind) -> &Twin {
-    built.twins.iter().find(|twin| twin.kind == kind).unwrap()
-}
-
 #[test]
 fn rustls_takes_every_partys_tls_certificate_and_refuses_the_twins_it_can_tell() {
     let built = build(&quick_plan()).unwrap();
@@ -75,7 +71,7 @@ fn rustls_takes_every_partys_tls_certificate_and_refuses_the_twins_it_can_tell()
         // MOSIP's form is no TLS certificate: CA:TRUE is refused as an end entity.
         assert!(tls_verdict(&built, &party.signature).is_err());
     }
-    let refusal = |kind| tls_verdict(&built, &twin(&built, kind).party.tls);
+    let refusal = |kind| tls_verdict(&built, &built.twin(kind).unwrap().party.tls);
     let is = |kind, expected: CertificateError| {
         let found = refusal(kind).unwrap_err();
         assert_eq!(found, rustls::Error::InvalidCertificate(expected), "{kind}");
@@ -135,7 +131,7 @@ fn wrongs(built: &Built, plan: &Plan, party: &Party, role: Role) -> BTreeSet<&'s
     if certificate.validity().not_before.timestamp() > NOW.s() {
         wrongs.insert("not-yet-valid");
     }
-    let list = &built.lists.iter().find(|(name, _)| *name == by).unwrap().1;
+    let list = built.list(by).unwrap();
     if authority
         .read_crl(list)
         .unwrap()
@@ -156,7 +152,7 @@ fn wrongs(built: &Built, plan: &Plan, party: &Party, role: Role) -> BTreeSet<&'s
     {
         wrongs.insert("other-organisation");
     }
-    let usage = certificate.key_usage().unwrap().unwrap().value.clone();
+    let usage = *certificate.key_usage().unwrap().unwrap().value;
     let fits = match role {
         Role::Tls => {
             usage.digital_signature() && certificate.extended_key_usage().unwrap().is_some()
@@ -189,11 +185,7 @@ fn wrongs(built: &Built, plan: &Plan, party: &Party, role: Role) -> BTreeSet<&'s
 fn a_wrong_twin_is_wrong_in_exactly_one_way_in_each_role() {
     let plan = quick_plan();
     let built = build(&plan).unwrap();
-    let right = built
-        .parties
-        .iter()
-        .find(|party| party.id == "crvs")
-        .unwrap();
+    let right = built.party("crvs").unwrap();
     assert_eq!(built.twins.len(), TwinKind::ALL.len());
     for role in ROLES {
         assert_eq!(wrongs(&built, &plan, right, role), BTreeSet::new());
@@ -232,11 +224,7 @@ fn no_two_certificates_share_a_key_but_those_of_the_shared_key_twin() {
 #[test]
 fn a_partners_certificate_has_the_form_mosip_gives_it() {
     let built = build(&quick_plan()).unwrap();
-    let party = built
-        .parties
-        .iter()
-        .find(|party| party.id == "misp")
-        .unwrap();
+    let party = built.party("misp").unwrap();
     let certificate = read_certificate(&party.signature.certificate_der).unwrap();
     let constraints = certificate.basic_constraints().unwrap().unwrap();
     assert!(
@@ -275,11 +263,7 @@ fn a_partners_certificate_has_the_form_mosip_gives_it() {
 #[test]
 fn mosips_own_encryption_certificate_is_no_ca() {
     let built = build(&quick_plan()).unwrap();
-    let mosip = built
-        .parties
-        .iter()
-        .find(|party| party.id == "mosip")
-        .unwrap();
+    let mosip = built.party("mosip").unwrap();
     let encryption = read_certificate(&mosip.encryption.certificate_der).unwrap();
     assert!(!encryption.is_ca());
     assert_eq!(encryption.key_usage().unwrap().unwrap().value.flags, 0b100);
@@ -606,4 +590,23 @@ fn replacing_replaces_and_a_folder_serves_to_add_a_party() {
         add_party(dir.path(), &party, plan.leaves, Overwrite::Refuse),
         Err(PkiError::Exists(_))
     ));
+}
+
+#[test]
+fn an_rsa_leaf_wraps_keys_and_an_ec_leaf_agrees_on_them() {
+    let hierarchy = Hierarchy::make(&quick_plan()).unwrap();
+    let usage = |algorithm| {
+        let issued = hierarchy.partner.issue(&LeafRequest {
+            name: Name::new("x", "X"),
+            role: Role::Encryption,
+            algorithm,
+            validity: Validity::days(NOW, 1),
+            alternative_names: Vec::new(),
+        })?;
+        let certificate = read_certificate(&issued.certificate_der)?;
+        Ok::<_, PkiError>(certificate.key_usage().unwrap().unwrap().value.flags)
+    };
+    assert_eq!(usage(Algorithm::Rsa2048).unwrap(), 0b100);
+    assert_eq!(usage(Algorithm::P384).unwrap(), 0b1_0000);
+    assert!(matches!(usage(Algorithm::Ed25519), Err(PkiError::Key(_))));
 }

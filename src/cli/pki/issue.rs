@@ -1,104 +1,21 @@
-//! The single steps: lists, requests, signing, signing anew, key stores.
+//! `pki csr`, `pki issue`, `pki resign`: from a key to a certificate, step by step.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use super::{
-    Done, Written,
-    options::{Ca, Days, PasswordSource, Replace, Role, read},
+    Done,
+    options::{Ca, Days, Replace, Role, read},
+    write,
 };
 use crate::{
     clock::{Clock, Moment},
     pki::{
-        self, Algorithm, Authority, Key, MosipForm, Name, NewFile, Overwrite, PkiError, Reason,
-        Request, RevocationList, Revoked, Serial, SerialSign, Validity,
+        self, Algorithm, Authority, Key, MosipForm, Name, NewFile, Overwrite, PkiError, Request,
+        SerialSign, Validity,
     },
 };
-
-#[derive(Debug, Args)]
-pub(super) struct Crl {
-    #[command(flatten)]
-    ca: Ca,
-    /// The list. With --dir its place in the folder is known. An existing one is carried on: its lines stay, its number
-    /// grows by one.
-    #[arg(long, value_name = "FILE", required_unless_present = "dir")]
-    out: Option<PathBuf>,
-    /// Revoke the certificate with this serial number, in hexadecimal (minus sign allowed); may be said several times.
-    #[arg(long, value_name = "HEX", allow_hyphen_values = true)]
-    revoke_serial: Vec<Serial>,
-    /// Revoke the first certificate of this file; it must be this CA's; may be said several times.
-    #[arg(long, value_name = "FILE")]
-    revoke: Vec<PathBuf>,
-    /// Why: unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn.
-    #[arg(long, value_name = "REASON", default_value = "unspecified")]
-    reason: Reason,
-    /// After how many days the next list is due.
-    #[arg(long, value_name = "N", default_value_t = 30)]
-    days: u32,
-    #[command(flatten)]
-    replace: Replace,
-}
-
-impl Crl {
-    pub(super) fn run(self, clock: &Clock) -> Done {
-        let now = clock.now();
-        let authority = self.ca.load()?;
-        let out = match (&self.out, self.ca.in_folder()?) {
-            (Some(out), _) => out.clone(),
-            (None, Some((dir, name))) => pki::list_path(dir, name),
-            (None, None) => return Err(PkiError::Key("say --out with the file of the list")),
-        };
-        if self.replace.overwrite() == Overwrite::Refuse {
-            pki::refuse_existing([out.as_path()])?;
-        }
-        let before = if out.exists() {
-            authority.read_crl(&read(&out)?)?
-        } else {
-            RevocationList {
-                number: 0,
-                revoked: Vec::new(),
-            }
-        };
-        let (number, mut revoked) = (before.number.saturating_add(1), before.revoked);
-        let already = revoked.len();
-        for serial in self.serials(&authority)? {
-            if !revoked.iter().any(|line| line.serial == serial) {
-                revoked.push(Revoked {
-                    serial,
-                    since: now,
-                    reason: self.reason,
-                });
-            }
-        }
-        // An hour back, for readers whose clocks are behind.
-        let validity = Validity::days(now.plus_ms(-3_600_000), self.days);
-        let pem = authority.crl_pem(&revoked, number, validity.not_before, validity.not_after)?;
-        pki::write_all(&[NewFile::public(&out, pem)], self.replace.overwrite())?;
-        let new = revoked.len().saturating_sub(already);
-        let line = format!("list number {number}: {already} lines carried on, {new} new");
-        Ok(Written {
-            files: vec![out],
-            lines: vec![line],
-        })
-    }
-
-    fn serials(&self, authority: &Authority) -> Result<Vec<Serial>, PkiError> {
-        let mut serials = self.revoke_serial.clone();
-        for path in &self.revoke {
-            let certificates = pki::certificates_of_pem(&read(path)?)?;
-            let Some(first) = certificates.first() else {
-                return Err(PkiError::Malformed {
-                    what: "certificate",
-                    why: format!("{} holds none", path.display()),
-                });
-            };
-            authority.issued(first)?;
-            serials.push(Serial::of(first)?);
-        }
-        Ok(serials)
-    }
-}
 
 #[derive(Debug, Args)]
 pub(super) struct Csr {
@@ -265,98 +182,6 @@ impl Resign {
     }
 }
 
-#[derive(Debug, Args)]
-pub(super) struct P12 {
-    #[command(subcommand)]
-    direction: Direction,
-}
-
-#[derive(Debug, Subcommand)]
-enum Direction {
-    /// Put a key and its certificates into a key store.
-    Write {
-        /// The certificates (PEM): the leaf, then its issuers.
-        #[arg(long, value_name = "FILE")]
-        certificate: PathBuf,
-        /// The private key (PEM).
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// The name of the entry.
-        #[arg(long, default_value = "triseal")]
-        alias: String,
-        /// The key store to write.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-        #[command(flatten)]
-        password: PasswordSource,
-        #[command(flatten)]
-        replace: Replace,
-    },
-    /// Take a key and its certificates out of a key store.
-    Read {
-        /// The key store.
-        file: PathBuf,
-        /// Where to write the certificates (PEM).
-        #[arg(long, value_name = "FILE")]
-        certificate: PathBuf,
-        /// Where to write the private key (PEM); without it, the key stays where it is.
-        #[arg(long, value_name = "FILE")]
-        key: Option<PathBuf>,
-        #[command(flatten)]
-        password: PasswordSource,
-        #[command(flatten)]
-        replace: Replace,
-    },
-}
-
-impl P12 {
-    pub(super) fn run(self) -> Done {
-        match self.direction {
-            Direction::Write {
-                certificate,
-                key,
-                alias,
-                out,
-                password,
-                replace,
-            } => {
-                let chain = pki::certificates_of_pem(&read(&certificate)?)?;
-                let key = Key::from_pem(&read(&key)?)?;
-                let store = pki::write_p12(&alias, &key, &chain, &password.required()?)?;
-                write(&[NewFile::secret(out, &store)], replace.overwrite())
-            }
-            Direction::Read {
-                file,
-                certificate,
-                key,
-                password,
-                replace,
-            } => {
-                let contents = pki::read_p12(&read(&file)?, &password.required()?)?;
-                let pem: String = contents
-                    .certificates
-                    .iter()
-                    .map(|(_, der)| pki::certificate_pem(der))
-                    .collect();
-                let mut files = vec![NewFile::public(certificate, pem)];
-                if let Some(path) = key {
-                    let [(_, der)] = contents.keys.as_slice() else {
-                        return Err(PkiError::Pkcs12(format!(
-                            "it holds {} keys, not one",
-                            contents.keys.len()
-                        )));
-                    };
-                    files.push(NewFile::secret(
-                        path,
-                        Key::from_der(der)?.expose_pem().as_bytes(),
-                    ));
-                }
-                write(&files, replace.overwrite())
-            }
-        }
-    }
-}
-
 fn write_chain(
     authority: &Authority,
     certificate: Vec<u8>,
@@ -366,13 +191,6 @@ fn write_chain(
     let chain = authority.chain_below(certificate)?;
     let pem: String = chain.iter().map(|der| pki::certificate_pem(der)).collect();
     write(&[NewFile::public(out, pem)], overwrite)
-}
-
-fn write(files: &[NewFile], overwrite: Overwrite) -> Done {
-    pki::write_all(files, overwrite)?;
-    Ok(Written::files(
-        files.iter().map(|file| file.path().to_path_buf()).collect(),
-    ))
 }
 
 /// MOSIP writes its certificates from the present second on.
