@@ -123,7 +123,7 @@ pub fn free_port() -> u16 {
 
 /// What a peer calls itself; without it the bench cannot say anything, so it ends here.
 pub fn version(program: &str, argument: &str, package: &str) -> String {
-    let out = Command::new(program).arg(argument).output();
+    let out = Command::new(find(program)).arg(argument).output();
     let out = out.unwrap_or_else(|_| {
         panic!("{program} is missing: apt-get install --no-install-recommends {package}")
     });
@@ -135,6 +135,16 @@ pub fn version(program: &str, argument: &str, package: &str) -> String {
         .map(str::trim)
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+/// Where a peer is: its folder is often not in the path of those who are not root.
+fn find(program: &str) -> String {
+    let usual = format!("/usr/sbin/{program}");
+    if Path::new(&usual).exists() {
+        usual
+    } else {
+        program.to_owned()
+    }
 }
 
 pub async fn nginx(cores: Cores, pki: &Pki, folder: &Path, upstream: u16) -> Server {
@@ -188,7 +198,7 @@ http {{
     let file = folder.join("nginx.conf");
     fs::write(&file, config).unwrap();
     let (prefix, file) = (folder.to_str().unwrap(), file.to_str().unwrap());
-    let command = ["nginx", "-e", "stderr", "-p", prefix, "-c", file];
+    let command = [&find("nginx"), "-e", "stderr", "-p", prefix, "-c", file];
     Server::start("nginx", cores, port, folder, &command)
         .listening()
         .await
@@ -224,7 +234,7 @@ backend standin
     );
     let file = folder.join("haproxy.cfg");
     fs::write(&file, config).unwrap();
-    let command = ["haproxy", "-db", "-f", file.to_str().unwrap()];
+    let command = [&find("haproxy"), "-db", "-f", file.to_str().unwrap()];
     Server::start("haproxy", cores, port, folder, &command)
         .listening()
         .await
