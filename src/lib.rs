@@ -11,6 +11,7 @@ pub mod edge;
 pub mod envelope;
 pub mod exchange;
 pub mod handlers;
+pub mod ida;
 pub mod keys;
 pub mod observe;
 pub mod partners;

@@ -1,8 +1,10 @@
 //! The command line: one file a command.
 
 pub mod check;
+pub mod health;
 pub mod partners;
 pub mod pki;
+mod probe;
 pub mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

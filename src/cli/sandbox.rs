@@ -2,8 +2,8 @@
 #![expect(clippy::print_stdout, reason = "the command's output")]
 
 use std::{
-    io::{IsTerminal, Read},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    io::IsTerminal,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
@@ -15,6 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::probe;
 use crate::{
     clock::Clock,
     config::{self, Mistakes, Report},
@@ -238,17 +239,8 @@ async fn wait_ready(name: &str, admin: u16, gateway: Option<&mut Gateway>) -> Re
 }
 
 fn is_ready(admin: u16) -> bool {
-    use std::io::Write;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
-    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) else {
-        return false;
-    };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-    let mut answer = String::new();
-    stream
-        .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .and_then(|()| stream.read_to_string(&mut answer))
-        .is_ok_and(|_| answer.starts_with("HTTP/1.1 200"))
+    probe::get(address, "/readyz", Duration::from_secs(1)).is_ok_and(|(status, _)| status == 200)
 }
 
 async fn until_told(gateways: &mut [Gateway]) -> Result<(), String> {

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::ida::Operation;
 use crate::{
     config::Client,
     envelope::testing::{AUTH, Draft, GATEWAY, body, inner, plain_members, time},
@@ -247,17 +248,4 @@ fn routes_without_a_configured_id_take_any() {
         verdict(Operation::KeyBinding, &members),
         Some((Code::MemberInvalid, Some("id")))
     );
-}
-
-#[test]
-fn operations_are_found_by_their_path_word() {
-    for operation in Operation::ALL {
-        assert_eq!(
-            Operation::from_path_word(operation.path_word()),
-            Some(operation)
-        );
-    }
-    for miss in ["", "Auth", "auth/", "kyc-auth/delegated", "swagger"] {
-        assert_eq!(Operation::from_path_word(miss), None);
-    }
 }
