@@ -22,9 +22,8 @@ RUN cargo build --locked --release --no-default-features --bin triseal
 RUN install -D target/release/triseal /image/usr/bin/triseal \
  && ldd target/release/triseal | grep --only-matching '/[^ ]*' \
     | while read -r library; do install -D "$library" "/image$library"; done \
- && mkdir -p /image/etc/triseal /image/var/lib/triseal \
- && chown 10001:10001 /image/var/lib/triseal \
- && chmod 700 /image/var/lib/triseal \
+ && mkdir -p /image/etc/triseal /state/triseal \
+ && chmod 700 /state/triseal \
  && echo 'triseal:x:10001:10001::/:/nonexistent' > /image/etc/passwd \
  && echo 'triseal:x:10001:' > /image/etc/group \
  && echo 'hosts: files dns' > /image/etc/nsswitch.conf
@@ -34,6 +33,7 @@ LABEL org.opencontainers.image.title="Triseal" \
       org.opencontainers.image.description="The partner gateway at the MOSIP boundary" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image /
+COPY --from=build --chown=10001:10001 /state /var/lib
 ENV TRISEAL_CONFIG=/etc/triseal/gateway.toml
 USER 10001:10001
 # Partner face, service face, metrics and health: as the configuration says.

@@ -16,7 +16,7 @@ BENCH ?=
 TEST ?=
 
 # Colours, where somebody looks on.
-ifneq ($(shell test -t 1 && test -z "$${NO_COLOR:-}" && echo yes),)
+ifneq ($(if $(NO_COLOR),,$(MAKE_TERMOUT)),)
 bold := \033[1m
 cyan := \033[36m
 dim := \033[2m
