@@ -7,7 +7,11 @@ use http::{HeaderMap, StatusCode};
 
 use super::{Content, Opened, Permitted, Snapshot, Target, Trail};
 use crate::{
-    config::HandlerKind, partners::Caller, policy::Route, refusal::Refusal, upstream::AnswerBody,
+    config::HandlerKind,
+    partners::Caller,
+    policy::Route,
+    refusal::{Code, Refusal},
+    upstream::AnswerBody,
 };
 
 /// The protocol of a route: its rules and its calls upstream.
@@ -123,12 +127,20 @@ impl Handling {
     }
 
     /// An IDA answer: a JSON body that will be signed, its identity sealed when that is still plain.
-    pub fn answer_ida(self, status: StatusCode, body: Bytes, identity: Identity) -> Reply {
+    /// `code` is the refusal that a gateway behind us stated beside it.
+    pub fn answer_ida(
+        self,
+        status: StatusCode,
+        body: Bytes,
+        identity: Identity,
+        code: Option<Code>,
+    ) -> Reply {
         Reply {
             caller: self.opened.caller().clone(),
             status,
             headers: HeaderMap::new(),
             body: ReplyBody::Ida(body, identity),
+            code,
         }
     }
 
@@ -139,6 +151,7 @@ impl Handling {
             status,
             headers,
             body: ReplyBody::Plain(body),
+            code: None,
         }
     }
 }
@@ -159,6 +172,7 @@ pub struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ReplyBody,
+    pub(super) code: Option<Code>,
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::{
     reply::{Identity, RefusalAnswer, ReplyBody},
 };
 use crate::{
-    config::{HandlerKind, Role},
+    config::Role,
     envelope::mosip_ida,
     refusal::{Code, Refusal},
     upstream::{AnswerBody, end_to_end},
@@ -59,7 +59,11 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                     mosip_ida::seal_identity(&body, &recipient)?
                 }
             };
-            let sealed = signed_json(gateway, reply.status, body, trail)?;
+            let mut sealed = signed_json(gateway, reply.status, body, trail)?;
+            if let Some(code) = reply.code {
+                let value = HeaderValue::from_static(code.as_str());
+                sealed.response.headers_mut().insert(CODE, value);
+            }
             gateway
                 .metrics()
                 .crypto_seconds
@@ -180,13 +184,6 @@ fn unsigned(answer: RefusalAnswer, trail: &Trail) -> Sealed {
 fn finish(mut response: Response<AnswerBody>, bytes_out: u64, trail: &Trail) -> Sealed {
     if let Ok(id) = HeaderValue::from_str(trail.correlation_id()) {
         response.headers_mut().insert(CORRELATION_ID, id);
-    }
-    // Codes are ours to say: an upstream's header of that name stops here, unless its answer was passed on as a relay.
-    if trail
-        .route()
-        .is_some_and(|r| r.handler() == HandlerKind::Ida)
-    {
-        response.headers_mut().remove(CODE);
     }
     Sealed {
         response,

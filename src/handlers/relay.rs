@@ -80,6 +80,11 @@ pub(super) fn identity_headers(headers: &mut http::HeaderMap, partner: &str, tra
     if let Ok(value) = HeaderValue::from_str(partner) {
         headers.insert("x-triseal-partner", value);
     }
+    correlation_header(headers, trail);
+}
+
+/// Which exchange this is, for the logs of whoever comes next.
+pub(super) fn correlation_header(headers: &mut http::HeaderMap, trail: &Trail) {
     if let Ok(value) = HeaderValue::from_str(trail.correlation_id()) {
         headers.insert("x-correlation-id", value);
     }

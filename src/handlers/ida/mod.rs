@@ -11,7 +11,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::relay::{count, final_status, identity_headers};
+use super::relay::{correlation_header, count, final_status, identity_headers};
 use crate::{
     config::{Envelope, FaceKind, Role},
     envelope::{DetachedJws, Forms, mosip_ida},
@@ -61,9 +61,10 @@ impl Ida {
         trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
         count(&self.metrics, upstream.name(), began, answer.as_ref().err());
         let answer = answer?;
+        let (status, code) = (answer.status, stated_code(&answer.headers));
         let (body, identity) =
             self.judge(&snapshot, upstream, &handling, &message, answer, trail)?;
-        Ok(handling.answer_ida(StatusCode::OK, body, identity))
+        Ok(handling.answer_ida(status, body, identity, code))
     }
 
     /// The request to the upstream, sealed as the route says.
@@ -116,11 +117,15 @@ impl Ida {
                 return Err(Refusal::new(Code::Fault, "an ida route to nowhere"));
             }
         };
-        identity_headers(
-            &mut headers,
-            handling.caller().partner().id().as_str(),
-            trail,
-        );
+        if handling.route().to() == Envelope::Opened {
+            // Last, so that nothing the caller named in `Connection` can take it away again.
+            identity_headers(
+                &mut headers,
+                handling.caller().partner().id().as_str(),
+                trail,
+            );
+        }
+        correlation_header(&mut headers, trail);
         let outgoing = Outgoing {
             method: handling.method().clone(),
             path_and_query: handling.target().expose().to_owned(),
@@ -163,18 +168,20 @@ impl Ida {
         trail: &Trail,
     ) -> Result<(Bytes, Identity), Refusal> {
         let plain_upstream = handling.route().to() == Envelope::Opened;
-        if final_status(answer.status)? != StatusCode::OK {
-            return Err(Refusal::new(
-                Code::UpstreamForm,
-                format!(
-                    "{} answered HTTP {}",
-                    upstream.name(),
-                    answer.status.as_u16()
-                ),
-            ));
-        }
-        if !plain_upstream {
-            verify_answer(snapshot, handling, &answer, trail)?;
+        let status = final_status(answer.status)?;
+        if plain_upstream {
+            if status != StatusCode::OK {
+                return Err(unexpected(upstream, status));
+            }
+        } else {
+            // What carries the party's signature is its answer, whatever the status; anything else is nobody's.
+            verify_answer(snapshot, handling, &answer, trail).map_err(|refusal| {
+                if status == StatusCode::OK {
+                    refusal
+                } else {
+                    unexpected(upstream, status)
+                }
+            })?;
         }
         let operation = message.request().operation();
         let parsed = mosip_ida::Answer::parse(
@@ -216,6 +223,21 @@ impl Ida {
             "the identity is sealed to a certificate that is not the caller's",
         ))
     }
+}
+
+fn unexpected(upstream: &Upstream, status: StatusCode) -> Refusal {
+    let cause = format!(
+        "{} answered HTTP {} unsigned",
+        upstream.name(),
+        status.as_u16()
+    );
+    Refusal::new(Code::UpstreamForm, cause)
+}
+
+/// The refusal that a gateway behind us states beside its answer; passed on only when it is one of ours.
+fn stated_code(headers: &HeaderMap) -> Option<Code> {
+    let text = headers.get("x-triseal-code")?.to_str().ok()?;
+    Code::ALL.iter().copied().find(|code| code.as_str() == text)
 }
 
 /// The answer's signature, made by the signature certificate of the upstream's party over the exact bytes.
