@@ -53,7 +53,7 @@ demo: build ## An identity check through two gateways, and five attacks on it
 test: setup ## All tests: units, then the real binary with real clients
 	$(call step,unit tests)
 	@cargo test --locked --lib $(TEST)
-	$(call step,integration tests: the real binary, the sandbox, the Python SDK, curl and openssl)
+	$(call step,integration tests: the real binary with the Python SDK and curl and openssl)
 	@cargo test --locked --test it $(TEST)
 
 .PHONY: check
