@@ -1,11 +1,10 @@
 //! `triseal health`: asks a running gateway how it is; for container health checks, where there is no curl.
-#![expect(clippy::print_stdout, reason = "the command's output")]
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 
-use super::probe;
+use super::{output::say, probe};
 use crate::config::{self, Config, Document, Mistakes};
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -42,7 +41,7 @@ pub fn run(args: &Health) -> ExitCode {
     let path = if args.ready { "/readyz" } else { "/healthz" };
     match probe::get(admin, path, LIMIT) {
         Ok((status, body)) => {
-            println!("{body}");
+            say(body);
             if status == 200 {
                 ExitCode::SUCCESS
             } else {

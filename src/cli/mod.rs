@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod health;
+mod output;
 pub mod partners;
 pub mod pki;
 mod probe;

@@ -1,5 +1,4 @@
 //! `triseal sandbox`: an embedded MOSIP with two gateways before it, to try and to develop against.
-#![expect(clippy::print_stdout, reason = "the command's output")]
 
 use std::{
     io::IsTerminal,
@@ -15,7 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::probe;
+use super::{output, probe};
 use crate::{
     clock::Clock,
     config::{self, Mistakes, Report},
@@ -54,7 +53,7 @@ pub struct Sandbox {
 /// Runs it.
 pub fn run(args: &Sandbox) -> ExitCode {
     if args.people {
-        print!("{}", people::table());
+        output::say(people::table().trim_end());
         return ExitCode::SUCCESS;
     }
     match serve(args) {
@@ -100,7 +99,7 @@ fn serve(args: &Sandbox) -> Result<(), String> {
                 say(&format!("gateway {name} is ready"));
             }
         }
-        println!("{}", guide(&scene, args.no_gateways));
+        output::say(guide(&scene, args.no_gateways));
         until_told(&mut gateways).await?;
         say("stopping");
         for gateway in gateways.iter_mut().rev() {
@@ -113,7 +112,7 @@ fn serve(args: &Sandbox) -> Result<(), String> {
 
 async fn start_ida(scene: &Scene, clock: &Clock) -> Result<server::Running, String> {
     let ida = Ida::new(scene.ida.clone()).map_err(|e| e.to_string())?;
-    let ida = ida.with_log(|line| println!("{line}"));
+    let ida = ida.with_log(|line| output::say(line));
     let service = IdaService::new(Arc::new(ida), clock.clone());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, scene.ports.ida));
     let listener = tokio::net::TcpListener::bind(address)
@@ -267,7 +266,7 @@ fn say(text: &str) {
     } else {
         ("", "")
     };
-    println!("{on}sandbox{off} {text}");
+    output::say(format_args!("{on}sandbox{off} {text}"));
 }
 
 fn guide(scene: &Scene, no_gateways: bool) -> String {

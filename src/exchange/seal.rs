@@ -39,6 +39,8 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
             let mut response = Response::new(body);
             *response.status_mut() = reply.status;
             *response.headers_mut() = end_to_end(&reply.headers);
+            // Our codes are ours to state.
+            response.headers_mut().remove(CODE);
             Ok(finish(response, bytes_out, trail))
         }
         ReplyBody::Ida(body, identity) => {

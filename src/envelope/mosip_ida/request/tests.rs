@@ -88,7 +88,6 @@ fn each_wrong_value_is_named() {
         ("version", json!("1.0\n")),
         ("version", json!("١.0")),
         ("version", json!(1.0)),
-        ("consentObtained", json!(false)),
         ("consentObtained", json!("true")),
         ("consentObtained", json!(1)),
         ("consentObtained", json!([])),
@@ -247,5 +246,15 @@ fn routes_without_a_configured_id_take_any() {
     assert_eq!(
         verdict(Operation::KeyBinding, &members),
         Some((Code::MemberInvalid, Some("id")))
+    );
+}
+
+#[test]
+fn consent_stated_as_false_is_told_apart() {
+    let mut members = auth();
+    members.insert("consentObtained".to_owned(), json!(false));
+    assert_eq!(
+        verdict(Operation::Auth, &members),
+        Some((Code::ConsentMissing, Some("consentObtained")))
     );
 }
