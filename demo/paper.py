@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
-import textwrap
 
-WIDTH = 98
+# What the widest table takes; a narrower terminal gets a narrower form.
+WIDE = 113
+WIDTH = max(79, min(WIDE, shutil.get_terminal_size((WIDE, 40)).columns)) if sys.stdout.isatty() else WIDE
+NARROW = WIDTH < WIDE
 _COLOUR = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 _STYLES = {
     "bold": "1",
@@ -24,7 +27,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def paint(style: str, text: str) -> str:
-    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if _COLOUR and style else text
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if _COLOUR and style and text else text
 
 
 def width(text: str) -> int:
@@ -33,6 +36,18 @@ def width(text: str) -> int:
 
 def pad(text: str, columns: int) -> str:
     return text + " " * max(0, columns - width(text))
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Breaks at spaces, by what is seen: escapes take no room."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if width(longer) <= columns or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def say(text: str = "") -> None:
@@ -49,23 +64,21 @@ def chapter(title: str, below: str = "") -> None:
 def scene(number: str, title: str, right: str = "") -> None:
     say()
     left = f" {paint('bold', number)}  {paint('bold', title)}"
-    say(pad(left, WIDTH - width(right)) + paint("dim", right))
+    say(pad(left, WIDTH - width(right)) + paint("dim", right) if right else left)
 
 
 def paragraph(text: str, indent: str, style: str = "") -> None:
-    for line in textwrap.wrap(text, WIDTH - len(indent), break_on_hyphens=False):
+    for line in wrap(text, WIDTH - len(indent)):
         say(indent + paint(style, line))
 
 
 def fact(label: str, text: str, style: str = "") -> None:
     """A labelled line; what does not fit goes below, under the text."""
-    lines = textwrap.wrap(text, WIDTH - 23, break_on_hyphens=False) or [""]
-    for at, line in enumerate(lines):
-        say("     " + paint("dim", pad(label if at == 0 else "", 18)) + paint(style, line))
+    for at, line in enumerate(wrap(text, WIDTH - 24)):
+        say("     " + paint("dim", pad(label if at == 0 else "", 19)) + paint(style, line))
 
 
 def table(head: list[str], rows: list[list[str]], indent: str = "     ") -> None:
     columns = [max(width(row[at]) for row in [head, *rows]) for at in range(len(head))]
-    say(indent + "  ".join(paint("dim", pad(cell, size)) for cell, size in zip(head, columns)).rstrip())
-    for row in rows:
+    for row in [[paint("dim", cell) for cell in head], *rows]:
         say(indent + "  ".join(pad(cell, size) for cell, size in zip(row, columns)).rstrip())

@@ -9,7 +9,8 @@ command it talks to a running sandbox:
     python demo/partner.py --scene DIR/scene.json read-otp --transaction AbC1234567
     python demo/partner.py --scene DIR/scene.json auth --uin 2753114735 --otp 123456 --transaction AbC1234567
 
-`--age`, `--alter`, `--signed-by` and `--tls` make the slips and attacks of the demo.
+`--age`, `--alter`, `--signed-by` and `--tls` make the slips and attacks of the demo; `--curl FOLDER` writes the sealed
+message down instead of sending it, for `curl --config FOLDER/curl.conf`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import base64
 import hashlib
 import http.client
 import json
+import re
 import secrets
 import ssl
 import string
 import sys
 import time
 import urllib.parse
+import warnings
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -34,12 +37,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.utils import CryptographyDeprecationWarning
+
+# About half of the certificates that MOSIP re-signs have a negative serial number, and so have the sandbox's.
+warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
 
 # RSA-OAEP as MOSIP uses it: SHA-256 twice, no label.
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 NONCE_BYTES = 16
-TAG_BYTES = 16
 ANSWER_WITHIN_S = 20
+KNOCK_WITHIN_S = 3
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
@@ -47,7 +54,7 @@ ANSWER_WITHIN_S = 20
 
 def first_certificate(path: Path) -> bytes:
     """The DER of the first certificate of a PEM file: the party's own, the chain comes after it."""
-    return ssl.PEM_cert_to_DER_cert(path.read_text().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
+    return x509.load_pem_x509_certificates(path.read_bytes())[0].public_bytes(serialization.Encoding.DER)
 
 
 def private_key(path: Path):
@@ -237,18 +244,60 @@ class Partner:
 
     def send(self, message: Message) -> Answer:
         """Over mutual TLS to the partner face. Licence and API key are in the path, as MOSIP has it."""
-        path = "/".join(
-            ["/idauthentication/v1", message.operation, self.scene["licence_key"], "crvs", self.scene["api_key"]]
+        return self.call(
+            self.scene["partner_face"], "POST", self._path(message), message.body, self._headers(message)
         )
-        headers = {"Content-Type": "application/json", "Authorization": "Authorization", "Signature": message.signature}
-        return self.call(self.scene["partner_face"], "POST", path, message.body, headers)
+
+    def write_for_curl(self, message: Message, folder: Path) -> Path:
+        """The same call as a configuration file of curl. It holds the licence key and the API key."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "request.json").write_bytes(message.body)
+        options = [
+            ("url", self.scene["partner_face"] + self._path(message)),
+            ("cacert", self.anchor),
+            ("cert", self.tls / "tls.pem"),
+            ("key", self.tls / "tls.key.pem"),
+            *(("header", f"{name}: {value}") for name, value in self._headers(message).items()),
+            ("data-binary", f"@{(folder / 'request.json').absolute()}"),
+        ]
+        configuration = folder / "curl.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text("".join(f'{name} = "{value}"\n' for name, value in options) + "include\nsilent\n")
+        return configuration
+
+    def _path(self, message: Message) -> str:
+        identifiers = [self.scene["licence_key"], self.scene["partner_id"], self.scene["api_key"]]
+        return "/".join(["/idauthentication/v1", message.operation, *identifiers])
+
+    @staticmethod
+    def _headers(message: Message) -> dict:
+        return {
+            "Content-Type": "application/json",
+            "Authorization": "Authorization",
+            "Signature": message.signature,
+        }
+
+    def knock(self) -> str:
+        """Shows the TLS certificate and waits for a word: the alert when it is refused, else nothing.
+
+        With TLS 1.3 a client's handshake is done before the server has judged its certificate: the refusal is the first
+        thing to be read. Nothing is sent, so that no reset can overtake it.
+        """
+        connection = self._connect(self.scene["partner_face"], KNOCK_WITHIN_S)
+        try:
+            connection.connect()
+            connection.sock.recv(1)
+        except TimeoutError:
+            return ""
+        except ssl.SSLError as error:
+            return re.sub(r"^(SSLV3|TLSV1|TLSV13)_ALERT_", "", error.reason or str(error)).lower()
+        finally:
+            connection.close()
+        return "closed without a word"
 
     def call(self, base: str, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> Answer:
-        where = urllib.parse.urlsplit(base)
-        context = ssl.create_default_context(cafile=str(self.anchor))
-        context.load_cert_chain(self.tls / "tls.pem", self.tls / "tls.key.pem")
         began = time.perf_counter()
-        connection = http.client.HTTPSConnection(where.hostname, where.port, context=context, timeout=ANSWER_WITHIN_S)
+        connection = self._connect(base, ANSWER_WITHIN_S)
         try:
             connection.connect()
             shown = connection.sock.getpeercert(binary_form=True)
@@ -261,6 +310,13 @@ class Partner:
             return Answer(answer.status, fields, content, took, cipher, shown)
         finally:
             connection.close()
+
+    def _connect(self, base: str, within_s: float) -> http.client.HTTPSConnection:
+        """Mutual TLS: our TLS certificate, and the sandbox's TLS anchor for theirs."""
+        where = urllib.parse.urlsplit(base)
+        context = ssl.create_default_context(cafile=str(self.anchor))
+        context.load_cert_chain(self.tls / "tls.pem", self.tls / "tls.key.pem")
+        return http.client.HTTPSConnection(where.hostname, where.port, context=context, timeout=within_s)
 
 
 def read_otp(scene: dict, transaction: str) -> str:
@@ -297,6 +353,9 @@ def main() -> int:
     )
     if args.alter:
         message = message.altered()
+    if args.curl:
+        print(f"curl --config {partner.write_for_curl(message, args.curl)}")
+        return 0
     try:
         answer = partner.send(message)
     except (ssl.SSLError, OSError) as error:
@@ -319,9 +378,16 @@ def show(partner: Partner, answer: Answer) -> None:
     if "sessionKey" in response:
         body["response"] = {
             "kycStatus": response.get("kycStatus"),
-            "identity, opened with our key": open_identity(response, private_key(partner.home / "encryption.key.pem")),
+            "identity, opened with our key": shortened(
+                open_identity(response, private_key(partner.home / "encryption.key.pem"))
+            ),
         }
     print(json.dumps(body, indent=2, ensure_ascii=False) if body else answer.body.decode(errors="replace"))
+
+
+def shortened(identity: dict) -> dict:
+    """Photos are long."""
+    return {name: f"{value[:40]}…" if len(value) > 60 else value for name, value in identity.items()}
 
 
 def arguments() -> argparse.Namespace:
@@ -338,6 +404,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--alter", action="store_true", help="change one byte after signing")
     parser.add_argument("--signed-by", help="another party whose signature key signs, such as seeder")
     parser.add_argument("--tls", help="another TLS certificate, such as twins/revoked (a folder of pki)")
+    parser.add_argument("--curl", type=Path, metavar="FOLDER", help="write the message for curl, do not send it")
     return parser.parse_args()
 
 

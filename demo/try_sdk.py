@@ -18,15 +18,11 @@ try:
 except ModuleNotFoundError:  # Python 3.10: pip brings the same reader.
     from pip._vendor import tomli as tomllib
 
-# The SDK's age shows in warnings of its libraries; they are not about anything here.
-warnings.filterwarnings("ignore", message=".*", module=r"(mosip_auth_sdk|pydantic|cryptography|jwcrypto)")
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-try:
-    from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.utils import CryptographyDeprecationWarning
 
-    warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
-except ImportError:
-    pass
+# The SDK's age shows in warnings of its libraries; they are not about anything here.
+warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
+warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 from mosip_auth_sdk import MOSIPAuthenticator  # noqa: E402
 from mosip_auth_sdk.models import DemographicsModel  # noqa: E402
@@ -46,7 +42,7 @@ def demographics(name: str, born: str) -> DemographicsModel:
     return DemographicsModel(name=[{"language": "eng", "value": name}], dob=born)
 
 
-def main() -> None:
+def main() -> int:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     settings, uin, name, born = sys.argv[1:] + ["2753114735", "Ada Example", "1987/11/25"][len(sys.argv) - 2 :]
@@ -58,12 +54,16 @@ def main() -> None:
         "consent": True,
     }
     answer = sdk.auth(**person)
-    print("auth", answer.status_code, answer.headers.get("x-correlation-id"))
+    print("auth: HTTP", answer.status_code, answer.headers.get("x-triseal-code", ""))
+    print("correlation id", answer.headers.get("x-correlation-id"))
     print(json.dumps(answer.json(), indent=2))
-    if answer.json()["response"]["authStatus"]:
-        print("kyc, opened by the SDK")
-        print(json.dumps(sdk.decrypt_response(sdk.kyc(**person).json()), indent=2, ensure_ascii=False))
+    if not (answer.json().get("response") or {}).get("authStatus"):
+        return 1
+    identity = sdk.decrypt_response(sdk.kyc(**person).json())
+    print("kyc, opened by the SDK:")
+    print(json.dumps({**identity, "photo": identity["photo"][:40] + "…"}, indent=2, ensure_ascii=False))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
