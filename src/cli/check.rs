@@ -80,7 +80,7 @@ pub fn run(args: &Check) -> ExitCode {
         return ExitCode::from(2);
     };
     say(format_args!(
-        "{}: good. {} faces, {} routes, {} upstreams, {} partners; {} warnings",
+        "{}: good. Faces: {}, routes: {}, upstreams: {}, partners: {}, warnings: {}",
         file.display(),
         snapshot.config().face.len(),
         snapshot.config().route.len(),

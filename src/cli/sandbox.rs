@@ -86,6 +86,8 @@ fn serve(args: &Sandbox) -> Result<(), String> {
         .build()
         .map_err(|e| e.to_string())?;
     runtime.block_on(async {
+        // From the start: a signal that ended us while gateways start would leave them behind.
+        let told = Told::listen()?;
         let ida = start_ida(&scene, &clock).await?;
         say(&format!("MOSIP IDA listens on {}", ida.address()));
         let mut gateways = Vec::new();
@@ -95,12 +97,15 @@ fn serve(args: &Sandbox) -> Result<(), String> {
                 ("crvs", &scene.partner_config, ports.partner_admin),
             ] {
                 gateways.push(Gateway::start(name, config, &scene.dir)?);
-                wait_ready(name, admin, gateways.last_mut()).await?;
+                tokio::select! {
+                    ready = wait_ready(name, admin, gateways.last_mut()) => ready?,
+                    () = told.to_stop() => return Ok(()),
+                }
                 say(&format!("gateway {name} is ready"));
             }
         }
         output::say(guide(&scene, args.no_gateways));
-        until_told(&mut gateways).await?;
+        until_told(&told, &mut gateways).await?;
         say("stopping");
         for gateway in gateways.iter_mut().rev() {
             gateway.stop();
@@ -242,13 +247,35 @@ fn is_ready(admin: u16) -> bool {
     probe::get(address, "/readyz", Duration::from_secs(1)).is_ok_and(|(status, _)| status == 200)
 }
 
-async fn until_told(gateways: &mut [Gateway]) -> Result<(), String> {
-    let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
-    let mut int = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+/// Whether somebody asked us to stop.
+struct Told(tokio::sync::watch::Receiver<bool>);
+
+impl Told {
+    fn listen() -> Result<Self, String> {
+        let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+        let mut int = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(|e| e.to_string())?;
+        let (tell, told) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            tell.send_replace(true);
+        });
+        Ok(Self(told))
+    }
+
+    async fn to_stop(&self) {
+        let _ = self.0.clone().wait_for(|told| *told).await;
+    }
+}
+
+async fn until_told(told: &Told, gateways: &mut [Gateway]) -> Result<(), String> {
     loop {
         tokio::select! {
-            _ = term.recv() => return Ok(()),
-            _ = int.recv() => return Ok(()),
+            () = told.to_stop() => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {
                 for gateway in gateways.iter_mut() {
                     if let Ok(Some(status)) = gateway.child.try_wait() {
