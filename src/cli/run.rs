@@ -40,6 +40,7 @@ pub struct Run {
 /// Runs it.
 pub fn run(args: &Run) -> ExitCode {
     observe::start_operator_log(args.log_json);
+    super::process::harden();
     // Before anything of pingora's, which would install another provider.
     if crate::tls::provider()
         .as_ref()

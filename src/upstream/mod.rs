@@ -10,7 +10,10 @@ pub use body::{AnswerBody, RequestBody};
 pub use connector::TlsSettings;
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,9 +25,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
+use prometheus::Histogram;
+
 use crate::{
     clock::Clock,
     config,
+    observe::Metrics,
     refusal::{Code, Refusal},
 };
 use connector::Connector;
@@ -36,6 +42,7 @@ pub struct Upstream {
     addresses: Vec<Address>,
     next: AtomicUsize,
     clock: Clock,
+    seconds: OnceLock<Histogram>,
 }
 
 /// One address with its pool and its health.
@@ -106,12 +113,20 @@ impl Upstream {
             addresses,
             next: AtomicUsize::new(0),
             clock: clock.clone(),
+            seconds: OnceLock::new(),
         })
     }
 
     /// The name.
     pub fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// Counts the time a call took.
+    pub fn took(&self, metrics: &Metrics, time: Duration) {
+        self.seconds
+            .get_or_init(|| metrics.upstream_seconds.with_label_values(&[self.name()]))
+            .observe(time.as_secs_f64());
     }
 
     /// The configuration it was built from.
