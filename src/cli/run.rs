@@ -131,6 +131,7 @@ fn watch(gateway: &Gateway) {
             let now = gateway.clock().now();
             let current = fingerprints(gateway);
             let snapshot = gateway.snapshot();
+            snapshot.upstreams().for_each(|u| u.put_away_idle());
             let due = u64::try_from(now.since_ms(last_check)).unwrap_or(0)
                 >= u64::try_from(snapshot.limits().recheck.as_millis()).unwrap_or(u64::MAX);
             let changed_standing = due && snapshot.next_change().is_some_and(|at| at <= now);
