@@ -19,3 +19,7 @@ mod harness;
 // Part B (independent code): sdk, envelopes, mutations, canaries, skipped_steps, upstream_faults. Their lines go below this one.
 mod edge;
 mod health;
+mod identity;
+mod partners_states;
+mod service_face;
+mod trust_changes;

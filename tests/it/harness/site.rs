@@ -7,9 +7,15 @@ use std::{
 };
 
 use serde_json::Value;
+use triseal::{
+    config::Algorithm,
+    envelope::{DetachedJws, Forms},
+    keys::VerifyingKey,
+    trust::Certificate,
+};
 
 use super::{
-    Answer, Ask, Identity, Tls, TlsClient, get,
+    Answer, Ask, Identity, Tls, TlsClient, der, get,
     process::Process,
     wait::{until, within},
     world::{World, free_ports, fresh_dir},
@@ -262,6 +268,22 @@ impl Site {
     #[track_caller]
     pub fn ask(&self, ask: &Ask) -> Answer {
         self.connect().ask(&ask.wire().http1())
+    }
+}
+
+impl Site {
+    /// The answer bears the signature of the MISP's gateway over its exact bytes.
+    #[track_caller]
+    pub fn assert_signed(&self, answer: &Answer) {
+        let header = answer
+            .header("response-signature")
+            .unwrap_or_else(|| panic!("not signed: {} {}", answer.code(), answer.text()));
+        let jws = DetachedJws::parse(header, &Forms::STRICT).unwrap();
+        let certificate =
+            Certificate::from_der(der(&self.party("misp").join("signature.pem"))).unwrap();
+        assert_eq!(jws.fingerprint(), certificate.fingerprint());
+        let key = VerifyingKey::new(certificate.key(), Algorithm::RS256).unwrap();
+        jws.verify(&key, &answer.body).unwrap();
     }
 }
 
