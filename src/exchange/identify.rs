@@ -36,6 +36,12 @@ pub(super) fn identify(
                     .as_deref()
                     .and_then(|leaf| snapshot.directory().known(leaf));
             }
+            // And in the words of the protocol that it speaks.
+            if trail.caller.is_some() {
+                let segments: Vec<&str> = arrived.request.path().segments().collect();
+                let found = snapshot.routes().find(connection.kind, &segments);
+                trail.route = found.map(|found| std::sync::Arc::clone(found.route()));
+            }
         }),
         FaceKind::Service => {
             let bearer = bearer(&arrived)?;
