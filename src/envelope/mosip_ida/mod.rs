@@ -11,15 +11,12 @@ mod factors;
 mod identity;
 mod members;
 mod opened;
-mod operation;
 mod request;
 mod seal;
 
 pub use answer::Answer;
 pub use cipher::Recipient;
-pub use factors::{Biometric, Factor};
 pub use identity::{open_identity, reseal_identity, seal_identity};
 pub use opened::Opened;
-pub use operation::Operation;
 pub use request::Request;
 pub use seal::{plain_form, seal_request};

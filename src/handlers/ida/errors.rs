@@ -1,11 +1,12 @@
 //! Our codes in MOSIP's words: the error envelope of IDA reference 2.8 and the codes of 2.7, in one match.
 
+use crate::ida::Operation;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    envelope::{mosip_ida::Operation, time},
+    envelope::time,
     exchange::{RefusalAnswer, Trail},
     refusal::{Code, Refusal},
 };
@@ -30,10 +31,7 @@ enum Told {
 
 /// The answer to a refusal on an IDA route; `None` where MOSIP's envelope does not fit.
 pub(super) fn answer(refusal: &Refusal, trail: &Trail) -> Option<RefusalAnswer> {
-    let operation = trail
-        .route()
-        .and_then(|r| r.operation())
-        .and_then(|o| Operation::from_path_word(o.as_str()))?;
+    let operation = trail.route().and_then(|r| r.operation())?;
     let told = told(refusal);
     let status = match &told {
         Told::Plain => return None,
