@@ -8,7 +8,7 @@ use triseal::{
     pki::{self, AuthorityName, Revoked, Serial},
 };
 
-use crate::harness::{Reloaded, Site, TlsClient, der, triseal, until};
+use crate::harness::{Reloaded, Site, TlsClient, der, h2, triseal, until};
 
 /// Open connections end within about three seconds; a busy machine gets some more.
 const SOON: Duration = Duration::from_secs(8);
@@ -44,7 +44,7 @@ fn a_revoked_partners_open_connections_end_and_no_new_one_begins() {
     let site = Site::misp_running("revoke-open");
     let mut client = open(&site);
     let mut second = site.client().http2().connect(site.partner_face()).unwrap();
-    second.send(&crate::harness::h2::preface());
+    second.send(&h2::preface());
     // The other partner stays.
     let mut other = site
         .client_of(&site.party("seeder"), "tls")
@@ -59,7 +59,7 @@ fn a_revoked_partners_open_connections_end_and_no_new_one_begins() {
     // Nobody reloads: the list's file is watched.
     revoke(&site, "tls", "pki/parties/crvs/tls.pem");
     assert!(client.ends_within(SOON), "HTTP/1.1 stays open");
-    assert!(second.ends_within(SOON), "HTTP/2 stays open");
+    assert!(h2::ends_within(&mut second, SOON), "HTTP/2 stays open");
     let refusal = site.client().refusal(site.partner_face());
     assert!(
         refusal.is_some_and(|r| r.contains("fatal alert")),

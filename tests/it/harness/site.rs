@@ -389,8 +389,8 @@ impl Gateway {
     }
 }
 
-/// Copies a folder with the modes of its files.
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder into another, with the modes of its files.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {
