@@ -14,8 +14,16 @@
 
 mod harness;
 
-// Part A, one module a room: edge, identity, trust_changes, partners_states, reload, service_face, limits, config_check,
-// pki_tools, health.
-// Part B (independent code): sdk, envelopes, mutations, canaries, skipped_steps, upstream_faults. Their lines go below this one.
+// Part A, one module a room.
+mod config_check;
 mod edge;
 mod health;
+mod identity;
+mod limits;
+mod partners_states;
+mod pki_tools;
+mod reload;
+mod service_face;
+mod trust_changes;
+
+// Part B (independent code): sdk, envelopes, mutations, canaries, skipped_steps, upstream_faults.
