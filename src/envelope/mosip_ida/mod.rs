@@ -21,5 +21,5 @@ pub use factors::{Biometric, Factor};
 pub use identity::{open_identity, reseal_identity, seal_identity};
 pub use opened::Opened;
 pub use operation::Operation;
-pub use request::Request;
+pub use request::{Request, stated_transaction};
 pub use seal::{plain_form, seal_request};
