@@ -99,10 +99,10 @@ pub(super) fn seal_refusal(
         unsigned(answer, trail)
     };
     let mut sealed = sealed;
-    sealed
-        .response
-        .headers_mut()
-        .insert(CODE, HeaderValue::from_static(refusal.code().as_str()));
+    sealed.response.headers_mut().insert(
+        CODE,
+        HeaderValue::from_static(outward(refusal.code()).as_str()),
+    );
     sealed
 }
 
