@@ -43,7 +43,11 @@ fn assert_refused(request: impl AsRef<[u8]>, code: &str, status: u16) {
     let request = request.as_ref();
     let answer = refused(request);
     let shown = String::from_utf8_lossy(request);
-    assert_eq!((answer.code().as_str(), answer.status), (code, status), "{shown}");
+    assert_eq!(
+        (answer.code().as_str(), answer.status),
+        (code, status),
+        "{shown}"
+    );
 }
 
 /// A head for a path that no route has, with more lines.
@@ -54,7 +58,11 @@ fn head(lines: &str) -> String {
 /// The code in the answer to a request over HTTP/2 with these fields beside the pseudo-headers; `reset` when the stream or
 /// the connection was reset.
 fn over_h2(path: &str, authority: &str, fields: &[(&str, &str)]) -> String {
-    let mut client = site().client().http2().connect(site().partner_face()).unwrap();
+    let mut client = site()
+        .client()
+        .http2()
+        .connect(site().partner_face())
+        .unwrap();
     let mut all = vec![
         (":method", "POST"),
         (":scheme", "https"),
@@ -96,7 +104,12 @@ fn a_sealed_request_of_curl_is_answered_over_both_http_versions() {
             call = call.header(&format!("{name}: {value}"));
         }
         let got = call.go();
-        assert_eq!((got.exit, got.version.as_str()), (0, version), "{}", got.said);
+        assert_eq!(
+            (got.exit, got.version.as_str()),
+            (0, version),
+            "{}",
+            got.said
+        );
         assert!(got.answer.says_yes(), "{}", got.answer.text());
         assert!(got.answer.header("response-signature").is_some());
     }
@@ -135,7 +148,14 @@ fn repeated_content_lengths_are_refused_even_when_equal() {
 
 #[test]
 fn transfer_codings_other_than_a_lone_chunked_are_refused() {
-    for coding in ["gzip, chunked", "chunked, gzip", "chunked, chunked", "identity", "xchunked", "\"chunked\""] {
+    for coding in [
+        "gzip, chunked",
+        "chunked, gzip",
+        "chunked, chunked",
+        "identity",
+        "xchunked",
+        "\"chunked\"",
+    ] {
         assert_refused(
             head(&format!("Transfer-Encoding: {coding}\r\n")) + "0\r\n\r\n",
             "HTTP-003",
@@ -231,15 +251,24 @@ fn a_missing_repeated_or_foreign_host_is_refused() {
         "HTTP-004",
         421,
     );
-    assert_refused("GET /nowhere HTTP/1.1\r\nHost: local host\r\n\r\n", "HTTP-004", 421);
+    assert_refused(
+        "GET /nowhere HTTP/1.1\r\nHost: local host\r\n\r\n",
+        "HTTP-004",
+        421,
+    );
     let foreign = site()
         .connect()
         .ask(b"GET /nowhere HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n");
     assert_eq!((foreign.code().as_str(), foreign.status), ("HTTP-004", 421));
-    let got = curl(site(), "2", "/nowhere").header("Host: elsewhere.example").go();
+    let got = curl(site(), "2", "/nowhere")
+        .header("Host: elsewhere.example")
+        .go();
     assert_eq!((got.version.as_str(), got.answer.status), ("2", 421));
     assert_eq!(got.answer.code(), "HTTP-004");
-    assert_eq!(over_h2("/nowhere", "localhost", &[("host", "elsewhere.example")]), "HTTP-004");
+    assert_eq!(
+        over_h2("/nowhere", "localhost", &[("host", "elsewhere.example")]),
+        "HTTP-004"
+    );
     assert_eq!(over_h2("/nowhere", "localhost:1", &[]), "RT-001");
 }
 
@@ -256,22 +285,47 @@ fn an_absolute_target_is_refused_whatever_host_it_names() {
 
 #[test]
 fn upgrades_connect_and_other_protocols_are_refused() {
-    assert_refused(head("Connection: Upgrade\r\nUpgrade: websocket\r\n"), "HTTP-005", 400);
     assert_refused(
-        head("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"),
+        head("Connection: Upgrade\r\nUpgrade: websocket\r\n"),
         "HTTP-005",
         400,
     );
-    assert_refused("CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP-005", 400);
-    assert_refused("TRACE /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP-005", 400);
-    assert_refused("GET /nowhere HTTP/1.0\r\nHost: localhost\r\n\r\n", "HTTP-005", 400);
+    assert_refused(
+        head(
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        ),
+        "HTTP-005",
+        400,
+    );
+    assert_refused(
+        "CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "HTTP-005",
+        400,
+    );
+    assert_refused(
+        "TRACE /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "HTTP-005",
+        400,
+    );
+    assert_refused(
+        "GET /nowhere HTTP/1.0\r\nHost: localhost\r\n\r\n",
+        "HTTP-005",
+        400,
+    );
     assert_refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP-006", 400);
-    assert_eq!(over_h2("/nowhere", "localhost", &[("upgrade", "websocket")]), "reset");
+    assert_eq!(
+        over_h2("/nowhere", "localhost", &[("upgrade", "websocket")]),
+        "reset"
+    );
 }
 
 #[test]
 fn connect_over_http2_is_refused() {
-    let mut client = site().client().http2().connect(site().partner_face()).unwrap();
+    let mut client = site()
+        .client()
+        .http2()
+        .connect(site().partner_face())
+        .unwrap();
     let fields = [(":method", "CONNECT"), (":authority", "localhost:443")];
     let mut bytes = h2::preface();
     bytes.extend(h2::frame(
@@ -283,7 +337,8 @@ fn connect_over_http2_is_refused() {
     client.send(&bytes);
     let body = h2::answer_body(&mut client, 1);
     assert!(
-        body.as_ref().is_none_or(|b| String::from_utf8_lossy(b).contains("HTTP-005")),
+        body.as_ref()
+            .is_none_or(|b| String::from_utf8_lossy(b).contains("HTTP-005")),
         "{body:?}"
     );
 }
@@ -304,10 +359,22 @@ fn a_spoofed_identity_header_is_refused_in_every_spelling() {
         ("x_triseal_partner", "HTTP-007"),
         ("x-triseal_partner", "HTTP-007"),
     ] {
-        let answer = site().connect().ask(head(&format!("{name}: seeder\r\n")).as_bytes());
-        assert_eq!((answer.code().as_str(), answer.status), (code, 400), "{name}");
-        let got = curl(site(), "2", "/nowhere").header(&format!("{name}: seeder")).go();
-        assert_eq!((got.version.as_str(), got.answer.code().as_str()), ("2", code), "{name}");
+        let answer = site()
+            .connect()
+            .ask(head(&format!("{name}: seeder\r\n")).as_bytes());
+        assert_eq!(
+            (answer.code().as_str(), answer.status),
+            (code, 400),
+            "{name}"
+        );
+        let got = curl(site(), "2", "/nowhere")
+            .header(&format!("{name}: seeder"))
+            .go();
+        assert_eq!(
+            (got.version.as_str(), got.answer.code().as_str()),
+            ("2", code),
+            "{name}"
+        );
     }
 }
 
@@ -328,7 +395,11 @@ fn connection_may_not_name_a_header_on_which_a_verdict_rests() {
         assert_eq!(answer.code(), code, "{named}");
     }
     // HTTP/2 has no such field at all.
-    let named = over_h2("/nowhere", "localhost", &[("connection", "x-triseal-partner")]);
+    let named = over_h2(
+        "/nowhere",
+        "localhost",
+        &[("connection", "x-triseal-partner")],
+    );
     assert!(matches!(named.as_str(), "reset" | "HTTP-007"), "{named}");
 }
 
@@ -359,8 +430,16 @@ fn every_path_that_two_servers_could_read_differently_is_refused() {
         let answer = site()
             .connect()
             .ask(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
-        assert_eq!((answer.code().as_str(), answer.status), ("HTTP-006", 400), "{path}");
-        assert_eq!(over_h2(path, "localhost", &[]), "HTTP-006", "{path} over HTTP/2");
+        assert_eq!(
+            (answer.code().as_str(), answer.status),
+            ("HTTP-006", 400),
+            "{path}"
+        );
+        assert_eq!(
+            over_h2(path, "localhost", &[]),
+            "HTTP-006",
+            "{path} over HTTP/2"
+        );
     }
     // These do not even pass as HTTP.
     for path in ["/a\\b", "/a#b", "/a\"b", "/a<b", "/a{b}", "/a|b", "/é"] {
@@ -370,7 +449,10 @@ fn every_path_that_two_servers_could_read_differently_is_refused() {
             400,
         );
         let h2 = over_h2(path, "localhost", &[]);
-        assert!(matches!(h2.as_str(), "HTTP-006" | "reset" | "RT-001"), "{path} over HTTP/2: {h2}");
+        assert!(
+            matches!(h2.as_str(), "HTTP-006" | "reset" | "RT-001"),
+            "{path} over HTTP/2: {h2}"
+        );
         // A fragment is cut off by the library: what is left must still not be a route.
         assert!(h2 != "RT-001" || path == "/a#b", "{path}");
     }
@@ -379,7 +461,9 @@ fn every_path_that_two_servers_could_read_differently_is_refused() {
 #[test]
 fn a_path_in_other_case_is_another_path() {
     let mut wire = site().auth().wire();
-    wire.path = wire.path.replace("/idauthentication/", "/IdAuthentication/");
+    wire.path = wire
+        .path
+        .replace("/idauthentication/", "/IdAuthentication/");
     assert_eq!(site().connect().ask(&wire.http1()).code(), "RT-001");
 }
 
@@ -387,20 +471,34 @@ fn a_path_in_other_case_is_another_path() {
 fn unknown_routes_methods_queries_and_media_types_are_each_refused_by_name() {
     let ask = site().auth();
     let wire = ask.wire();
-    let to = |path: &str| Wire { path: path.to_owned(), ..wire.clone() };
+    let to = |path: &str| Wire {
+        path: path.to_owned(),
+        ..wire.clone()
+    };
     let code = |wire: &Wire| {
         let answer = site().connect().ask(&wire.http1());
         (answer.code(), answer.status)
     };
     assert_eq!(code(&to("/")), ("RT-001".into(), 404));
-    assert_eq!(code(&to("/idauthentication/v1/auth")), ("RT-001".into(), 404));
-    assert_eq!(code(&to(&format!("{}/more", wire.path))), ("RT-001".into(), 404));
-    assert_eq!(code(&to(&format!("{}?a=b", wire.path))), ("RT-005".into(), 400));
+    assert_eq!(
+        code(&to("/idauthentication/v1/auth")),
+        ("RT-001".into(), 404)
+    );
+    assert_eq!(
+        code(&to(&format!("{}/more", wire.path))),
+        ("RT-001".into(), 404)
+    );
+    assert_eq!(
+        code(&to(&format!("{}?a=b", wire.path))),
+        ("RT-005".into(), 400)
+    );
     let text = wire.clone().header("Content-Type", "text/plain");
     assert_eq!(code(&text), ("RT-004".into(), 415));
     let packed = wire.clone().header("Content-Encoding", "gzip");
     assert_eq!(code(&packed), ("RT-004".into(), 415));
-    let get = String::from_utf8(wire.http1()).unwrap().replacen("POST", "GET", 1);
+    let get = String::from_utf8(wire.http1())
+        .unwrap()
+        .replacen("POST", "GET", 1);
     let answer = site().connect().ask(get.as_bytes());
     assert_eq!((answer.code().as_str(), answer.status), ("RT-002", 405));
 }
@@ -424,7 +522,10 @@ fn a_head_above_its_limit_is_refused_and_one_below_is_not() {
 fn too_many_header_fields_are_refused() {
     let fields = |n: usize| (0..n).map(|i| format!("A{i}: b\r\n")).collect::<String>();
     assert_refused(head(&fields(32)), "HTTP-008", 431);
-    assert_eq!(site().connect().ask(head(&fields(31)).as_bytes()).code(), "RT-001");
+    assert_eq!(
+        site().connect().ask(head(&fields(31)).as_bytes()).code(),
+        "RT-001"
+    );
 }
 
 #[test]
@@ -446,7 +547,10 @@ fn a_body_above_its_limit_is_refused_announced_or_not() {
         call = call.header(&format!("{name}: {value}"));
     }
     let got = call.go();
-    assert_eq!((got.version.as_str(), got.answer.code().as_str()), ("2", "HTTP-009"));
+    assert_eq!(
+        (got.version.as_str(), got.answer.code().as_str()),
+        ("2", "HTTP-009")
+    );
 }
 
 #[test]
@@ -470,14 +574,22 @@ fn a_slow_body_is_refused_over_both_http_versions() {
     assert_eq!((answer.code().as_str(), answer.status), ("HTTP-010", 408));
     assert!(client.ends_within(Duration::from_secs(5)));
 
-    let mut client = site().client().http2().connect(site().partner_face()).unwrap();
+    let mut client = site()
+        .client()
+        .http2()
+        .connect(site().partner_face())
+        .unwrap();
     let mut bytes = h2::preface();
     let frames = h2::request(&wire, 1);
     // All but the last DATA frame's last bytes.
     bytes.extend(&frames[..frames.len() - 10]);
     client.send(&bytes);
     let body = h2::answer_body(&mut client, 1).unwrap_or_default();
-    assert!(String::from_utf8_lossy(&body).contains("HTTP-010"), "{}", String::from_utf8_lossy(&body));
+    assert!(
+        String::from_utf8_lossy(&body).contains("HTTP-010"),
+        "{}",
+        String::from_utf8_lossy(&body)
+    );
 }
 
 #[test]
@@ -534,7 +646,11 @@ fn a_bad_request_behind_a_good_one_does_not_spoil_the_good_ones_answer() {
 
 #[test]
 fn rapid_reset_ends_the_connection_and_the_gateway_serves_others() {
-    let mut client = site().client().http2().connect(site().partner_face()).unwrap();
+    let mut client = site()
+        .client()
+        .http2()
+        .connect(site().partner_face())
+        .unwrap();
     let block = h2::block(&[
         (":method", "POST"),
         (":scheme", "https"),
@@ -546,7 +662,12 @@ fn rapid_reset_ends_the_connection_and_the_gateway_serves_others() {
         let mut bytes = Vec::new();
         for n in 0..25 {
             let stream = 1 + 2 * (round * 25 + n);
-            bytes.extend(h2::frame(h2::HEADERS, h2::END_HEADERS | h2::END_STREAM, stream, &block));
+            bytes.extend(h2::frame(
+                h2::HEADERS,
+                h2::END_HEADERS | h2::END_STREAM,
+                stream,
+                &block,
+            ));
             bytes.extend(h2::frame(h2::RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
         }
         client.send(&bytes);
@@ -562,7 +683,11 @@ fn rapid_reset_ends_the_connection_and_the_gateway_serves_others() {
 
 #[test]
 fn a_flood_of_continuation_frames_ends_the_connection() {
-    let mut client = site().client().http2().connect(site().partner_face()).unwrap();
+    let mut client = site()
+        .client()
+        .http2()
+        .connect(site().partner_face())
+        .unwrap();
     let block = h2::block(&[(":method", "POST"), (":path", "/nowhere")]);
     client.send(&h2::preface());
     client.send(&h2::frame(h2::HEADERS, h2::END_STREAM, 1, &block));
@@ -576,7 +701,11 @@ fn a_flood_of_continuation_frames_ends_the_connection() {
 
 #[test]
 fn streams_beyond_the_cap_are_refused() {
-    let mut client = site().client().http2().connect(site().partner_face()).unwrap();
+    let mut client = site()
+        .client()
+        .http2()
+        .connect(site().partner_face())
+        .unwrap();
     client.send(&h2::preface());
     // The cap is announced.
     let settings = loop {
@@ -585,14 +714,18 @@ fn streams_beyond_the_cap_are_refused() {
             break frame.payload;
         }
     };
-    let announced = settings.chunks(6).find(|c| c[..2] == [0, 3]).map(|c| c[2..].to_vec());
+    let announced = settings
+        .chunks(6)
+        .find(|c| c[..2] == [0, 3])
+        .map(|c| c[2..].to_vec());
     assert_eq!(announced, Some(vec![0, 0, 0, 8]));
     // Twelve streams whose bodies never come: four are refused at once.
     let wire = site().auth().wire();
     let mut bytes = h2::frame(h2::SETTINGS, 1, 0, &[]);
     for n in 0..12_u32 {
         let frames = h2::request(&wire, 1 + 2 * n);
-        let head = 9 + usize::try_from(u32::from_be_bytes([0, frames[0], frames[1], frames[2]])).unwrap();
+        let head =
+            9 + usize::try_from(u32::from_be_bytes([0, frames[0], frames[1], frames[2]])).unwrap();
         bytes.extend(&frames[..head]);
     }
     client.send(&bytes);
@@ -610,7 +743,11 @@ fn streams_beyond_the_cap_are_refused() {
 
 #[test]
 fn requests_in_parallel_over_one_http2_connection_are_all_answered() {
-    let mut client = site().client().http2().connect(site().partner_face()).unwrap();
+    let mut client = site()
+        .client()
+        .http2()
+        .connect(site().partner_face())
+        .unwrap();
     let mut bytes = h2::preface();
     for n in 0..4 {
         bytes.extend(h2::request(&site().auth().wire(), 1 + 2 * n));
@@ -631,15 +768,25 @@ fn requests_in_parallel_over_one_http2_connection_are_all_answered() {
 
 #[test]
 fn an_unknown_server_name_is_refused_in_the_handshake() {
-    let refusal = site().client().name("elsewhere.example").refusal(site().partner_face());
-    assert!(refusal.is_some_and(|r| r.contains("received fatal alert")), "taken");
+    let refusal = site()
+        .client()
+        .name("elsewhere.example")
+        .refusal(site().partner_face());
+    assert!(
+        refusal.is_some_and(|r| r.contains("received fatal alert")),
+        "taken"
+    );
 }
 
 #[test]
 fn a_host_other_than_the_server_name_is_misdirected() {
     // Both names belong to the face, but the connection was made for one of them.
     let mut two = Site::new("edge-names");
-    two.replace("misp/gateway.toml", "hosts = [\"localhost\"]", "hosts = [\"localhost\", \"other.example\"]");
+    two.replace(
+        "misp/gateway.toml",
+        "hosts = [\"localhost\"]",
+        "hosts = [\"localhost\", \"other.example\"]",
+    );
     two.start_misp();
     let other = b"GET /nowhere HTTP/1.1\r\nHost: other.example\r\n\r\n";
     let answer = two.connect().ask(other);
@@ -654,7 +801,10 @@ fn without_a_client_certificate_the_handshake_fails() {
             client = client.tls12();
         }
         let refusal = client.refusal(site().partner_face());
-        assert!(refusal.is_some_and(|r| r.contains("received fatal alert")), "taken");
+        assert!(
+            refusal.is_some_and(|r| r.contains("received fatal alert")),
+            "taken"
+        );
     }
 }
 
@@ -668,8 +818,20 @@ fn s_client(more: &[&str], input: &str) -> String {
         site().ca().display().to_string(),
     );
     let mut args = vec![
-        "s_client", "-connect", &face, "-servername", "localhost", "-cert", &cert, "-cert_chain", &cert,
-        "-key", &key, "-CAfile", &ca, "-partial_chain",
+        "s_client",
+        "-connect",
+        &face,
+        "-servername",
+        "localhost",
+        "-cert",
+        &cert,
+        "-cert_chain",
+        &cert,
+        "-key",
+        &key,
+        "-CAfile",
+        &ca,
+        "-partial_chain",
     ];
     args.extend(more);
     // Standard input stays open for a moment: s_client ends with it.
@@ -684,9 +846,15 @@ const PLAIN: &str = "GET /nowhere HTTP/1.1\\r\\nHost: localhost\\r\\nConnection:
 #[test]
 fn tls_1_2_and_1_3_are_spoken_and_1_1_is_not() {
     let newest = s_client(&["-tls1_3", "-ign_eof"], PLAIN);
-    assert!(newest.contains("New, TLSv1.3") && newest.contains("RT-001"), "{newest}");
+    assert!(
+        newest.contains("New, TLSv1.3") && newest.contains("RT-001"),
+        "{newest}"
+    );
     let older = s_client(&["-tls1_2", "-ign_eof"], PLAIN);
-    assert!(older.contains("New, TLSv1.2") && older.contains("RT-001"), "{older}");
+    assert!(
+        older.contains("New, TLSv1.2") && older.contains("RT-001"),
+        "{older}"
+    );
     for old in ["-tls1_1", "-tls1"] {
         let said = s_client(&[old, "-cipher", "ALL:@SECLEVEL=0"], PLAIN);
         assert!(!said.contains("RT-001") && said.contains("alert"), "{said}");
@@ -695,8 +863,16 @@ fn tls_1_2_and_1_3_are_spoken_and_1_1_is_not() {
 
 #[test]
 fn the_post_quantum_hybrid_is_negotiated() {
-    let mut client = site().client().group(NamedGroup::X25519MLKEM768).connect(site().partner_face()).unwrap();
-    let group = client.stream.conn.negotiated_key_exchange_group().map(|g| g.name());
+    let mut client = site()
+        .client()
+        .group(NamedGroup::X25519MLKEM768)
+        .connect(site().partner_face())
+        .unwrap();
+    let group = client
+        .stream
+        .conn
+        .negotiated_key_exchange_group()
+        .map(|g| g.name());
     assert_eq!(group, Some(NamedGroup::X25519MLKEM768));
     assert_eq!(client.ask(head("").as_bytes()).code(), "RT-001");
 }
@@ -709,7 +885,11 @@ fn no_session_is_ever_resumed() {
         for round in 0..2 {
             let mut client = TlsClient::connect(&config, &name, site().partner_face()).unwrap();
             assert_eq!(client.ask(head("").as_bytes()).code(), "RT-001");
-            assert_eq!(client.stream.conn.handshake_kind(), Some(HandshakeKind::Full), "round {round}");
+            assert_eq!(
+                client.stream.conn.handshake_kind(),
+                Some(HandshakeKind::Full),
+                "round {round}"
+            );
             if !tls12 {
                 assert_eq!(client.stream.conn.tls13_tickets_received(), 0);
             }
@@ -739,17 +919,26 @@ fn renegotiation_is_refused() {
         said.contains("no renegotiation") || said.contains("alert") || said.contains("error"),
         "{said}"
     );
-    assert!(!said.contains("verify return:1\nRENEGOTIATING\nverify"), "{said}");
+    assert!(
+        !said.contains("verify return:1\nRENEGOTIATING\nverify"),
+        "{said}"
+    );
 }
 
 #[test]
 fn plain_http_on_the_tls_face_gets_no_http_answer() {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", site().partner_face())).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     std::io::Write::write_all(&mut stream, head("").as_bytes()).unwrap();
     let mut said = Vec::new();
     let _ = stream.read_to_end(&mut said);
-    assert!(!said.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&said));
+    assert!(
+        !said.starts_with(b"HTTP"),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
 }
 
 #[test]
@@ -768,7 +957,9 @@ fn a_handshake_that_is_not_finished_is_given_up() {
     slow.limits("handshake_timeout_ms = 300");
     slow.start_misp();
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", slow.partner_face())).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
     let mut one = [0];
     assert!(matches!(stream.read(&mut one), Ok(0) | Err(_)));
     until("the handshake is counted", || {

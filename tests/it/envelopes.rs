@@ -5,30 +5,10 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::Site,
-    python::{self, IdaServer},
+    python::{self, IdaServer, onward, upstream},
 };
 
 const ALL: [&str; 4] = ["auth", "no", "kyc", "otp"];
-
-/// Sends the upstream of a site's MISP gateway elsewhere.
-fn upstream(site: &Site, address: &str) {
-    site.edit("misp/gateway.toml", |text| {
-        let old = text
-            .lines()
-            .find(|line| line.starts_with("addresses = "))
-            .unwrap()
-            .to_owned();
-        text.replace(&old, &format!("addresses = [\"{address}\"]"))
-    });
-}
-
-fn onward(site: &Site, envelope: &str) {
-    site.replace(
-        "misp/gateway.toml",
-        "to = { upstream = \"ida\", envelope = \"mosip-ida\" }",
-        &format!("to = {{ upstream = \"ida\", envelope = \"{envelope}\" }}"),
-    );
-}
 
 #[test]
 fn what_python_seals_and_signs_is_opened_and_what_we_seal_python_opens() {
@@ -38,13 +18,23 @@ fn what_python_seals_and_signs_is_opened_and_what_we_seal_python_opens() {
         panic!("{lines:?}")
     };
     for line in &lines {
-        assert_eq!((&line["status"], &line["code"]), (&json!(200), &Value::Null), "{line}");
+        assert_eq!(
+            (&line["status"], &line["code"]),
+            (&json!(200), &Value::Null),
+            "{line}"
+        );
     }
     assert_eq!(yes["answer"]["response"]["authStatus"], true, "{yes}");
-    assert_eq!(no["answer"]["errors"][0]["errorCode"], "IDA-DEA-001", "{no}");
+    assert_eq!(
+        no["answer"]["errors"][0]["errorCode"], "IDA-DEA-001",
+        "{no}"
+    );
     let identity = kyc["identity"].to_string();
     assert!(identity.contains("Ada Example"), "{identity}");
-    assert!(otp["answer"]["response"]["maskedEmail"].is_string(), "{otp}");
+    assert!(
+        otp["answer"]["response"]["maskedEmail"].is_string(),
+        "{otp}"
+    );
 }
 
 #[test]
@@ -95,7 +85,7 @@ fn p256_signature(site: &Site) -> std::path::PathBuf {
 fn what_the_gateway_seals_anew_is_verified_and_opened_by_python() {
     let mut site = Site::new("sealed-anew");
     let ida = IdaServer::start(&site, "sealed", true);
-    upstream(&site, &format!("https://localhost:{}", ida.port));
+    upstream(&site, &format!("\"https://localhost:{}\"", ida.port));
     site.start_misp();
     let lines = python::lines("ida_partner.py", &python::partner_job(&site, &ALL));
     let received = ida.wait_for(ALL.len());
@@ -111,7 +101,10 @@ fn what_the_gateway_seals_anew_is_verified_and_opened_by_python() {
     for got in &received[..3] {
         // The message is new, the content is what the partner said.
         assert_ne!(got["received"], lines[0]["sent"]);
-        assert!(got["plain"]["demographics"]["name"][0]["value"].is_string(), "{got}");
+        assert!(
+            got["plain"]["demographics"]["name"][0]["value"].is_string(),
+            "{got}"
+        );
     }
     assert_eq!(
         lines[2]["identity"],
@@ -123,7 +116,7 @@ fn what_the_gateway_seals_anew_is_verified_and_opened_by_python() {
 fn as_received_hands_on_the_exact_bytes_with_their_signature() {
     let mut site = Site::new("as-received");
     let ida = IdaServer::start(&site, "as-received", true);
-    upstream(&site, &format!("https://localhost:{}", ida.port));
+    upstream(&site, &format!("\"https://localhost:{}\"", ida.port));
     onward(&site, "as-received");
     site.start_misp();
     let mut job = python::partner_job(&site, &ALL);
@@ -151,7 +144,7 @@ fn as_received_hands_on_the_exact_bytes_with_their_signature() {
 fn opened_hands_an_internal_handler_plain_json_and_the_verified_partner() {
     let mut site = Site::new("opened");
     let ida = IdaServer::start(&site, "opened", false);
-    upstream(&site, &format!("http://127.0.0.1:{}", ida.port));
+    upstream(&site, &format!("\"http://127.0.0.1:{}\"", ida.port));
     onward(&site, "opened");
     site.start_misp();
     let lines = python::lines("ida_partner.py", &python::partner_job(&site, &ALL));
@@ -163,8 +156,16 @@ fn opened_hands_an_internal_handler_plain_json_and_the_verified_partner() {
         assert_eq!(got["headers"]["authorization"], Value::Null);
         assert_eq!(sent["code"], Value::Null, "{sent}");
     }
-    assert_eq!(received[0]["plain"]["demographics"]["name"][0]["value"], "Ada Example");
+    assert_eq!(
+        received[0]["plain"]["demographics"]["name"][0]["value"],
+        "Ada Example"
+    );
     // The identity was plain; we sealed it to the partner, and Python has opened it.
-    assert_eq!(lines[2]["answer"]["response"]["identity"].as_str().map(|t| t.contains("Ada")), Some(false));
+    assert_eq!(
+        lines[2]["answer"]["response"]["identity"]
+            .as_str()
+            .map(|t| t.contains("Ada")),
+        Some(false)
+    );
     assert_eq!(lines[2]["identity"]["name_eng"], "Ada Example");
 }

@@ -1,13 +1,14 @@
 //! Messages that no honest client makes: a JWS with any header, any key and any signature, and answers taken apart with
 //! keys of the tests' own choosing. Straight from the primitives; none of the gateway's envelope code is used.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use aws_lc_rs::{
     hmac,
     rand::SystemRandom,
     signature::{
-        KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair, UnparsedPublicKey,
+        KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+        UnparsedPublicKey,
     },
 };
 use base64::{
@@ -63,7 +64,10 @@ impl Forger {
     /// The same with the exact text of the header.
     pub fn jws_of_text(&self, header: &str, body: &[u8], how: How) -> String {
         let protected = URL_SAFE_NO_PAD.encode(header);
-        let signature = self.sign(format!("{protected}.{}", URL_SAFE_NO_PAD.encode(body)).as_bytes(), how);
+        let signature = self.sign(
+            format!("{protected}.{}", URL_SAFE_NO_PAD.encode(body)).as_bytes(),
+            how,
+        );
         format!("{protected}..{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -72,8 +76,14 @@ impl Forger {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         let random = SystemRandom::new();
         match how {
-            How::Pkcs1 => self.pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap(),
-            How::Pss => self.pair.sign(&RSA_PSS_SHA256, &random, message, &mut signature).unwrap(),
+            How::Pkcs1 => self
+                .pair
+                .sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                .unwrap(),
+            How::Pss => self
+                .pair
+                .sign(&RSA_PSS_SHA256, &random, message, &mut signature)
+                .unwrap(),
             How::PublicKeyHmac => {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, self.pair.public_key().as_ref());
                 return hmac::sign(&key, message).as_ref().to_vec();
@@ -87,10 +97,13 @@ impl Forger {
 /// Holds an answer's `response-signature` against the signature certificate of a party: over the exact bytes, RS256.
 #[track_caller]
 pub fn assert_signed(answer: &Answer, party: &Path) {
-    let header = answer.header("response-signature").expect("the answer is not signed");
+    let header = answer
+        .header("response-signature")
+        .expect("the answer is not signed");
     let parts: Vec<&str> = header.split('.').collect();
     assert_eq!((parts.len(), parts[1]), (3, ""), "detached");
-    let protected: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[0]).unwrap()).unwrap();
+    let protected: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[0]).unwrap()).unwrap();
     let leaf = der(&party.join("signature.pem"));
     assert_eq!(protected["alg"], "RS256");
     assert_eq!(protected["x5c"][0], STANDARD.encode(&leaf));
@@ -123,9 +136,15 @@ pub fn transaction(wire: &Wire) -> String {
 /// The PEM text of a certificate, as the published clients write it: lines of 64.
 pub fn pem(leaf: &[u8], line_end: &str) -> String {
     let text = STANDARD.encode(leaf);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|l| std::str::from_utf8(l).unwrap()).collect();
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|l| std::str::from_utf8(l).unwrap())
+        .collect();
     let body = lines.join(line_end);
-    format!("-----BEGIN CERTIFICATE-----{line_end}{body}{line_end}-----END CERTIFICATE-----{line_end}")
+    format!(
+        "-----BEGIN CERTIFICATE-----{line_end}{body}{line_end}-----END CERTIFICATE-----{line_end}"
+    )
 }
 
 /// `x5c` as mosip-auth-sdk writes it: base64 of PEM with LF, in lines of 76, each ended.
@@ -141,9 +160,4 @@ pub fn sdk_x5c(leaf: &[u8]) -> String {
 /// `x5c` as the OpenCRVS SDK writes it: base64url of PEM with CRLF, without padding.
 pub fn opencrvs_x5c(leaf: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(pem(leaf, "\r\n"))
-}
-
-/// A folder's file, for messages.
-pub fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default()
 }

@@ -16,6 +16,17 @@ mod harness;
 
 // Part A, one module a room: edge, identity, trust_changes, partners_states, reload, service_face, limits, config_check,
 // pki_tools, health.
-// Part B (independent code): sdk, envelopes, mutations, canaries, skipped_steps, upstream_faults. Their lines go below this one.
+// Part B (independent code): sdk, envelopes, encodings, ida_refusals, mutations, canaries, skipped_steps, upstream_faults;
+// `python` and `forge` are what they stand on.
+mod canaries;
 mod edge;
+mod encodings;
+mod envelopes;
+mod forge;
 mod health;
+mod ida_refusals;
+mod mutations;
+mod python;
+mod sdk;
+mod skipped_steps;
+mod upstream_faults;

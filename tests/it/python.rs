@@ -20,7 +20,11 @@ pub fn interpreter() -> &'static Path {
             .env("TRISEAL_VENV", &venv)
             .output()
             .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         venv.join("bin/python")
     })
 }
@@ -50,6 +54,27 @@ fn objects(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Sends the upstream of a site's MISP gateway elsewhere: the text of its `addresses`.
+pub fn upstream(site: &Site, addresses: &str) {
+    site.edit("misp/gateway.toml", |text| {
+        let old = text
+            .lines()
+            .find(|line| line.starts_with("addresses = "))
+            .unwrap()
+            .to_owned();
+        text.replace(&old, &format!("addresses = [{addresses}]"))
+    });
+}
+
+/// Seals the MISP gateway's routes in another envelope onward.
+pub fn onward(site: &Site, envelope: &str) {
+    site.replace(
+        "misp/gateway.toml",
+        "to = { upstream = \"ida\", envelope = \"mosip-ida\" }",
+        &format!("to = {{ upstream = \"ida\", envelope = \"{envelope}\" }}"),
+    );
+}
+
 /// The job of `ida_partner.py`: partner `crvs` at the partner face of a site.
 pub fn partner_job(site: &Site, ask: &[&str]) -> Value {
     let scene: Value = serde_json::from_str(&site.read("scene.json")).unwrap();
@@ -73,9 +98,17 @@ pub struct IdaServer {
 impl IdaServer {
     /// Starts it with the keys of a site.
     pub fn start(site: &Site, mode: &str, tls: bool) -> Self {
+        Self::with(site, mode, tls, &json!({}))
+    }
+
+    /// The same with more members of the job.
+    pub fn with(site: &Site, mode: &str, tls: bool, more: &Value) -> Self {
         let port = free_ports(1);
         let job = site.path("ida_server.json");
-        let text = json!({"port": port, "tls": tls, "pki": site.path("pki"), "mode": mode});
+        let mut text = json!({"port": port, "tls": tls, "pki": site.path("pki"), "mode": mode});
+        text.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         std::fs::write(&job, text.to_string()).unwrap();
         let process = Process::start(
             interpreter(),

@@ -39,14 +39,26 @@ fn the_published_sdk_gets_yes_no_kyc_and_otp_through_two_gateways() {
     let no = said(&lines, "no");
     assert_eq!(no["answer"]["response"]["authStatus"], false);
     assert_eq!(no["answer"]["errors"][0]["errorCode"], "IDA-DEA-001");
-    assert_eq!(no["code"], Value::Null, "a no of MOSIP is no refusal of ours");
+    assert_eq!(
+        no["code"],
+        Value::Null,
+        "a no of MOSIP is no refusal of ours"
+    );
     let no = said(&lines, "no-otp");
     assert_eq!(no["answer"]["response"]["authStatus"], false);
-    assert!(no["answer"]["errors"][0]["errorCode"].as_str().unwrap().starts_with("IDA-OTA-"));
+    assert!(
+        no["answer"]["errors"][0]["errorCode"]
+            .as_str()
+            .unwrap()
+            .starts_with("IDA-OTA-")
+    );
 
     let kyc = said(&lines, "kyc");
     assert_eq!(kyc["answer"]["response"]["kycStatus"], true, "{kyc}");
-    assert!(kyc["answer"]["response"]["identity"].is_string(), "sealed on the wire");
+    assert!(
+        kyc["answer"]["response"]["identity"].is_string(),
+        "sealed on the wire"
+    );
     let identity = kyc["identity"].to_string();
     for known in ["Ada Example", "1987/11/25"] {
         assert!(identity.contains(known), "{identity}");
@@ -57,7 +69,12 @@ fn the_published_sdk_gets_yes_no_kyc_and_otp_through_two_gateways() {
     }
 
     let otp = said(&lines, "otp");
-    assert!(otp["answer"]["response"]["maskedEmail"].as_str().unwrap().starts_with("XXX"));
+    assert!(
+        otp["answer"]["response"]["maskedEmail"]
+            .as_str()
+            .unwrap()
+            .starts_with("XXX")
+    );
 
     let refused = said(&lines, "no-consent");
     assert_eq!(refused["code"], "MSG-005");

@@ -3,6 +3,7 @@
 Reads a job (JSON) from the file named as its argument:
 
     {"port": .., "tls": true, "pki": folder,
+     "host": "127.0.0.1", "certificate": folder,     optional: where to listen, whose TLS certificate to show
      "mode": "sealed"        the gateway sealed anew: signed by the MISP, encrypted to MOSIP
            | "as-received"   the partner's own bytes: signed by the partner, encrypted to MOSIP
            | "opened"}       plain, for an internal handler
@@ -19,7 +20,19 @@ import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from ida_form import certificate, compact, now, open_request, private_key, seal_identity, sign, sha256, der, b64u, verify
+from ida_form import (
+    b64u,
+    certificate,
+    compact,
+    der,
+    now,
+    open_request,
+    private_key,
+    seal_identity,
+    sha256,
+    sign,
+    verify,
+)
 
 PERSON = {"name_eng": "Ada Example", "dateOfBirth": "1987/11/25", "gender_eng": "Female"}
 
@@ -113,14 +126,21 @@ class Ida(BaseHTTPRequestHandler):
         return {"kycStatus": True, "authToken": "1" * 36, **held}
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass  # a caller that turns away is no news here
+
+
 def main():
     warnings.simplefilter("ignore")
     job = json.loads(Path(sys.argv[1]).read_text())
     pki = Path(job["pki"])
     Ida.job, Ida.keys = job, Keys(pki)
-    server = ThreadingHTTPServer(("127.0.0.1", job["port"]), Ida)
+    server = Server((job.get("host", "127.0.0.1"), job["port"]), Ida)
     if job["tls"]:
-        own = pki / "parties" / "mosip"
+        own = Path(job.get("certificate", pki / "parties" / "mosip"))
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(own / "tls.pem", own / "tls.key.pem")
         tls.load_verify_locations(pki / "anchors" / "tls.pem")
