@@ -42,7 +42,7 @@ use crate::refusal::{Code, Refusal};
 /// Takes a request to its answer. Never fails: what is refused is answered, and recorded, as a refusal.
 pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arrival) -> Recorded {
     let mut trail = Trail::begin(gateway, &arrival);
-    let place = gateway.enter(trail.snapshot().limits().exchanges_max);
+    let place = gateway.enter(trail.snapshot().limits());
     let limit = trail.snapshot().limits().exchange_timeout;
     let outcome = match &place {
         Err(overload) => Err(overload.clone()),
@@ -57,7 +57,7 @@ pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arri
         Ok(sealed) => sealed,
         Err(refusal) => seal::seal_refusal(gateway, handlers, &refusal, &mut trail),
     };
-    record::record(gateway, sealed, trail)
+    record::record(gateway, sealed, &trail)
 }
 
 async fn road(
@@ -66,7 +66,7 @@ async fn road(
     arrival: Arrival,
     trail: &mut Trail,
 ) -> Result<Sealed, Refusal> {
-    let arrived: Arrived = arrive::arrive(gateway, arrival, trail)?;
+    let arrived: Arrived = arrive::arrive(arrival, trail)?;
     let identified: Identified = identify::identify(gateway, arrived, trail)?;
     let admitted: Admitted = admit::admit(gateway, identified, trail)?;
     let opened: Opened = open::open(gateway, admitted, trail).await?;

@@ -20,6 +20,7 @@ struct Arguments {
 enum Command {
     Run(cli::run::Run),
     Check(cli::check::Check),
+    Health(cli::health::Health),
     #[cfg(feature = "sandbox")]
     Sandbox(cli::sandbox::Sandbox),
     Pki(cli::pki::Pki),
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(args) => cli::run::run(&args),
         Command::Check(args) => cli::check::run(&args),
+        Command::Health(args) => cli::health::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => cli::sandbox::run(&args),
         Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),

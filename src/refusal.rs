@@ -88,7 +88,7 @@ codes! {
     CertificateRole = "ID-002", Caller, 403, "This connection is not admitted. Give the correlation id to the gateway's operator.";
     /// The certificate is bound, but its binding is not usable (revoked, expired, not yet valid, anchor not the partner's).
     CertificateUnusable = "ID-003", Caller, 403, "This connection is not admitted. Give the correlation id to the gateway's operator.";
-    /// The partner is inactive or deleted.
+    /// The partner is inactive. A deleted one is answered like one that never was (`ID-008`).
     PartnerInactive = "ID-004", Caller, 403, "The partner is deactivated. Ask the gateway's operator to activate it.";
     /// The partner's own validity has not begun or is over.
     PartnerNotValid = "ID-005", Caller, 403, "The partner's registration is not valid at this time. Ask the gateway's operator to renew it.";

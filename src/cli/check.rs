@@ -1,11 +1,11 @@
 //! `triseal check`: what `run` would say of a configuration, without starting.
-#![expect(clippy::print_stdout, reason = "the command's output")]
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use super::output::say;
 use crate::{
     clock::{Clock, Moment},
     config,
@@ -51,7 +51,7 @@ pub fn run(args: &Check) -> ExitCode {
             SchemaOf::Config => config::config_schema(),
             SchemaOf::Partner => config::partner_schema(),
         };
-        println!("{:#}", schema.as_value());
+        say(format_args!("{:#}", schema.as_value()));
         return ExitCode::SUCCESS;
     }
     let clock = match args.at.as_deref().map(moment) {
@@ -79,20 +79,20 @@ pub fn run(args: &Check) -> ExitCode {
         );
         return ExitCode::from(2);
     };
-    println!(
-        "{}: good. {} faces, {} routes, {} upstreams, {} partners; {} warnings",
+    say(format_args!(
+        "{}: good. Faces: {}, routes: {}, upstreams: {}, partners: {}, warnings: {}",
         file.display(),
         snapshot.config().face.len(),
         snapshot.config().route.len(),
         snapshot.config().upstream.len(),
         snapshot.directory().len(),
         mistakes.0.len(),
-    );
+    ));
     if let Some(next) = snapshot.next_change() {
-        println!(
+        say(format_args!(
             "the next change of a certificate or list is at {}",
             crate::exchange::rfc3339(next)
-        );
+        ));
     }
     ExitCode::SUCCESS
 }

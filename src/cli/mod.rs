@@ -1,8 +1,11 @@
 //! The command line: one file a command.
 
 pub mod check;
+pub mod health;
+mod output;
 pub mod partners;
 pub mod pki;
+mod probe;
 pub mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

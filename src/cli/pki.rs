@@ -1,13 +1,10 @@
 //! `triseal pki`: certificates for development, and `pki show`.
 
-use std::{
-    io::{Write as _, stdout},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
+use super::output::say;
 use crate::{
     clock::Clock,
     pki::{self, NewFile, Overwrite, PkiError},
@@ -100,15 +97,10 @@ fn report(written: &Written) {
     const LISTED: usize = 12;
     if written.files.len() <= LISTED {
         for file in &written.files {
-            say(&format!("wrote {}", file.display()));
+            say(format_args!("wrote {}", file.display()));
         }
     }
     for line in &written.lines {
         say(line);
     }
-}
-
-/// A line on the standard output. A reader that has gone away, such as `head`, is no error.
-fn say(line: &str) {
-    let _ = writeln!(stdout(), "{line}");
 }

@@ -1,9 +1,8 @@
 //! `triseal sandbox`: an embedded MOSIP with two gateways before it, to try and to develop against.
-#![expect(clippy::print_stdout, reason = "the command's output")]
 
 use std::{
-    io::{IsTerminal, Read},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    io::IsTerminal,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
@@ -15,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::{output, probe};
 use crate::{
     clock::Clock,
     config::{self, Mistakes, Report},
@@ -53,7 +53,7 @@ pub struct Sandbox {
 /// Runs it.
 pub fn run(args: &Sandbox) -> ExitCode {
     if args.people {
-        print!("{}", people::table());
+        output::say(people::table().trim_end());
         return ExitCode::SUCCESS;
     }
     match serve(args) {
@@ -86,6 +86,8 @@ fn serve(args: &Sandbox) -> Result<(), String> {
         .build()
         .map_err(|e| e.to_string())?;
     runtime.block_on(async {
+        // From the start: a signal that ended us while gateways start would leave them behind.
+        let told = Told::listen()?;
         let ida = start_ida(&scene, &clock).await?;
         say(&format!("MOSIP IDA listens on {}", ida.address()));
         let mut gateways = Vec::new();
@@ -95,12 +97,15 @@ fn serve(args: &Sandbox) -> Result<(), String> {
                 ("crvs", &scene.partner_config, ports.partner_admin),
             ] {
                 gateways.push(Gateway::start(name, config, &scene.dir)?);
-                wait_ready(name, admin, gateways.last_mut()).await?;
+                tokio::select! {
+                    ready = wait_ready(name, admin, gateways.last_mut()) => ready?,
+                    () = told.to_stop() => return Ok(()),
+                }
                 say(&format!("gateway {name} is ready"));
             }
         }
-        println!("{}", guide(&scene, args.no_gateways));
-        until_told(&mut gateways).await?;
+        output::say(guide(&scene, args.no_gateways));
+        until_told(&told, &mut gateways).await?;
         say("stopping");
         for gateway in gateways.iter_mut().rev() {
             gateway.stop();
@@ -112,7 +117,7 @@ fn serve(args: &Sandbox) -> Result<(), String> {
 
 async fn start_ida(scene: &Scene, clock: &Clock) -> Result<server::Running, String> {
     let ida = Ida::new(scene.ida.clone()).map_err(|e| e.to_string())?;
-    let ida = ida.with_log(|line| println!("{line}"));
+    let ida = ida.with_log(|line| output::say(line));
     let service = IdaService::new(Arc::new(ida), clock.clone());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, scene.ports.ida));
     let listener = tokio::net::TcpListener::bind(address)
@@ -238,26 +243,39 @@ async fn wait_ready(name: &str, admin: u16, gateway: Option<&mut Gateway>) -> Re
 }
 
 fn is_ready(admin: u16) -> bool {
-    use std::io::Write;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
-    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) else {
-        return false;
-    };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-    let mut answer = String::new();
-    stream
-        .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .and_then(|()| stream.read_to_string(&mut answer))
-        .is_ok_and(|_| answer.starts_with("HTTP/1.1 200"))
+    probe::get(address, "/readyz", Duration::from_secs(1)).is_ok_and(|(status, _)| status == 200)
 }
 
-async fn until_told(gateways: &mut [Gateway]) -> Result<(), String> {
-    let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
-    let mut int = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+/// Whether somebody asked us to stop.
+struct Told(tokio::sync::watch::Receiver<bool>);
+
+impl Told {
+    fn listen() -> Result<Self, String> {
+        let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+        let mut int = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(|e| e.to_string())?;
+        let (tell, told) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            tell.send_replace(true);
+        });
+        Ok(Self(told))
+    }
+
+    async fn to_stop(&self) {
+        let _ = self.0.clone().wait_for(|told| *told).await;
+    }
+}
+
+async fn until_told(told: &Told, gateways: &mut [Gateway]) -> Result<(), String> {
     loop {
         tokio::select! {
-            _ = term.recv() => return Ok(()),
-            _ = int.recv() => return Ok(()),
+            () = told.to_stop() => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {
                 for gateway in gateways.iter_mut() {
                     if let Ok(Some(status)) = gateway.child.try_wait() {
@@ -275,7 +293,7 @@ fn say(text: &str) {
     } else {
         ("", "")
     };
-    println!("{on}sandbox{off} {text}");
+    output::say(format_args!("{on}sandbox{off} {text}"));
 }
 
 fn guide(scene: &Scene, no_gateways: bool) -> String {

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Once,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,8 +14,11 @@ use std::{
 
 use async_trait::async_trait;
 use http::{Request, Response};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use pingora_core::{
     apps::ServerApp,
     protocols::{GetSocketDigest, Stream, l4::stream::Stream as L4Stream},
@@ -24,15 +27,18 @@ use pingora_core::{
 use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::gate::{self, GateLimits};
+use super::{
+    gate::{self, GateLimits},
+    idle::Idle,
+};
 use crate::{
     config::FaceKind,
-    exchange::{Arrival, Connection, Gateway, Handlers, exchange},
+    exchange::{Arrival, Connection, Gateway, Handlers, Limits, exchange},
     upstream::AnswerBody,
 };
 
@@ -48,6 +54,8 @@ pub(super) struct Face {
     handshakes: Semaphore,
     connections: AtomicUsize,
     gauge: IntGauge,
+    /// The runtime's own watch, begun by its first connection.
+    watching: Once,
 }
 
 impl Face {
@@ -67,6 +75,7 @@ impl Face {
             handshakes: Semaphore::new(limits.handshakes_max),
             connections: AtomicUsize::new(0),
             gauge,
+            watching: Once::new(),
         }
     }
 
@@ -160,43 +169,37 @@ impl Face {
         };
         let limits = Arc::clone(self.gateway.snapshot().limits());
         let stop = self.must_go(&connection, stopping);
-        if h2 {
-            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            builder
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(limits.h2_streams_max)
-                .max_header_list_size(limits.head_max_u32())
-                .max_pending_accept_reset_streams(20)
-                .max_local_error_reset_streams(128)
-                .max_frame_size(16 << 10)
-                .initial_stream_window_size(256 << 10)
-                .initial_connection_window_size(1 << 20)
-                .max_send_buf_size(256 << 10)
-                .keep_alive_interval(limits.idle_timeout.checked_div(2))
-                .keep_alive_timeout(Duration::from_secs(10));
-            let idle = super::idle::Idle::new(limits.idle_timeout);
-            let watched = idle.watch(service);
-            let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), watched));
-            let mut stop = pin!(async {
-                tokio::select! { () = stop => {} () = idle.over() => {} }
-            });
-            tokio::select! {
-                biased;
-                _ = serving.as_mut() => return,
-                () = stop.as_mut() => serving.as_mut().graceful_shutdown(),
+        let bounds = GateLimits {
+            head_max_bytes: limits.head_max_bytes,
+            headers_max: limits.headers_max,
+            head_timeout: limits.head_timeout,
+            idle_timeout: limits.idle_timeout,
+        };
+        // What is under way when the connection must go may be finished, but not for ever.
+        let going = Notify::new();
+        let stop = async {
+            stop.await;
+            going.notify_one();
+        };
+        let cut_off = async {
+            going.notified().await;
+            tokio::time::sleep(LAST_EXCHANGE).await;
+        };
+        let serving = async {
+            if h2 {
+                serve_h2(stream, bounds, &limits, service, stop).await;
+            } else {
+                let builder = gate::http1(&bounds);
+                let ended = gate::serve(stream, bounds, &builder, service, stop).await;
+                if let (Some(code), true) = (ended.refused, ended.answered) {
+                    self.gateway.refused_at_the_gate(&connection, code);
+                }
             }
-            let _ = timeout(self.last_exchange(&limits), serving).await;
-        } else {
-            let bounds = GateLimits {
-                head_max_bytes: limits.head_max_bytes,
-                headers_max: limits.headers_max,
-                head_timeout: limits.head_timeout,
-                idle_timeout: limits.idle_timeout,
-            };
-            let builder = gate::http1(&bounds);
-            let ended = gate::serve(stream, bounds, &builder, service, stop).await;
-            if let (Some(code), true) = (ended.refused, ended.answered) {
-                self.gateway.refused_at_the_gate(&connection, code);
+        };
+        tokio::select! {
+            () = serving => {}
+            () = cut_off => {
+                tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
             }
         }
     }
@@ -224,10 +227,32 @@ impl Face {
             }
         })
     }
+}
 
-    fn last_exchange(&self, limits: &crate::exchange::Limits) -> Duration {
-        LAST_EXCHANGE.max(limits.exchange_timeout)
+/// HTTP/2: framing and its bounds are the library's; a connection without a stream is closed after a while.
+async fn serve_h2<S, V>(
+    stream: S,
+    bounds: GateLimits,
+    limits: &Limits,
+    service: V,
+    stop: impl Future<Output = ()>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    V: Service<Request<Incoming>, Response = Response<AnswerBody>, Error = Infallible>,
+    V::Future: Send + 'static,
+{
+    let idle = Idle::new(limits.idle_timeout);
+    let builder = gate::http2(TokioExecutor::new(), &bounds, limits.h2_streams_max);
+    let watched = idle.watch(service);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), watched));
+    tokio::select! {
+        biased;
+        _ = serving.as_mut() => return,
+        () = stop => {}
+        () = idle.over() => {}
     }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
 }
 
 async fn answer(
@@ -255,6 +280,10 @@ impl ServerApp for Face {
     ) -> Option<Stream> {
         // A TCP listener without TLS of its own always gives a plain stream.
         let stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+        self.watching.call_once(|| {
+            let gateway = Arc::clone(&self.gateway);
+            tokio::spawn(async move { gateway.watch_reactor().await });
+        });
         let peer = stream
             .get_socket_digest()
             .and_then(|d| d.peer_addr().and_then(|a| a.as_inet()).copied())?;

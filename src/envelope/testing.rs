@@ -1,5 +1,6 @@
 //! Parties with real keys for the tests of this room, and messages in the forms of the published clients.
 
+use crate::ida::Operation;
 use std::sync::{Arc, LazyLock};
 
 use base64::{
@@ -10,7 +11,7 @@ use bytes::Bytes;
 
 use super::{
     forms::{sha256, upper_hex},
-    mosip_ida::{Operation, Recipient},
+    mosip_ida::Recipient,
 };
 use crate::{
     clock::Moment,

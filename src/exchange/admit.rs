@@ -1,5 +1,6 @@
 //! Step 3, admit: the route, the method, the licence, the API key. Nothing of the body has been read yet.
 
+use crate::ida::Operation;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
@@ -10,7 +11,7 @@ use crate::{
     clock::Moment,
     config::{Envelope, FaceKind, HandlerKind},
     partners::Caller,
-    policy::{Admission, AuthPolicy, Operation, Presented, Route},
+    policy::{Admission, AuthPolicy, Presented, Route},
     refusal::{Code, Refusal},
 };
 

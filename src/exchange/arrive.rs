@@ -9,7 +9,7 @@ use http::HeaderMap;
 use hyper::body::Incoming;
 use rustls_pki_types::CertificateDer;
 
-use super::{Gateway, Snapshot, Trail, canonical::CanonicalRequest};
+use super::{Snapshot, Trail, canonical::CanonicalRequest};
 use crate::{
     clock::Moment,
     config::FaceKind,
@@ -50,6 +50,11 @@ impl Connection {
             sni,
             identity: RwLock::new(None),
         }
+    }
+
+    /// The address it comes from.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     /// The fingerprint of the certificate shown.
@@ -95,11 +100,7 @@ pub struct Arrived {
 }
 
 /// Checks form and size; nothing here needs to know who is calling.
-pub(super) fn arrive(
-    gateway: &Gateway,
-    arrival: Arrival,
-    trail: &mut Trail,
-) -> Result<Arrived, Refusal> {
+pub(super) fn arrive(arrival: Arrival, trail: &mut Trail) -> Result<Arrived, Refusal> {
     let Arrival {
         parts,
         body,
@@ -109,8 +110,6 @@ pub(super) fn arrive(
     let face = snapshot
         .face(&connection.face)
         .ok_or_else(|| Refusal::new(Code::Fault, "the face is gone from the configuration"))?;
-    // Set first, so that even a refusal of the form carries an id that the operator can find.
-    trail.correlation_id = gateway.new_correlation_id();
     let request =
         CanonicalRequest::from_parts(&parts, face.host_rules(), connection.sni.as_deref())?;
     if let Some(given) = request.correlation_id() {

@@ -6,13 +6,14 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Connection, Snapshot, identify, record::rfc3339};
+use super::{Connection, Limits, Snapshot, identify, record::rfc3339};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
@@ -57,6 +58,8 @@ pub struct Gateway {
     access: AccessLog,
     started: Moment,
     in_flight: AtomicUsize,
+    /// How late the busiest reactor was when it last looked, in microseconds.
+    reactor_delay_us: AtomicU64,
     connections: AtomicUsize,
     /// A random beginning and a counter: unique, and cheap.
     correlation_prefix: u64,
@@ -104,6 +107,7 @@ impl Gateway {
             access,
             started: now,
             in_flight: AtomicUsize::new(0),
+            reactor_delay_us: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
             correlation_prefix: u64::from_be_bytes(random),
             correlation_next: AtomicU64::new(0),
@@ -204,16 +208,38 @@ impl Gateway {
     /// A place for one exchange.
     ///
     /// # Errors
-    /// `GW-001` when all are taken.
-    pub(super) fn enter(self: &Arc<Self>, max: usize) -> Result<Place, Refusal> {
+    /// `GW-001` when all are taken, or work has to wait too long for a processor.
+    pub(super) fn enter(self: &Arc<Self>, limits: &Limits) -> Result<Place, Refusal> {
         let place = Place(Arc::clone(self));
+        let max = limits.exchanges_max;
         if self.in_flight.fetch_add(1, Ordering::Relaxed) >= max {
             return Err(Refusal::new(
                 Code::Overloaded,
                 format!("{max} exchanges are under way"),
             ));
         }
+        let delay = Duration::from_micros(self.reactor_delay_us.load(Ordering::Relaxed));
+        if delay > limits.queue_max {
+            return Err(Refusal::new(
+                Code::Overloaded,
+                format!("work waits {} ms for a processor", delay.as_millis()),
+            ));
+        }
         Ok(place)
+    }
+
+    /// Measures how late the calling runtime's timers are, again and again: the queue time of private-key work, which runs
+    /// on the reactor itself. Never returns.
+    pub async fn watch_reactor(&self) {
+        const EVERY: Duration = Duration::from_millis(100);
+        loop {
+            let due = Instant::now().checked_add(EVERY);
+            tokio::time::sleep(EVERY).await;
+            let late = due.map_or(Duration::ZERO, |due| due.elapsed());
+            self.metrics.reactor_delay.observe(late.as_secs_f64());
+            let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+            self.reactor_delay_us.store(late, Ordering::Relaxed);
+        }
     }
 
     /// Counts a connection for as long as the guard lives.

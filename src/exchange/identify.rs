@@ -35,6 +35,17 @@ pub(super) fn identify(
                     .leaf
                     .as_deref()
                     .and_then(|leaf| snapshot.directory().known(leaf));
+                let segments: Vec<&str> = arrived.request.path().segments().collect();
+                trail.route = snapshot
+                    .routes()
+                    .find(connection.kind, &segments)
+                    .map(|found| std::sync::Arc::clone(found.route()));
+            }
+            // And in the words of the protocol that it speaks.
+            if trail.caller.is_some() {
+                let segments: Vec<&str> = arrived.request.path().segments().collect();
+                let found = snapshot.routes().find(connection.kind, &segments);
+                trail.route = found.map(|found| std::sync::Arc::clone(found.route()));
             }
         }),
         FaceKind::Service => {
@@ -106,8 +117,7 @@ fn bearer(arrived: &Arrived) -> Result<Option<&str>, Refusal> {
     let Some(text) = first.and_then(|v| v.to_str().ok()) else {
         return Ok(None);
     };
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
-        _ => Ok(None),
-    }
+    // The word alone, or with a tab, is a token gone wrong and must not pass for none.
+    let (scheme, token) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    Ok(scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()))
 }

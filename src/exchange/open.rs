@@ -13,10 +13,10 @@ use hyper::body::Incoming;
 use super::{Admitted, Gateway, Snapshot, Target, Trail};
 use crate::{
     clock::Moment,
-    config::{Envelope, Role},
+    config::{Envelope, PartnerKind, Role},
     envelope::{DetachedJws, mosip_ida},
     partners::Caller,
-    policy::{AuthPolicy, Factor, Route},
+    policy::{AuthPolicy, Route},
     refusal::{Code, Refusal, violation},
 };
 
@@ -65,11 +65,6 @@ impl IdaMessage {
     /// The header `signature` as received.
     pub const fn signature(&self) -> &http::HeaderValue {
         &self.signature
-    }
-
-    /// The factors of the decrypted block, in the words of the policy room.
-    pub(super) fn factors(opened: &mosip_ida::Opened) -> Vec<Factor> {
-        opened.factors().iter().map(|f| policy_word(*f)).collect()
     }
 }
 
@@ -143,6 +138,7 @@ pub(super) async fn open(
         }
         Envelope::MosipIda => {
             let body = read(body, body_max, snapshot.limits().body_timeout).await?;
+            trail.body_read = true;
             trail.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
             let began = Instant::now();
             let received = body.clone();
@@ -187,7 +183,6 @@ fn open_ida(
 ) -> Result<IdaMessage, Refusal> {
     let operation = route
         .operation()
-        .and_then(|o| mosip_ida::Operation::from_path_word(o.as_str()))
         .ok_or_else(|| Refusal::new(Code::Fault, "an ida route without an operation"))?;
     let signature = one_signature(headers)?;
     let forms = snapshot.forms(caller.partner());
@@ -267,7 +262,20 @@ fn signer<'s>(
 ) -> Result<&'s crate::keys::VerifyingKey, Refusal> {
     let fingerprint = jws.fingerprint();
     let certificates = caller.partner().certificates();
-    let Some(binding) = certificates.find_in(Role::Signature, &fingerprint) else {
+    let found = certificates
+        .find_in(Role::Signature, &fingerprint)
+        .or_else(|| {
+            // A service of ours may still hold our own key: on the way to keeping keys out of services.
+            (caller.partner().kind() == PartnerKind::Service)
+                .then(|| {
+                    snapshot
+                        .own()
+                        .certificates()
+                        .find_in(Role::Signature, &fingerprint)
+                })
+                .flatten()
+        });
+    let Some(binding) = found else {
         if certificates.find(&fingerprint).is_some() {
             let cause = "the signer's certificate is bound in another role";
             return Err(Refusal::new(Code::SignerRole, cause));
@@ -312,21 +320,6 @@ fn sealed_to_upstream(
             Code::RecipientUnknown,
             "the thumbprint is no certificate of the upstream's party",
         ))
-    }
-}
-
-/// One vocabulary into the other, in full: a factor that a policy cannot name must not compile.
-const fn policy_word(factor: mosip_ida::Factor) -> Factor {
-    use crate::policy::Bio;
-    match factor {
-        mosip_ida::Factor::Demo => Factor::Demo,
-        mosip_ida::Factor::Otp => Factor::Otp,
-        mosip_ida::Factor::Pin => Factor::Pin,
-        mosip_ida::Factor::Bio(mosip_ida::Biometric::Finger) => Factor::Bio(Bio::Finger),
-        mosip_ida::Factor::Bio(mosip_ida::Biometric::Iris) => Factor::Bio(Bio::Iris),
-        mosip_ida::Factor::Bio(mosip_ida::Biometric::Face) => Factor::Bio(Bio::Face),
-        mosip_ida::Factor::Kbt => Factor::Kbt,
-        mosip_ida::Factor::Pwd => Factor::Pwd,
     }
 }
 

@@ -1,9 +1,6 @@
 //! Step 5, permit: policy over the plain content.
 
-use super::{
-    Gateway, Opened, Trail,
-    open::{Content, IdaMessage},
-};
+use super::{Gateway, Opened, Trail, open::Content};
 use crate::refusal::{Code, Refusal};
 
 /// An exchange whose content the caller may ask for. Handlers are given nothing else; only the permit step makes one:
@@ -26,7 +23,7 @@ pub(super) fn permit(_: &Gateway, opened: Opened, _: &mut Trail) -> Result<Permi
     if let (Content::Ida(message), Some(grant)) = (opened.content(), opened.grant()) {
         // Whether the policy permits the operation was asked at admission.
         if let (Some(operation), Some(inner)) = (opened.route().operation(), message.opened()) {
-            grant.permits_factors(operation, &IdaMessage::factors(inner))?;
+            grant.permits_factors(operation, inner.factors())?;
         }
     }
     Ok(Permitted { opened })

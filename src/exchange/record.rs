@@ -1,7 +1,6 @@
 //! Step 8, record: the access log line and the metrics. Nothing is answered that is not recorded.
 
 use http::Response;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Gateway, Sealed, Trail};
 use crate::{clock::Moment, observe::Line, upstream::AnswerBody};
@@ -20,7 +19,7 @@ impl Recorded {
 }
 
 /// Writes the exchange down and lets its answer go.
-pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: Trail) -> Recorded {
+pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: &Trail) -> Recorded {
     let took = trail.started.elapsed();
     let metrics = gateway.metrics();
     let route = trail.route.as_ref().map(|r| r.name().to_owned());
@@ -83,9 +82,5 @@ pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: Trail) -> Recorde
 
 /// RFC 3339 with milliseconds, in UTC.
 pub fn rfc3339(at: Moment) -> String {
-    let nanos = i128::from(at.ms()).saturating_mul(1_000_000);
-    OffsetDateTime::from_unix_timestamp_nanos(nanos)
-        .ok()
-        .and_then(|t| t.format(&Rfc3339).ok())
-        .unwrap_or_default()
+    crate::envelope::time::format(at)
 }

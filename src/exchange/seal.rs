@@ -39,6 +39,8 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
             let mut response = Response::new(body);
             *response.status_mut() = reply.status;
             *response.headers_mut() = end_to_end(&reply.headers);
+            // Our codes are ours to state.
+            response.headers_mut().remove(CODE);
             Ok(finish(response, bytes_out, trail))
         }
         ReplyBody::Ida(body, identity) => {
@@ -87,7 +89,8 @@ pub(super) fn seal_refusal(
         None => plain_refusal(refusal, trail),
     };
     // A stranger gets no signature: it costs a private-key operation.
-    let sealed = if answer.signed && trail.caller.is_some() {
+    let signs = answer.signed && trail.caller.is_some() && can_sign(gateway, trail);
+    let mut sealed = if signs {
         match signed_json(gateway, answer.status, answer.body.clone(), trail) {
             Ok(sealed) => sealed,
             Err(why) => {
@@ -98,12 +101,23 @@ pub(super) fn seal_refusal(
     } else {
         unsigned(answer, trail)
     };
-    let mut sealed = sealed;
-    sealed.response.headers_mut().insert(
-        CODE,
-        HeaderValue::from_static(outward(refusal.code()).as_str()),
-    );
+    let code = HeaderValue::from_static(outward(refusal.code()).as_str());
+    let headers = sealed.response.headers_mut();
+    headers.insert(CODE, code);
+    if trail.body_unread() && trail.http == "1.1" {
+        // The rest of the body would be taken for the next request.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     sealed
+}
+
+/// A gateway whose routes sign nothing needs no signature certificate.
+fn can_sign(gateway: &Gateway, trail: &Trail) -> bool {
+    trail
+        .snapshot()
+        .own()
+        .signer(gateway.clock().now())
+        .is_some()
 }
 
 /// The answer where no protocol is known: the code, what to change, the correlation id.
@@ -119,7 +133,7 @@ pub fn plain_refusal(refusal: &Refusal, trail: &Trail) -> RefusalAnswer {
         status: StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         content_type: "application/json",
         body: Bytes::from(body.to_string()),
-        signed: false,
+        signed: true,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use hyper::body::Body;
+
 use super::{Arrival, Connection, Gateway, Snapshot};
 use crate::{clock::Moment, partners::Caller, policy::Route, refusal::Code, trust::Fingerprint};
 
@@ -20,6 +22,8 @@ pub struct Trail {
     pub(super) signed_by: Option<Fingerprint>,
     pub(super) transaction_id: Option<String>,
     pub(super) bytes_in: u64,
+    has_body: bool,
+    pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
     upstream_us: u64,
     upstream_status: Option<u16>,
@@ -32,7 +36,7 @@ impl Trail {
             connection: Arc::clone(&arrival.connection),
             at: gateway.clock().now(),
             started: Instant::now(),
-            correlation_id: String::new(),
+            correlation_id: gateway.new_correlation_id(),
             method: arrival.parts.method.clone(),
             http: if arrival.parts.version == http::Version::HTTP_2 {
                 "2"
@@ -44,6 +48,8 @@ impl Trail {
             signed_by: None,
             transaction_id: None,
             bytes_in: 0,
+            has_body: !arrival.body.is_end_stream(),
+            body_read: false,
             refused: None,
             upstream_us: 0,
             upstream_status: None,
@@ -78,6 +84,11 @@ impl Trail {
     /// The route, once found.
     pub const fn route(&self) -> Option<&Arc<Route>> {
         self.route.as_ref()
+    }
+
+    /// Whether there is a body of which not all was read.
+    pub(super) const fn body_unread(&self) -> bool {
+        self.has_body && !self.body_read
     }
 
     /// Notes a call to the upstream.

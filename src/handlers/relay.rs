@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin, time::Instant};
 use http::{HeaderValue, StatusCode};
 
 use crate::{
+    config::FaceKind,
     exchange::{
         Content, Handler, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
         plain_refusal,
@@ -45,12 +46,14 @@ impl Handler for Relay {
                     Refusal::new(Code::Fault, "the upstream is gone from the configuration")
                 })?;
             let mut headers = end_to_end_headers(handling.headers());
-            // Last, so that nothing the caller named in `Connection` can take it away again.
-            identity_headers(
-                &mut headers,
-                handling.caller().partner().id().as_str(),
-                trail,
-            );
+            // Last, so that nothing the caller named in `Connection` can take it away again. Inward only: beyond a service
+            // face stands somebody else's edge, which believes certificates and not headers.
+            if trail.face_kind() == FaceKind::Partner {
+                let partner = handling.caller().partner().id();
+                identity_headers(&mut headers, partner.as_str(), trail);
+            } else {
+                correlation_header(&mut headers, trail);
+            }
             let outgoing = Outgoing {
                 method: handling.method().clone(),
                 path_and_query: handling.target().expose().to_owned(),

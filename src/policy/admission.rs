@@ -4,9 +4,10 @@
 //! MOSIP compares the signer's certificate between API key and licence; here the signature is verified later on the road,
 //! by `envelope`, and can only refuse more.
 
+use crate::ida::Operation;
 use std::sync::Arc;
 
-use super::{AuthPolicy, Operation, Policies};
+use super::{AuthPolicy, Policies};
 use crate::{
     clock::Moment,
     partners::{ApiKey, Directory, LicenceKey, Partner},

@@ -8,18 +8,14 @@
 //! Who the caller is comes from `partners`; what a request contains comes from `envelope`.
 
 pub mod admission;
-pub mod factor;
 pub mod mosip;
-pub mod operation;
 pub mod path;
 pub mod policies;
 pub mod route;
 pub mod routes;
 
 pub use admission::{Admission, Presented};
-pub use factor::{Bio, Factor};
 pub use mosip::{AllowedAuth, AuthPolicy, TokenType};
-pub use operation::Operation;
 pub use path::{Captures, PathPattern};
 pub use policies::Policies;
 pub use route::Route;

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Bio, Factor, Operation};
+use crate::ida::{Bio, Factor, Operation};
 use crate::{
     config::Report,
     refusal::{Code, Refusal},

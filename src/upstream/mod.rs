@@ -301,16 +301,17 @@ impl Upstream {
     fn in_turn(&self) -> impl Iterator<Item = &Address> {
         let now = self.clock.now().ms();
         let count = self.addresses.len().max(1);
-        let start = if count == 1 {
+        let turn = if count == 1 {
             0
         } else {
-            self.next.fetch_add(1, Ordering::Relaxed) % count
+            self.next.fetch_add(1, Ordering::Relaxed)
         };
+        let start = turn.checked_rem(count).unwrap_or(0);
         let healthy = move |a: &&Address| a.unhealthy_until_ms.load(Ordering::Relaxed) <= now;
-        let turn = move || self.addresses.iter().cycle().skip(start).take(count);
-        turn()
+        let from_start = move || self.addresses.iter().cycle().skip(start).take(count);
+        from_start()
             .filter(healthy)
-            .chain(turn().filter(move |a| !healthy(a)))
+            .chain(from_start().filter(move |a| !healthy(a)))
     }
 
     async fn collect(&self, mut body: hyper::body::Incoming) -> Result<Bytes, Refusal> {

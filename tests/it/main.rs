@@ -14,16 +14,23 @@
 
 mod harness;
 
-// Part A, one module a room: edge, identity, trust_changes, partners_states, reload, service_face, limits, config_check,
-// pki_tools, health.
-// Part B (independent code): sdk, envelopes, encodings, ida_refusals, mutations, canaries, skipped_steps, upstream_faults;
-// `python` and `forge` are what they stand on.
-mod canaries;
+// Part A, one module a room.
+mod config_check;
 mod edge;
+mod health;
+mod identity;
+mod limits;
+mod partners_states;
+mod pki_tools;
+mod reload;
+mod service_face;
+mod trust_changes;
+
+// Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
+mod canaries;
 mod encodings;
 mod envelopes;
 mod forge;
-mod health;
 mod ida_refusals;
 mod mutations;
 mod python;

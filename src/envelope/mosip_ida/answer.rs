@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::Operation;
+use crate::ida::Operation;
 use crate::{
     envelope::{Forms, json},
     refusal::{Code, Refusal},

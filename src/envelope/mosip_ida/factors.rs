@@ -1,13 +1,12 @@
 //! Which factors a decrypted request uses, read as IDA reads them: a factor is there when it has a value that is neither
 //! null nor empty. `requestedAuth` says nothing; IDA ignores it.
 
-use std::fmt;
-
 use serde_json::{Map, Value};
 
 use super::members::{Members, invalid};
 use crate::{
     envelope::{forms, json},
+    ida::{Bio, Factor},
     refusal::Refusal,
 };
 
@@ -16,77 +15,6 @@ const SEGMENTS_MAX: usize = 32;
 
 /// Bytes of one biometric payload.
 const PAYLOAD_MAX: usize = 8 << 20;
-
-/// The kind of a biometric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Biometric {
-    /// Fingerprints.
-    Finger,
-    /// Irises.
-    Iris,
-    /// The face.
-    Face,
-}
-
-impl Biometric {
-    /// MOSIP's word, as in a policy's `authSubType`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Finger => "FINGER",
-            Self::Iris => "IRIS",
-            Self::Face => "FACE",
-        }
-    }
-}
-
-/// What a request authenticates with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Factor {
-    /// Demographic data.
-    Demo,
-    /// A one-time password.
-    Otp,
-    /// A static PIN.
-    Pin,
-    /// A biometric.
-    Bio(Biometric),
-    /// A token bound to a key.
-    Kbt,
-    /// A password.
-    Pwd,
-}
-
-impl Factor {
-    /// MOSIP's word, as in a policy's `authType`.
-    pub const fn auth_type(self) -> &'static str {
-        match self {
-            Self::Demo => "demo",
-            Self::Otp => "otp",
-            Self::Pin => "pin",
-            Self::Bio(_) => "bio",
-            Self::Kbt => "kbt",
-            Self::Pwd => "pwd",
-        }
-    }
-
-    /// MOSIP's word for the kind of a biometric, as in a policy's `authSubType`.
-    pub const fn auth_sub_type(self) -> Option<&'static str> {
-        match self {
-            Self::Bio(kind) => Some(kind.as_str()),
-            Self::Demo | Self::Otp | Self::Pin | Self::Kbt | Self::Pwd => None,
-        }
-    }
-}
-
-impl fmt::Display for Factor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.auth_type())?;
-        match self.auth_sub_type() {
-            Some(kind) => write!(f, "-{kind}"),
-            None => Ok(()),
-        }
-    }
-}
 
 /// The factors of the inner object, in order and once each.
 ///
@@ -149,7 +77,7 @@ fn has_content(value: &Value) -> bool {
     }
 }
 
-fn biometric(segment: &Value) -> Option<Biometric> {
+fn biometric(segment: &Value) -> Option<Bio> {
     let jws = segment.get("data")?.as_str()?;
     let mut parts = jws.split('.');
     let (Some(_), Some(payload), Some(_), None) =
@@ -159,7 +87,5 @@ fn biometric(segment: &Value) -> Option<Biometric> {
     };
     let payload = json::object(&forms::base64url(payload)?, PAYLOAD_MAX).ok()?;
     let kind = payload.get("bioType")?.as_str()?;
-    [Biometric::Finger, Biometric::Iris, Biometric::Face]
-        .into_iter()
-        .find(|known| kind.eq_ignore_ascii_case(known.as_str()))
+    kind.parse().ok()
 }

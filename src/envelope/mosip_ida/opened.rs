@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    Factor, Request,
+    Request,
     cipher::{ContentKey, Failed},
     factors,
     members::Members,
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     clock::Moment,
     envelope::{forms, json},
+    ida::Factor,
     keys::DecryptionKey,
     refusal::{Code, Refusal},
     trust::Fingerprint,

@@ -4,13 +4,14 @@
 //! encrypted members, consent, time, surroundings, transaction, individual. Members that MOSIP does not know are kept and
 //! tolerated, as MOSIP does.
 
+use crate::ida::Operation;
 use std::fmt;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{
-    Operation, cipher,
+    cipher,
     members::{Members, invalid, is_sane, missing},
 };
 use crate::{

@@ -1,11 +1,12 @@
 //! Our codes in MOSIP's words: the error envelope of IDA reference 2.8 and the codes of 2.7, in one match.
 
+use crate::ida::Operation;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    envelope::{mosip_ida::Operation, time},
+    envelope::time,
     exchange::{RefusalAnswer, Trail},
     refusal::{Code, Refusal},
 };
@@ -30,10 +31,7 @@ enum Told {
 
 /// The answer to a refusal on an IDA route; `None` where MOSIP's envelope does not fit.
 pub(super) fn answer(refusal: &Refusal, trail: &Trail) -> Option<RefusalAnswer> {
-    let operation = trail
-        .route()
-        .and_then(|r| r.operation())
-        .and_then(|o| Operation::from_path_word(o.as_str()))?;
+    let operation = trail.route().and_then(|r| r.operation())?;
     let told = told(refusal);
     let status = match &told {
         Told::Plain => return None,
@@ -112,16 +110,17 @@ fn told(refusal: &Refusal) -> Told {
             "Policy ID does not belong to a registered Partner",
         ),
         Code::PolicyInactive => filter("IDA-MPA-019", "Partner policy is not active"),
+        // The member is the permission that the policy lacks (`policy::Operation::permission`).
         Code::PolicyRoute => match refusal.member() {
-            Some("otp") => filter("IDA-MPA-005", "OTP Request Usage not allowed as per policy"),
-            Some("kyc-auth") => filter("IDA-MPA-025", "Partner is unauthorised for KYC-Auth"),
-            Some("kyc-exchange") => {
+            Some("otp-request") => {
+                filter("IDA-MPA-005", "OTP Request Usage not allowed as per policy")
+            }
+            Some("kycauth") => filter("IDA-MPA-025", "Partner is unauthorised for KYC-Auth"),
+            Some("kycexchange") => {
                 filter("IDA-MPA-026", "Partner is unauthorised for KYC-Exchange")
             }
-            Some("identity-key-binding") => {
-                filter("IDA-MPA-033", "Partner is unauthorised for KeyBinding")
-            }
-            Some("vci-exchange") => {
+            Some("keybinding") => filter("IDA-MPA-033", "Partner is unauthorised for KeyBinding"),
+            Some("vciexchange") => {
                 filter("IDA-MPA-036", "Partner is unauthorised for VCI-Exchange")
             }
             _ => filter("IDA-MPA-013", "Partner is unauthorised for eKYC"),
@@ -220,6 +219,28 @@ fn told(refusal: &Refusal) -> Told {
 mod tests {
     use super::*;
     use crate::refusal::Side;
+
+    #[test]
+    fn each_operation_that_a_policy_lacks_has_mosips_own_code() {
+        use crate::policy::Operation as Asked;
+        let code = |operation: Asked| {
+            let refusal = Refusal::from(Code::PolicyRoute).naming(operation.permission().unwrap());
+            match told(&refusal) {
+                Told::Filter(code, _) => code,
+                Told::Controller(..) | Told::Generic | Told::Plain => "-",
+            }
+        };
+        for (operation, expected) in [
+            (Asked::Kyc, "IDA-MPA-013"),
+            (Asked::Otp, "IDA-MPA-005"),
+            (Asked::KycAuth, "IDA-MPA-025"),
+            (Asked::KycExchange, "IDA-MPA-026"),
+            (Asked::KeyBinding, "IDA-MPA-033"),
+            (Asked::VciExchange, "IDA-MPA-036"),
+        ] {
+            assert_eq!(code(operation), expected, "{operation:?}");
+        }
+    }
 
     #[test]
     fn whatever_is_not_the_callers_doing_is_never_told_as_a_handled_mosip_error() {

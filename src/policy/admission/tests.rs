@@ -1,6 +1,7 @@
 //! The table of the IDA reference, section 8, row by row, and MOSIP's order.
 
 use super::*;
+use crate::ida::Operation;
 use crate::{
     config::{self, Document, Mistakes, Report},
     partners::{

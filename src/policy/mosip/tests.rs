@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Document, Mistakes};
+use crate::ida::Operation;
 use std::path::Path;
 
 fn parse(text: &str) -> (Option<AuthPolicy>, Mistakes) {

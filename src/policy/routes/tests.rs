@@ -1,11 +1,12 @@
 //! A refusal for every rule of a route, and of routes together.
 
+use crate::ida::Operation;
 use http::Method;
 
 use super::*;
 use crate::{
     config::{Document, Mistakes},
-    policy::{Operation, route::IDENTIFIER_MAX},
+    policy::route::IDENTIFIER_MAX,
 };
 
 const AUTH: &str = r#"

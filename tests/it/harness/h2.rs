@@ -1,6 +1,9 @@
 //! HTTP/2 frames by hand: just enough to ask, and to misbehave.
 
-use std::io::Read;
+use std::{
+    io::Read,
+    time::{Duration, Instant},
+};
 
 use super::{TlsClient, Wire};
 
@@ -82,6 +85,23 @@ pub fn read(client: &mut TlsClient) -> Option<Frame> {
         stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
         payload,
     })
+}
+
+/// Whether the server ends the connection within a time, to a client that answers its pings and settings.
+pub fn ends_within(client: &mut TlsClient, limit: Duration) -> bool {
+    let began = Instant::now();
+    let _ = client.stream.sock.set_read_timeout(Some(limit));
+    while let Some(frame) = read(client) {
+        if matches!(frame.kind, PING | SETTINGS) && frame.flags & 1 == 0 {
+            let echo = if frame.kind == PING {
+                &frame.payload[..]
+            } else {
+                &[]
+            };
+            client.send(&self::frame(frame.kind, 1, 0, echo));
+        }
+    }
+    began.elapsed() < limit
 }
 
 /// The body of the answer on a stream; `None` when the stream is reset or the connection ends.

@@ -21,7 +21,7 @@ pub use ask::{Ask, Signer, Wire, der, now};
 pub use curl::{Curl, curl};
 pub use http::get;
 pub use process::{Output, Process, run, triseal};
-pub use site::{Gateway, Reloaded, Site};
+pub use site::{Gateway, Reloaded, Site, copy};
 pub use tls::{Identity, Tls, TlsClient};
 pub use wait::{until, within};
 pub use world::{World, free_ports, run_dir};

@@ -7,9 +7,15 @@ use std::{
 };
 
 use serde_json::Value;
+use triseal::{
+    config::Algorithm,
+    envelope::{DetachedJws, Forms},
+    keys::VerifyingKey,
+    trust::Certificate,
+};
 
 use super::{
-    Answer, Ask, Identity, Tls, TlsClient, get,
+    Answer, Ask, Identity, Tls, TlsClient, der, get,
     process::Process,
     wait::{until, within},
     world::{World, free_ports, fresh_dir},
@@ -265,6 +271,22 @@ impl Site {
     }
 }
 
+impl Site {
+    /// The answer bears the signature of the MISP's gateway over its exact bytes.
+    #[track_caller]
+    pub fn assert_signed(&self, answer: &Answer) {
+        let header = answer
+            .header("response-signature")
+            .unwrap_or_else(|| panic!("not signed: {} {}", answer.code(), answer.text()));
+        let jws = DetachedJws::parse(header, &Forms::STRICT).unwrap();
+        let certificate =
+            Certificate::from_der(der(&self.party("misp").join("signature.pem"))).unwrap();
+        assert_eq!(jws.fingerprint(), certificate.fingerprint());
+        let key = VerifyingKey::new(certificate.key(), Algorithm::RS256).unwrap();
+        jws.verify(&key, &answer.body).unwrap();
+    }
+}
+
 impl Gateway {
     /// The process.
     pub const fn process(&self) -> &Process {
@@ -367,8 +389,8 @@ impl Gateway {
     }
 }
 
-/// Copies a folder with the modes of its files.
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder into another, with the modes of its files.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {

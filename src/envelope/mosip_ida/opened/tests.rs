@@ -1,10 +1,10 @@
+use crate::ida::{Bio, Factor};
 use serde_json::json;
 
 use super::*;
 use crate::envelope::{
     Forms,
     forms::to_base64url,
-    mosip_ida::Biometric,
     testing::{AUTH, Draft, GATEWAY, IDA, TIME, XorShift, body, inner, plain_members, time},
 };
 
@@ -56,7 +56,7 @@ fn a_request_without_encryption_has_nothing_to_decrypt() {
     let mut members = plain_members("mosip.identity.otp");
     members.insert("otpChannel".to_owned(), json!(["email"]));
     let request =
-        Request::parse(super::super::Operation::Otp, body(&members), &Forms::STRICT).unwrap();
+        Request::parse(crate::ida::Operation::Otp, body(&members), &Forms::STRICT).unwrap();
     assert_eq!(
         request.decrypt(&GATEWAY.keys()).unwrap_err().code(),
         Code::RecipientUnknown
@@ -186,7 +186,11 @@ fn factors(members: &Value) -> Result<Vec<String>, Refusal> {
     let mut inner = members.clone();
     inner["timestamp"] = json!(TIME);
     let opened = decrypted(&Draft::new(&inner.to_string(), &GATEWAY))?;
-    Ok(opened.factors().iter().map(ToString::to_string).collect())
+    Ok(opened
+        .factors()
+        .iter()
+        .map(|f| f.as_str().to_owned())
+        .collect())
 }
 
 fn segment(kind: &str) -> Value {
@@ -233,7 +237,7 @@ fn factors_are_what_has_a_value() {
     ] {
         assert_eq!(factors(&inner).unwrap(), expected, "{inner}");
     }
-    assert_eq!(Factor::Bio(Biometric::Iris).auth_sub_type(), Some("IRIS"));
+    assert_eq!(Factor::Bio(Bio::Iris).auth_sub_type(), Some("IRIS"));
 }
 
 #[test]

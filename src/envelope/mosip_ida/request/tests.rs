@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::ida::Operation;
 use crate::{
     config::Client,
     envelope::testing::{AUTH, Draft, GATEWAY, body, inner, plain_members, time},
@@ -87,7 +88,6 @@ fn each_wrong_value_is_named() {
         ("version", json!("1.0\n")),
         ("version", json!("١.0")),
         ("version", json!(1.0)),
-        ("consentObtained", json!(false)),
         ("consentObtained", json!("true")),
         ("consentObtained", json!(1)),
         ("consentObtained", json!([])),
@@ -250,14 +250,11 @@ fn routes_without_a_configured_id_take_any() {
 }
 
 #[test]
-fn operations_are_found_by_their_path_word() {
-    for operation in Operation::ALL {
-        assert_eq!(
-            Operation::from_path_word(operation.path_word()),
-            Some(operation)
-        );
-    }
-    for miss in ["", "Auth", "auth/", "kyc-auth/delegated", "swagger"] {
-        assert_eq!(Operation::from_path_word(miss), None);
-    }
+fn consent_stated_as_false_is_told_apart() {
+    let mut members = auth();
+    members.insert("consentObtained".to_owned(), json!(false));
+    assert_eq!(
+        verdict(Operation::Auth, &members),
+        Some((Code::ConsentMissing, Some("consentObtained")))
+    );
 }

@@ -94,7 +94,7 @@ fn the_plain_form_holds_the_inner_object_as_it_was_encrypted() {
 fn a_plain_otp_request_passes_through_unchanged_in_value() {
     let mut members = crate::envelope::testing::plain_members("mosip.identity.otp");
     members.insert("otpChannel".to_owned(), json!(["email"]));
-    let otp = super::super::Operation::Otp;
+    let otp = crate::ida::Operation::Otp;
     let request = Request::parse(otp, body(&members), &Forms::STRICT).unwrap();
     assert!(request.thumbprint().is_none());
 }

@@ -89,6 +89,34 @@ impl Operation {
             Self::Otp | Self::KycExchange | Self::KeyBinding | Self::VciExchange => false,
         }
     }
+
+    /// The `id` that a request must carry. `None` where MOSIP's default configuration sets none: any non-empty one passes.
+    pub const fn id(self) -> Option<&'static str> {
+        match self {
+            Self::Auth => Some("mosip.identity.auth"),
+            Self::Kyc => Some("mosip.identity.kyc"),
+            Self::Otp => Some("mosip.identity.otp"),
+            Self::KycAuth => Some("mosip.identity.kycauth"),
+            Self::KycExchange => Some("mosip.identity.kycexchange"),
+            Self::KeyBinding | Self::VciExchange => None,
+        }
+    }
+
+    /// Whether the request carries the encrypted members.
+    pub const fn encrypted(self) -> bool {
+        match self {
+            Self::Auth | Self::Kyc | Self::KycAuth | Self::KeyBinding => true,
+            Self::Otp | Self::KycExchange | Self::VciExchange => false,
+        }
+    }
+
+    /// Whether the path has the segment `delegated` after its word.
+    pub const fn delegated(self) -> bool {
+        match self {
+            Self::KycAuth | Self::KycExchange | Self::KeyBinding | Self::VciExchange => true,
+            Self::Auth | Self::Kyc | Self::Otp => false,
+        }
+    }
 }
 
 #[cfg(test)]

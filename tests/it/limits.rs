@@ -1,0 +1,107 @@
+//! Bounds: what is beyond them is shed, and what comes after is served.
+
+use std::time::Duration;
+
+use crate::harness::{Site, TlsClient, until, within};
+
+/// Begins a sealed request and holds back its end: it occupies one place. Gives what is still to be sent.
+fn hold(site: &Site, client: &mut TlsClient) -> Vec<u8> {
+    let bytes = site.auth().wire().http1();
+    let (one, two) = bytes.split_at(bytes.len() - 10);
+    client.send(one);
+    two.to_vec()
+}
+
+#[test]
+fn exchanges_beyond_the_bound_are_shed_and_those_after_the_overload_are_served() {
+    let mut site = Site::new("limits-exchanges");
+    site.limits("exchanges_max = 1");
+    site.start_misp();
+    let mut held = site.connect();
+    let rest = hold(&site, &mut held);
+    until("the place is taken", || {
+        (site.misp().metric("triseal_exchanges_in_flight", &[]) > 0.0).then_some(())
+    });
+    let mut other = site.connect();
+    let shed = other.ask(&site.auth().wire().http1());
+    assert_eq!((shed.code().as_str(), shed.status), ("GW-001", 503));
+    assert_eq!(shed.json()["side"], "gateway");
+    assert_eq!(site.misp().logged(&shed), "GW-001");
+    // The one under way is not harmed, and the place is free again.
+    held.send(&rest);
+    assert!(held.answer().unwrap().says_yes());
+    let after = site.ask(&site.auth());
+    assert!(after.says_yes(), "{}", after.code());
+}
+
+#[test]
+fn connections_beyond_the_bound_are_not_taken_until_one_ends() {
+    let mut site = Site::new("limits-connections");
+    site.limits("connections_max = 2");
+    site.start_misp();
+    let mut one = site.connect();
+    let two = site.connect();
+    assert!(one.ask(&site.auth().wire().http1()).says_yes());
+    assert!(site.client().refusal(site.partner_face()).is_some());
+    drop(two);
+    let third = within(Duration::from_secs(5), || {
+        site.client().connect(site.partner_face()).ok()
+    });
+    assert!(third.unwrap().ask(&site.auth().wire().http1()).says_yes());
+    // The admin listener was never in the way.
+    assert_eq!(site.misp().readyz().status, 200);
+}
+
+#[test]
+fn a_full_replay_memory_refuses() {
+    let mut site = Site::new("limits-replay");
+    site.limits("replay_max = 2");
+    site.start_misp();
+    let mut client = site.connect();
+    for _ in 0..2 {
+        assert!(client.ask(&site.auth().wire().http1()).says_yes());
+    }
+    let answer = client.ask(&site.auth().wire().http1());
+    assert_eq!((answer.code().as_str(), answer.status), ("FRS-006", 503));
+}
+
+#[test]
+fn a_route_may_take_larger_bodies_than_the_default_and_no_other_does() {
+    let mut site = Site::new("limits-route");
+    site.limits("body_max_bytes = 2000");
+    site.start_misp();
+    let answer = site.ask(&site.auth());
+    assert_eq!((answer.code().as_str(), answer.status), ("HTTP-009", 413));
+    site.replace(
+        "misp/gateway.toml",
+        "name = \"ida-auth\"",
+        "name = \"ida-auth\"\nbody_max_bytes = 100000",
+    );
+    site.misp().reload();
+    assert!(site.ask(&site.auth()).says_yes());
+    assert_eq!(site.ask(&site.auth().kyc()).code(), "HTTP-009");
+}
+
+#[test]
+fn an_exchange_that_takes_too_long_ends() {
+    let mut site = Site::new("limits-exchange-time");
+    site.limits("exchange_timeout_ms = 500\nbody_timeout_ms = 20000");
+    site.start_misp();
+    let mut client = site.connect();
+    let _ = hold(&site, &mut client);
+    let answer = client.answer().expect("an answer");
+    assert_eq!((answer.code().as_str(), answer.status), ("HTTP-010", 408));
+    assert!(client.ends_within(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_bound_of_zero_is_a_mistake() {
+    let site = Site::new("limits-zero");
+    site.limits("exchanges_max = 0\nhead_max_bytes = 0");
+    let file = site.path("misp/gateway.toml").display().to_string();
+    let checked = crate::harness::triseal(["check", "--config", &file]);
+    assert_eq!(checked.code, 2);
+    for name in ["limits.exchanges_max", "limits.head_max_bytes"] {
+        assert!(checked.err.contains(name), "{}", checked.err);
+    }
+}
