@@ -141,7 +141,14 @@ pub(super) async fn open(
             trail.body_read = true;
             trail.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
             let began = Instant::now();
-            let message = open_ida(gateway, &snapshot, &caller, &route, &headers, body, trail)?;
+            let received = body.clone();
+            let message = open_ida(gateway, &snapshot, &caller, &route, &headers, body, trail)
+                .inspect_err(|_| {
+                    // MOSIP's refusals name the transaction too, whatever else is wrong with the message.
+                    if trail.transaction_id.is_none() {
+                        trail.transaction_id = mosip_ida::stated_transaction(&received);
+                    }
+                })?;
             gateway
                 .metrics()
                 .crypto_seconds

@@ -26,4 +26,14 @@ mod reload;
 mod service_face;
 mod trust_changes;
 
-// Part B (independent code): sdk, envelopes, mutations, canaries, skipped_steps, upstream_faults.
+// Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
+mod canaries;
+mod encodings;
+mod envelopes;
+mod forge;
+mod ida_refusals;
+mod mutations;
+mod python;
+mod sdk;
+mod skipped_steps;
+mod upstream_faults;

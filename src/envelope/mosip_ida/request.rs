@@ -147,6 +147,13 @@ impl Request {
     }
 }
 
+/// The transaction that a body names, for the answer to a message that was refused before it was read as a whole. Nothing
+/// may be decided by it.
+pub fn stated_transaction(body: &[u8]) -> Option<String> {
+    let value = json::object(body, BODY_MAX).ok()?;
+    transaction_id(Members(&value)).ok().map(str::to_owned)
+}
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
