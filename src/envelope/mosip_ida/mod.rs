@@ -18,10 +18,5 @@ pub use answer::Answer;
 pub use cipher::Recipient;
 pub use identity::{open_identity, reseal_identity, seal_identity};
 pub use opened::Opened;
-<<<<<<< HEAD
-pub use operation::Operation;
 pub use request::{Request, stated_transaction};
-=======
-pub use request::Request;
->>>>>>> itest
 pub use seal::{plain_form, seal_request};
