@@ -548,9 +548,8 @@ fn a_body_above_its_limit_is_refused_announced_or_not() {
         .http2()
         .connect(site().partner_face())
         .unwrap();
-    let mut bytes = h2::preface();
-    bytes.extend(h2::request(&wire, 1));
-    client.send(&bytes);
+    h2::open(&mut client);
+    client.send(&h2::request(&wire, 1));
     let body = h2::answer_body(&mut client, 1).expect("an answer before the reset");
     assert!(String::from_utf8_lossy(&body).contains("HTTP-009"));
 }

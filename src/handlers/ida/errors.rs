@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn each_operation_that_a_policy_lacks_has_mosips_own_code() {
-        use crate::policy::Operation as Asked;
+        use crate::ida::Operation as Asked;
         let code = |operation: Asked| {
             let refusal = Refusal::from(Code::PolicyRoute).naming(operation.permission().unwrap());
             match told(&refusal) {
