@@ -137,7 +137,7 @@ impl Gateway {
             self.metrics.reloads.with_label_values(&["refused"]).inc();
             return Err(mistakes);
         };
-        previous.warn_of_fixed_settings(&next, &mut mistakes);
+        previous.warn_of_fixed_settings(&next, &self.config_file, &mut mistakes);
         let generation = next.generation();
         self.snapshot.store(Arc::new(next));
         self.metrics.reloads.with_label_values(&["published"]).inc();

@@ -333,7 +333,7 @@ impl Snapshot {
     }
 
     /// Settings that a running process cannot change; a reload that touches them says so.
-    pub(super) fn warn_of_fixed_settings(&self, next: &Self, mistakes: &mut Mistakes) {
+    pub(super) fn warn_of_fixed_settings(&self, next: &Self, file: &Path, mistakes: &mut Mistakes) {
         let faces = |c: &Config| -> Vec<_> {
             c.face
                 .iter()
@@ -358,7 +358,7 @@ impl Snapshot {
         for (at, _) in changed.iter().filter(|(_, changed)| *changed) {
             mistakes.0.push(config::Mistake {
                 severity: config::Severity::Warning,
-                file: PathBuf::new(),
+                file: file.to_path_buf(),
                 line: 0,
                 at: (*at).to_owned(),
                 what: "changed, but is fixed while the process runs".to_owned(),

@@ -26,9 +26,14 @@ fn ten_mistakes_are_reported_at_once_each_with_file_line_and_remedy() {
     site.edit("misp/gateway.toml", |text| {
         text.replace("name = \"misp\"", "name = \"misp\"\nspeed = \"fast\"") // 1: unknown member
             .replacen("role = \"tls\"", "role = \"tsl\"", 1) // 2: unknown word
-            .replace("grace_s = 86400\n\n[[anchor]]\nname = \"mosip\"", "grace_s = -5\n\n[[anchor]]\nname = \"mosip\"") // 3: negative
-            .replace("handler = \"ida\"\nfrom = { face = \"partner\", envelope = \"mosip-ida\" }\nto = { upstream = \"ida\"", "handler = \"ida\"\nfrom = { face = \"partner\", envelope = \"mosip-ida\" }\nto = { upstream = \"ida\"")
-            .replace("[admin]", "[[upstream]]\nname = \"spare\"\naddresses = 5\n\n[admin]") // 4: wrong type
+            .replace(
+                "grace_s = 86400\n\n[[anchor]]\nname = \"mosip\"",
+                "grace_s = -5\n\n[[anchor]]\nname = \"mosip\"",
+            ) // 3: negative
+            .replace(
+                "[admin]",
+                "[[upstream]]\nname = \"spare\"\naddresses = 5\n\n[admin]",
+            ) // 4: wrong type
     });
     site.limits("exchanges_max = \"many\""); // 5: wrong type
     let text = site.read("misp/gateway.toml");
@@ -101,10 +106,7 @@ fn ten_mistakes_are_reported_at_once_each_with_file_line_and_remedy() {
     }
     // Every line says what to do: a sentence after what is wrong.
     for line in said.err.lines().filter(|l| l.contains(": error: ")) {
-        assert!(
-            line.ends_with('.') && line.matches(". ").count() >= 1,
-            "{line}"
-        );
+        assert!(line.ends_with(['.', '?']) && line.contains(". "), "{line}");
     }
     // And nothing starts with it.
     let run = run(

@@ -68,7 +68,7 @@ fn a_full_replay_memory_refuses() {
 #[test]
 fn a_route_may_take_larger_bodies_than_the_default_and_no_other_does() {
     let mut site = Site::new("limits-route");
-    site.limits("body_max_bytes = 2000");
+    site.limits("body_max_bytes = 500");
     site.start_misp();
     let answer = site.ask(&site.auth());
     assert_eq!((answer.code().as_str(), answer.status), ("HTTP-009", 413));

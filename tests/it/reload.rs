@@ -177,7 +177,8 @@ fn a_version_that_would_move_a_listener_says_that_a_restart_is_needed() {
     );
     site.misp().reload();
     assert!(
-        site.misp().says("restart"),
+        site.misp().says("gateway.toml:0: warning: face: ")
+            && site.misp().says("Restart the gateway."),
         "{}",
         site.misp().process().err()
     );

@@ -32,10 +32,7 @@ pub const ADA: &str = "2753114735";
 
 /// Somebody who signs.
 #[derive(Clone, Debug)]
-pub struct Signer {
-    signer: DetachedSigner,
-    certificate: Vec<u8>,
-}
+pub struct Signer(DetachedSigner);
 
 impl Signer {
     /// With `DIR/ROLE.pem` and its key, RS256 (or ES256 where the key is a P-256 one).
@@ -51,20 +48,12 @@ impl Signer {
             Algorithm::RS256
         };
         let key = Arc::new(SigningKey::from_pkcs8_der(key.expose_pkcs8_der()).unwrap());
-        Self {
-            signer: DetachedSigner::new(key, algorithm, &certificate),
-            certificate,
-        }
+        Self(DetachedSigner::new(key, algorithm, &certificate))
     }
 
     /// The value of the header `signature`.
     pub fn sign(&self, body: &[u8]) -> String {
-        self.signer.sign(body).unwrap()
-    }
-
-    /// The certificate's DER.
-    pub fn certificate(&self) -> &[u8] {
-        &self.certificate
+        self.0.sign(body).unwrap()
     }
 }
 

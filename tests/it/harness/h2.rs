@@ -14,6 +14,7 @@ pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
 pub const CONTINUATION: u8 = 9;
 
 /// Flags.
@@ -44,6 +45,12 @@ pub fn preface() -> Vec<u8> {
     let mut out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     out.extend(frame(SETTINGS, 0, 0, &[]));
     out
+}
+
+/// Sends the preface and waits for the server to widen the connection's window, so that more than 65,535 bytes may follow.
+pub fn open(client: &mut TlsClient) {
+    client.send(&preface());
+    while read(client).expect("the server's settings").kind != WINDOW_UPDATE {}
 }
 
 /// A header block of literal fields that nobody indexes (RFC 7541 section 6.2.2).

@@ -18,10 +18,10 @@ mod world;
 
 pub use answer::Answer;
 pub use ask::{Ask, Signer, Wire, der, now};
-pub use curl::{Curl, curl};
+pub use curl::curl;
 pub use http::get;
 pub use process::{Output, Process, run, triseal};
-pub use site::{Gateway, Reloaded, Site, copy};
+pub use site::{Reloaded, Site, copy};
 pub use tls::{Identity, Tls, TlsClient};
 pub use wait::{until, within};
 pub use world::{World, free_ports, run_dir};

@@ -60,11 +60,6 @@ impl Process {
         }
     }
 
-    /// Its process id.
-    pub const fn pid(&self) -> u32 {
-        self.pid
-    }
-
     /// Sends a signal, such as `HUP`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")

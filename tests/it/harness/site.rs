@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -156,18 +157,18 @@ impl Site {
     /// Starts the MISP's gateway and waits until it is ready.
     pub fn start_misp(&mut self) -> &Gateway {
         self.misp = None;
-        let gateway = self.start("misp", 2);
+        let gateway = self.start("misp", 2, 3);
         self.misp.insert(gateway)
     }
 
     /// Starts the partner's gateway and waits until it is ready.
     pub fn start_crvs(&mut self) -> &Gateway {
         self.crvs = None;
-        let gateway = self.start("crvs", 1);
+        let gateway = self.start("crvs", 1, 0);
         self.crvs.insert(gateway)
     }
 
-    fn start(&mut self, name: &str, admin: usize) -> Gateway {
+    fn start(&mut self, name: &str, admin: usize, face: usize) -> Gateway {
         for _ in 0..5 {
             let process = Process::start(
                 Path::new(env!("CARGO_BIN_EXE_triseal")),
@@ -182,9 +183,12 @@ impl Site {
                 &self.dir,
                 name,
             );
-            let port = self.ports[admin];
+            let (port, face) = (self.ports[admin], self.ports[face]);
             let up = until(&format!("gateway {name} answers or ends"), || {
-                if get(port, "/healthz").is_some() {
+                // The admin listener may come up a moment before the face.
+                if get(port, "/healthz").is_some()
+                    && TcpStream::connect((Ipv4Addr::LOCALHOST, face)).is_ok()
+                {
                     return Some(true);
                 }
                 (!process.runs()).then_some(false)

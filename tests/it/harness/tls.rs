@@ -34,11 +34,6 @@ impl Identity {
             key: PrivateKeyDer::from_pem_file(dir.join(format!("{role}.key.pem"))).unwrap(),
         }
     }
-
-    /// The leaf's DER.
-    pub fn leaf(&self) -> &[u8] {
-        &self.chain[0]
-    }
 }
 
 /// How to connect.

@@ -21,7 +21,8 @@ pub struct World {
     dir: PathBuf,
     base: u16,
     scene: Value,
-    ida: Process,
+    /// Held for its end: it stops when the world does.
+    _ida: Process,
 }
 
 impl World {
@@ -66,7 +67,7 @@ impl World {
                 dir: dir.join("scene"),
                 base,
                 scene: serde_json::from_str(&text).unwrap(),
-                ida: process,
+                _ida: process,
             };
         }
         panic!("no free ports for a sandbox");
@@ -75,11 +76,6 @@ impl World {
     /// The folder of the scene.
     pub fn dir(&self) -> &Path {
         &self.dir
-    }
-
-    /// The process of the embedded IDA.
-    pub const fn ida(&self) -> &Process {
-        &self.ida
     }
 
     /// The port of the embedded IDA.
@@ -105,11 +101,6 @@ impl World {
     /// The password of a party's PKCS#12 files.
     pub fn password(&self, party: &str) -> &str {
         self.scene["passwords"][party].as_str().unwrap()
-    }
-
-    /// What stands in `scene.json`.
-    pub const fn scene(&self) -> &Value {
-        &self.scene
     }
 }
 
