@@ -15,7 +15,9 @@ pub fn interpreter() -> &'static Path {
     static READY: OnceLock<PathBuf> = OnceLock::new();
     READY.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let made = Command::new(root.join("tests/setup-python")).output().unwrap();
+        let made = Command::new(root.join("tests/setup-python"))
+            .output()
+            .unwrap();
         assert!(
             made.status.success(),
             "{}",
