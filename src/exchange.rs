@@ -23,7 +23,7 @@ mod trail;
 
 pub use admit::{Admitted, Target};
 pub use arrive::{Arrival, Arrived, Connection};
-pub use gateway::{Connected, Gateway, StartError};
+pub use gateway::{Connected, Gateway, Pulse, StartError};
 pub use identify::Identified;
 pub use limits::Limits;
 pub use open::{Content, IdaMessage, Opened};

@@ -16,6 +16,9 @@ struct Arguments {
     command: Command,
 }
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(cli::run::Run),

@@ -6,6 +6,7 @@ mod output;
 pub mod partners;
 pub mod pki;
 mod probe;
+mod process;
 pub mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

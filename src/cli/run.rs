@@ -40,6 +40,7 @@ pub struct Run {
 /// Runs it.
 pub fn run(args: &Run) -> ExitCode {
     observe::start_operator_log(args.log_json);
+    super::process::harden();
     // Before anything of pingora's, which would install another provider.
     if crate::tls::provider()
         .as_ref()
@@ -130,6 +131,7 @@ fn watch(gateway: &Gateway) {
             let now = gateway.clock().now();
             let current = fingerprints(gateway);
             let snapshot = gateway.snapshot();
+            snapshot.upstreams().for_each(|u| u.put_away_idle());
             let due = u64::try_from(now.since_ms(last_check)).unwrap_or(0)
                 >= u64::try_from(snapshot.limits().recheck.as_millis()).unwrap_or(u64::MAX);
             let changed_standing = due && snapshot.next_change().is_some_and(|at| at <= now);

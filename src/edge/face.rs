@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc, Once,
         atomic::{AtomicUsize, Ordering},
@@ -88,7 +88,7 @@ impl Face {
             .inc();
     }
 
-    async fn accept(&self, stream: L4Stream, peer: SocketAddr, stopping: &ShutdownWatch) {
+    async fn accept(&self, stream: L4Stream, peer: SocketAddr) {
         let snapshot = self.gateway.snapshot();
         let Some(face) = snapshot.face(&self.name) else {
             return;
@@ -101,7 +101,7 @@ impl Face {
                 None,
                 None,
             ));
-            return self.serve(stream, connection, false, stopping).await;
+            return self.serve(stream, connection, false).await;
         };
         let limit = snapshot.limits().handshake_timeout;
         let acceptor = TlsAcceptor::from(Arc::clone(config));
@@ -144,16 +144,11 @@ impl Face {
             leaf,
             sni,
         ));
-        self.serve(stream, connection, h2, stopping).await;
+        self.serve(stream, connection, h2).await;
     }
 
-    async fn serve<S>(
-        &self,
-        stream: S,
-        connection: Arc<Connection>,
-        h2: bool,
-        stopping: &ShutdownWatch,
-    ) where
+    async fn serve<S>(&self, stream: S, connection: Arc<Connection>, h2: bool)
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = {
@@ -174,7 +169,7 @@ impl Face {
             })
         };
         let limits = Arc::clone(self.gateway.snapshot().limits());
-        let stop = self.must_go(&connection, stopping);
+        let stop = self.must_go(&connection);
         let bounds = GateLimits {
             head_max_bytes: limits.head_max_bytes,
             headers_max: limits.headers_max,
@@ -211,27 +206,15 @@ impl Face {
     }
 
     /// Resolves when the connection must go: the gateway stops, or the certificate it came with no longer admits.
-    fn must_go<'a>(
-        &'a self,
-        connection: &'a Arc<Connection>,
-        stopping: &ShutdownWatch,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let mut stopping = stopping.clone();
-        let mut ours = self.gateway.stopping();
-        let mut changes = self.gateway.changes();
-        Box::pin(async move {
-            loop {
-                tokio::select! {
-                    _ = stopping.wait_for(|s| *s) => return,
-                    _ = ours.wait_for(|s| *s) => return,
-                    changed = changes.changed() => {
-                        if changed.is_err() || self.gateway.must_leave(connection) {
-                            return;
-                        }
-                    }
-                }
+    async fn must_go(&self, connection: &Connection) {
+        let mut pulse = self.gateway.pulse();
+        // What is in force now admitted it, or refuses its first request.
+        while pulse.changed().await.is_ok() {
+            let stopping = pulse.borrow_and_update().stopping;
+            if stopping || self.gateway.must_leave(connection) {
+                return;
             }
-        })
+        }
     }
 }
 
@@ -279,11 +262,7 @@ async fn answer(
 
 #[async_trait]
 impl ServerApp for Face {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
+    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
         // A TCP listener without TLS of its own always gives a plain stream.
         let stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         self.watching.call_once(|| {
@@ -301,7 +280,7 @@ impl ServerApp for Face {
             return None;
         }
         self.gauge.inc();
-        self.accept(stream, peer, shutdown).await;
+        self.accept(stream, peer).await;
         self.gauge.dec();
         None
     }

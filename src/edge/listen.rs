@@ -7,6 +7,8 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::{
+    listeners::ListenerConfig,
+    protocols::l4::stream::L4BufferSettings,
     server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf},
     services::listening::Service,
 };
@@ -64,11 +66,11 @@ pub fn run(gateway: &Arc<Gateway>, handlers: Handlers) -> Result<(), ListenError
             face.kind,
         );
         let mut service = Service::new(format!("face {}", face.name), app);
-        service.add_tcp(&face.listen.to_string());
+        service.add_listener(unbuffered(face.listen));
         server.add_service(service);
     }
     let mut admin = Service::new("admin".to_owned(), Admin::new(Arc::clone(gateway)));
-    admin.add_tcp(&config.admin.listen.to_string());
+    admin.add_listener(unbuffered(config.admin.listen));
     admin.threads = Some(1);
     server.add_service(admin);
     server.run(RunArgs {
@@ -78,6 +80,11 @@ pub fn run(gateway: &Arc<Gateway>, handlers: Handlers) -> Result<(), ListenError
         }),
     });
     Ok(())
+}
+
+/// TLS and HTTP have buffers of their own; pingora's would cost 64 KiB for each connection and a copy for each read.
+fn unbuffered(listen: std::net::SocketAddr) -> ListenerConfig {
+    ListenerConfig::tcp(listen.to_string()).l4_buffer(L4BufferSettings::unbuffered())
 }
 
 fn cores() -> u16 {

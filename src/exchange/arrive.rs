@@ -2,21 +2,32 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use http::HeaderMap;
 use hyper::body::Incoming;
+use prometheus::{Histogram, IntCounter};
 use rustls_pki_types::CertificateDer;
 
 use super::{Snapshot, Trail, canonical::CanonicalRequest};
 use crate::{
     clock::Moment,
     config::FaceKind,
-    partners::Caller,
+    partners::{Caller, PartnerId},
+    policy::Route,
     refusal::{Code, Refusal},
     trust::Fingerprint,
 };
+
+/// Counters found once and used for every exchange of the same kind.
+#[derive(Clone, Debug)]
+pub(super) struct Counters {
+    pub(super) route: Arc<Route>,
+    pub(super) partner: PartnerId,
+    pub(super) answered: IntCounter,
+    pub(super) seconds: Histogram,
+}
 
 /// A connection that requests come by.
 #[derive(Debug)]
@@ -26,7 +37,10 @@ pub struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) peer_text: String,
     pub(super) leaf: Option<CertificateDer<'static>>,
+    pub(super) leaf_fingerprint: Option<String>,
     pub(super) sni: Option<String>,
+    /// The counters of the route and caller that this connection asked for last.
+    pub(super) counters: Mutex<Option<Counters>>,
     /// Who it is, as found by the snapshot of that generation, and until when that holds.
     pub(super) identity: RwLock<Option<(u64, Moment, Caller)>>,
 }
@@ -46,8 +60,10 @@ impl Connection {
             kind,
             peer,
             peer_text: peer.ip().to_string(),
+            leaf_fingerprint: leaf.as_deref().map(|der| Fingerprint::of(der).to_string()),
             leaf,
             sni,
+            counters: Mutex::new(None),
             identity: RwLock::new(None),
         }
     }
@@ -58,8 +74,8 @@ impl Connection {
     }
 
     /// The fingerprint of the certificate shown.
-    pub(super) fn leaf_fingerprint(&self) -> Option<Fingerprint> {
-        self.leaf.as_deref().map(Fingerprint::of)
+    pub(super) fn leaf_fingerprint(&self) -> Option<&str> {
+        self.leaf_fingerprint.as_deref()
     }
 
     pub(super) fn known(&self, generation: u64, now: Moment) -> Option<Caller> {

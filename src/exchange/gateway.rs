@@ -41,6 +41,15 @@ pub enum StartError {
     Metrics(#[from] crate::observe::MetricsError),
 }
 
+/// What open connections have to hear of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pulse {
+    /// The generation of the snapshot in force.
+    pub generation: u64,
+    /// Whether the gateway stops.
+    pub stopping: bool,
+}
+
 /// One running gateway.
 #[derive(Debug)]
 pub struct Gateway {
@@ -51,8 +60,7 @@ pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
     /// One reload at a time.
     reloading: Mutex<()>,
-    changes: watch::Sender<u64>,
-    stopping: watch::Sender<bool>,
+    pulse: watch::Sender<Pulse>,
     replay: ReplayGuard,
     metrics: Metrics,
     access: AccessLog,
@@ -100,8 +108,7 @@ impl Gateway {
             clock,
             snapshot: ArcSwap::from_pointee(snapshot),
             reloading: Mutex::new(()),
-            changes: watch::Sender::new(0),
-            stopping: watch::Sender::new(false),
+            pulse: watch::Sender::new(Pulse::default()),
             replay,
             metrics,
             access,
@@ -134,7 +141,8 @@ impl Gateway {
         let generation = next.generation();
         self.snapshot.store(Arc::new(next));
         self.metrics.reloads.with_label_values(&["published"]).inc();
-        self.changes.send_replace(generation);
+        self.pulse
+            .send_modify(|pulse| pulse.generation = generation);
         Ok(mistakes)
     }
 
@@ -143,19 +151,14 @@ impl Gateway {
         self.snapshot.load_full()
     }
 
-    /// Changes each time a snapshot is published.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    /// Becomes true when the gateway stops.
-    pub fn stopping(&self) -> watch::Receiver<bool> {
-        self.stopping.subscribe()
+    /// Changes each time a snapshot is published, and when the gateway stops.
+    pub fn pulse(&self) -> watch::Receiver<Pulse> {
+        self.pulse.subscribe()
     }
 
     /// No new exchanges on open connections; what is under way is finished.
     pub fn begin_stop(&self) {
-        self.stopping.send_replace(true);
+        self.pulse.send_modify(|pulse| pulse.stopping = true);
     }
 
     /// Whether connections are still open.
@@ -261,7 +264,6 @@ impl Gateway {
     /// Records what the HTTP gate refused before it became a request.
     pub fn refused_at_the_gate(&self, connection: &Connection, code: Code) {
         self.metrics.refused(&connection.face, code);
-        let certificate = connection.leaf_fingerprint().map(|f| f.to_string());
         self.access.write(&Line {
             time: &rfc3339(self.clock.now()),
             gateway: &self.name,
@@ -272,7 +274,7 @@ impl Gateway {
             method: "-",
             route: None,
             partner: None,
-            tls_certificate: certificate.as_deref(),
+            tls_certificate: connection.leaf_fingerprint(),
             signed_by: None,
             outcome: "refused",
             code: Some(code.as_str()),
@@ -333,7 +335,7 @@ impl Gateway {
     pub fn readiness(&self) -> (bool, Value) {
         let now = self.clock.now();
         let mut why = self.snapshot().blockers(now);
-        if *self.stopping.borrow() {
+        if self.pulse.borrow().stopping {
             why.push("the gateway is stopping".to_owned());
         }
         (why.is_empty(), json!({"ready": why.is_empty(), "why": why}))

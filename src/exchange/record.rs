@@ -1,9 +1,14 @@
 //! Step 8, record: the access log line and the metrics. Nothing is answered that is not recorded.
 
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
 use http::Response;
 
-use super::{Gateway, Sealed, Trail};
-use crate::{clock::Moment, observe::Line, upstream::AnswerBody};
+use super::{Gateway, Sealed, Trail, arrive::Counters};
+use crate::{clock::Moment, observe::Line, refusal::Code, upstream::AnswerBody};
 
 /// An answer that may leave. The edge writes nothing else; only [`record`] makes one.
 #[derive(Debug)]
@@ -22,28 +27,14 @@ impl Recorded {
 pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: &Trail) -> Recorded {
     let took = trail.started.elapsed();
     let metrics = gateway.metrics();
-    let route = trail.route.as_ref().map(|r| r.name().to_owned());
-    let partner = trail
-        .caller
-        .as_ref()
-        .map(|c| c.partner().id().as_str().to_owned());
+    let route = trail.route.as_ref().map(|r| r.name());
+    let partner = trail.caller.as_ref().map(|c| c.partner().id().as_str());
     let code = trail.refused.as_ref().map(|(code, _)| *code);
     if let Some(code) = code {
         metrics.refused(&trail.connection.face, code);
     }
-    if let (Some(route), Some(partner)) = (&route, &partner) {
-        let outcome = code.map_or("answered", crate::refusal::Code::as_str);
-        metrics
-            .exchanges
-            .with_label_values(&[route.as_str(), partner.as_str(), outcome])
-            .inc();
-        metrics
-            .exchange_seconds
-            .with_label_values(&[route.as_str()])
-            .observe(took.as_secs_f64());
-    }
+    count(gateway, trail, code, took);
     let time = rfc3339(trail.at);
-    let certificate = trail.connection.leaf_fingerprint().map(|f| f.to_string());
     let signed_by = trail.signed_by.map(|f| f.to_string());
     gateway.access().write(&Line {
         time: &time,
@@ -53,16 +44,16 @@ pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: &Trail) -> Record
         from: &trail.connection.peer_text,
         http: trail.http,
         method: trail.method.as_str(),
-        route: route.as_deref(),
-        partner: partner.as_deref(),
-        tls_certificate: certificate.as_deref(),
+        route,
+        partner,
+        tls_certificate: trail.connection.leaf_fingerprint(),
         signed_by: signed_by.as_deref(),
         outcome: if code.is_some() {
             "refused"
         } else {
             "answered"
         },
-        code: code.map(crate::refusal::Code::as_str),
+        code: code.map(Code::as_str),
         cause: trail
             .refused
             .as_ref()
@@ -77,6 +68,41 @@ pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: &Trail) -> Record
     });
     Recorded {
         response: sealed.response,
+    }
+}
+
+/// Counts an exchange of an identified caller on a known route.
+fn count(gateway: &Gateway, trail: &Trail, code: Option<Code>, took: Duration) {
+    let (Some(route), Some(caller)) = (&trail.route, &trail.caller) else {
+        return;
+    };
+    let metrics = gateway.metrics();
+    let partner = caller.partner().id();
+    let mut held = trail
+        .connection
+        .counters
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let counters = match &mut *held {
+        Some(known) if Arc::ptr_eq(&known.route, route) && known.partner == *partner => known,
+        other => other.insert(Counters {
+            route: Arc::clone(route),
+            partner: partner.clone(),
+            answered: metrics.exchanges.with_label_values(&[
+                route.name(),
+                partner.as_str(),
+                "answered",
+            ]),
+            seconds: metrics.exchange_seconds.with_label_values(&[route.name()]),
+        }),
+    };
+    counters.seconds.observe(took.as_secs_f64());
+    match code {
+        None => counters.answered.inc(),
+        Some(code) => metrics
+            .exchanges
+            .with_label_values(&[route.name(), partner.as_str(), code.as_str()])
+            .inc(),
     }
 }
 

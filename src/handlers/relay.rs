@@ -12,7 +12,7 @@ use crate::{
     },
     observe::Metrics,
     refusal::{Code, Refusal},
-    upstream::{Outgoing, RequestBody},
+    upstream::{Outgoing, RequestBody, Upstream},
 };
 
 /// Passes requests on as they come.
@@ -67,7 +67,7 @@ impl Handler for Relay {
                 began,
                 answer.as_ref().ok().map(|(status, ..)| status.as_u16()),
             );
-            count(&self.metrics, upstream.name(), began, answer.as_ref().err());
+            count(&self.metrics, upstream, began, answer.as_ref().err());
             let (status, headers, body) = answer?;
             Ok(handling.answer_plain(status, headers, body))
         })
@@ -94,15 +94,17 @@ pub(super) fn correlation_header(headers: &mut http::HeaderMap, trail: &Trail) {
 }
 
 /// Counts a call to an upstream.
-pub(super) fn count(metrics: &Metrics, upstream: &str, began: Instant, failure: Option<&Refusal>) {
-    metrics
-        .upstream_seconds
-        .with_label_values(&[upstream])
-        .observe(began.elapsed().as_secs_f64());
+pub(super) fn count(
+    metrics: &Metrics,
+    upstream: &Upstream,
+    began: Instant,
+    failure: Option<&Refusal>,
+) {
+    upstream.took(metrics, began.elapsed());
     if let Some(refusal) = failure {
         metrics
             .upstream_failures
-            .with_label_values(&[upstream, refusal.code().as_str()])
+            .with_label_values(&[upstream.name(), refusal.code().as_str()])
             .inc();
     }
 }

@@ -57,14 +57,14 @@ impl Connector {
         Self { tls, limit }
     }
 
-    async fn connect(self, uri: Uri) -> io::Result<Link> {
+    pub(super) async fn connect(self, uri: &Uri) -> io::Result<Link> {
         let limit = self.limit;
         tokio::time::timeout(limit, self.connect_unlimited(uri))
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the connection took too long"))?
     }
 
-    async fn connect_unlimited(self, uri: Uri) -> io::Result<Link> {
+    async fn connect_unlimited(self, uri: &Uri) -> io::Result<Link> {
         let host = uri.host().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let default = if self.tls.is_some() { 443 } else { 80 };
@@ -90,11 +90,13 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
+        let this = self.clone();
+        Box::pin(async move { this.connect(&uri).await })
     }
 }
 
 /// An open connection.
+#[derive(Debug)]
 pub(super) enum Link {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),

@@ -5,29 +5,39 @@
 
 mod body;
 mod connector;
+mod http1;
 
 pub use body::{AnswerBody, RequestBody};
 pub use connector::TlsSettings;
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
+    future::poll_fn,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header, uri::Authority};
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header, uri::Authority};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 
+use prometheus::Histogram;
+
 use crate::{
     clock::Clock,
     config,
+    observe::Metrics,
     refusal::{Code, Refusal},
 };
+use body::Streamed;
 use connector::Connector;
+use http1::{Lease, Pool, SendError};
 
 /// One service behind the gateway.
 #[derive(Debug)]
@@ -36,16 +46,31 @@ pub struct Upstream {
     addresses: Vec<Address>,
     next: AtomicUsize,
     clock: Clock,
+    seconds: OnceLock<Histogram>,
 }
 
 /// One address with its pool and its health.
 #[derive(Debug)]
 struct Address {
     authority: Authority,
+    /// The authority, as Host.
+    host: HeaderValue,
     scheme: &'static str,
-    client: Client<Connector, RequestBody>,
+    transport: Transport,
     unhealthy_until_ms: AtomicI64,
 }
+
+/// How requests reach an address.
+#[derive(Debug)]
+enum Transport {
+    /// HTTP/1.1: the exchange drives its connection itself.
+    Http1(Arc<Pool>),
+    /// HTTP/2, or what the TLS handshake agrees on: hyper's pooled client.
+    Negotiated(Box<Client<Connector, RequestBody>>),
+}
+
+/// A head with the body that follows it, and the connection to drive where that is ours to do.
+type Received = (http::response::Parts, Incoming, Option<Lease>);
 
 /// A request to an upstream.
 #[derive(Debug)]
@@ -106,12 +131,20 @@ impl Upstream {
             addresses,
             next: AtomicUsize::new(0),
             clock: clock.clone(),
+            seconds: OnceLock::new(),
         })
     }
 
     /// The name.
     pub fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// Counts the time a call took.
+    pub fn took(&self, metrics: &Metrics, time: Duration) {
+        self.seconds
+            .get_or_init(|| metrics.upstream_seconds.with_label_values(&[self.name()]))
+            .observe(time.as_secs_f64());
     }
 
     /// The configuration it was built from.
@@ -160,11 +193,11 @@ impl Upstream {
     }
 
     async fn call_unlimited(&self, outgoing: &Outgoing, body: Bytes) -> Result<Answer, Refusal> {
-        let response = self
+        let (parts, incoming, lease) = self
             .send(outgoing, || RequestBody::whole(body.clone()))
             .await?;
-        let (parts, incoming) = response.into_parts();
-        let body = self.collect(incoming).await?;
+        let limit = Duration::from_millis(self.spec.answer_timeout_ms);
+        let body = self.collect(Streamed::new(incoming, lease, limit)).await?;
         Ok(Answer {
             status: parts.status,
             headers: parts.headers,
@@ -197,22 +230,22 @@ impl Upstream {
                 self.send_once(outgoing, make).await
             }
         };
-        let response = tokio::time::timeout(limit, sent)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Refusal::new(
-                    Code::UpstreamSlow,
-                    format!(
-                        "{}: no answer within {} ms",
-                        self.spec.name, self.spec.answer_timeout_ms
-                    ),
-                ))
-            })?;
-        let (parts, incoming) = response.into_parts();
+        let (parts, incoming, lease) =
+            tokio::time::timeout(limit, sent)
+                .await
+                .unwrap_or_else(|_| {
+                    Err(Refusal::new(
+                        Code::UpstreamSlow,
+                        format!(
+                            "{}: no answer within {} ms",
+                            self.spec.name, self.spec.answer_timeout_ms
+                        ),
+                    ))
+                })?;
         Ok((
             parts.status,
             parts.headers,
-            AnswerBody::streamed(incoming, limit),
+            AnswerBody::streamed(Streamed::new(incoming, lease, limit)),
         ))
     }
 
@@ -221,7 +254,7 @@ impl Upstream {
         &self,
         outgoing: &Outgoing,
         mut body: impl FnMut() -> RequestBody,
-    ) -> Result<hyper::Response<hyper::body::Incoming>, Refusal> {
+    ) -> Result<Received, Refusal> {
         let mut last = None;
         for address in self.in_turn() {
             match self.attempt(address, outgoing, body()).await {
@@ -238,7 +271,7 @@ impl Upstream {
         &self,
         outgoing: &Outgoing,
         mut body: impl FnMut() -> RequestBody,
-    ) -> Result<hyper::Response<hyper::body::Incoming>, Refusal> {
+    ) -> Result<Received, Refusal> {
         match self.in_turn().next() {
             Some(address) => self.attempt(address, outgoing, body()).await,
             None => Err(Code::UpstreamDown.into()),
@@ -250,50 +283,72 @@ impl Upstream {
         address: &Address,
         outgoing: &Outgoing,
         body: RequestBody,
-    ) -> Result<hyper::Response<hyper::body::Incoming>, Refusal> {
-        let uri = Uri::builder()
-            .scheme(address.scheme)
-            .authority(address.authority.clone())
-            .path_and_query(outgoing.path_and_query.as_str())
-            .build()
-            .map_err(|e| Refusal::new(Code::Fault, format!("upstream target: {e}")))?;
+    ) -> Result<Received, Refusal> {
         let mut request = Request::new(body);
         *request.method_mut() = outgoing.method.clone();
-        *request.uri_mut() = uri;
         *request.headers_mut() = outgoing.headers.clone();
-        match address.client.request(request).await {
-            Ok(response) => {
-                if address.unhealthy_until_ms.load(Ordering::Relaxed) != 0 {
-                    address.unhealthy_until_ms.store(0, Ordering::Relaxed);
+        let failed = |error: &(dyn std::error::Error + 'static), connecting: bool| {
+            let code = if connecting {
+                Code::UpstreamDown
+            } else {
+                Code::UpstreamBroken
+            };
+            let cause = format!(
+                "{} at {}: {}",
+                self.spec.name,
+                address.authority,
+                chain(error)
+            );
+            Refusal::new(code, cause)
+        };
+        let outcome = match &address.transport {
+            Transport::Http1(pool) => {
+                *request.uri_mut() = target(outgoing, None)?;
+                request
+                    .headers_mut()
+                    .insert(header::HOST, address.host.clone());
+                pool.send(request).await.map_or_else(
+                    |error| {
+                        Err(match &error {
+                            SendError::Connect(e) => failed(e, true),
+                            SendError::Broken(e) => failed(e, false),
+                        })
+                    },
+                    |(response, lease)| {
+                        let (parts, incoming) = response.into_parts();
+                        Ok((parts, incoming, Some(lease)))
+                    },
+                )
+            }
+            Transport::Negotiated(client) => {
+                *request.uri_mut() = target(outgoing, Some(address))?;
+                match client.request(request).await {
+                    Ok(response) => {
+                        let (parts, incoming) = response.into_parts();
+                        Ok((parts, incoming, None))
+                    }
+                    Err(error) => Err(failed(&error, error.is_connect())),
                 }
-                Ok(response)
             }
-            Err(error) if error.is_connect() => {
-                let until = self
-                    .clock
-                    .now()
-                    .ms()
-                    .saturating_add(i64::try_from(self.spec.unhealthy_ms).unwrap_or(i64::MAX));
+        };
+        match &outcome {
+            Ok(_) => address.unhealthy_until_ms.store(0, Ordering::Relaxed),
+            Err(refusal) if refusal.code() == Code::UpstreamDown => {
+                let rest = i64::try_from(self.spec.unhealthy_ms).unwrap_or(i64::MAX);
+                let until = self.clock.now().ms().saturating_add(rest);
                 address.unhealthy_until_ms.store(until, Ordering::Relaxed);
-                Err(Refusal::new(
-                    Code::UpstreamDown,
-                    format!(
-                        "{} at {}: {}",
-                        self.spec.name,
-                        address.authority,
-                        chain(&error)
-                    ),
-                ))
             }
-            Err(error) => Err(Refusal::new(
-                Code::UpstreamBroken,
-                format!(
-                    "{} at {}: {}",
-                    self.spec.name,
-                    address.authority,
-                    chain(&error)
-                ),
-            )),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Closes connections that nobody has used for a while. Call it now and then.
+    pub fn put_away_idle(&self) {
+        for address in &self.addresses {
+            if let Transport::Http1(pool) = &address.transport {
+                pool.put_away();
+            }
         }
     }
 
@@ -314,8 +369,7 @@ impl Upstream {
             .chain(from_start().filter(move |a| !healthy(a)))
     }
 
-    async fn collect(&self, mut body: hyper::body::Incoming) -> Result<Bytes, Refusal> {
-        use hyper::body::Body;
+    async fn collect(&self, mut body: Streamed) -> Result<Bytes, Refusal> {
         let max = self.spec.answer_max_bytes;
         let too_large = || {
             Refusal::new(
@@ -323,22 +377,16 @@ impl Upstream {
                 format!("{}: more than {max} bytes", self.spec.name),
             )
         };
-        let announced = body.size_hint();
-        if announced.lower() > u64::try_from(max).unwrap_or(u64::MAX) {
+        if body.size_hint().lower() > u64::try_from(max).unwrap_or(u64::MAX) {
             return Err(too_large());
         }
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| {
-                Refusal::new(
-                    Code::UpstreamBroken,
-                    format!("{}: {}", self.spec.name, chain(&e)),
-                )
+        while let Some(data) = poll_fn(|cx| body.poll_data(cx)).await {
+            let data = data.map_err(|e| {
+                let cause = format!("{}: {}", self.spec.name, chain(&e));
+                Refusal::new(Code::UpstreamBroken, cause)
             })?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
             let so_far = first
                 .as_ref()
                 .map_or(0, Bytes::len)
@@ -411,22 +459,54 @@ impl Address {
             spec.http,
             Duration::from_millis(spec.connect_timeout_ms),
         );
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_millis(spec.idle_timeout_ms))
-            .pool_max_idle_per_host(spec.idle_connections_max)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .http2_only(spec.http == config::HttpVersion::Http2)
-            // hyper gives a request back only when not a byte of it was written (a kept connection that had just closed).
-            .retry_canceled_requests(true)
-            .build(connector);
+        let idle = Duration::from_millis(spec.idle_timeout_ms);
+        let http1 = scheme == "http" || spec.http == config::HttpVersion::Http11;
+        let transport = if http1 {
+            Pool::new(
+                connector,
+                scheme,
+                &authority,
+                spec.idle_connections_max,
+                idle,
+            )
+            .map(|pool| Transport::Http1(Arc::new(pool)))
+            .map_err(|e| (format!("`{text}` is not an address: {e}"), FORM))?
+        } else {
+            let client = Client::builder(TokioExecutor::new())
+                .pool_idle_timeout(idle)
+                .pool_max_idle_per_host(spec.idle_connections_max)
+                .pool_timer(TokioTimer::new())
+                .timer(TokioTimer::new())
+                .http2_only(spec.http == config::HttpVersion::Http2)
+                // hyper gives a request back only when not a byte of it was written (a kept connection that had closed).
+                .retry_canceled_requests(true)
+                .build(connector);
+            Transport::Negotiated(Box::new(client))
+        };
+        let host = HeaderValue::from_str(authority.as_str())
+            .map_err(|e| (format!("`{text}` is not an address: {e}"), FORM))?;
         Ok(Self {
             authority,
+            host,
             scheme,
-            client,
+            transport,
             unhealthy_until_ms: AtomicI64::new(0),
         })
     }
+}
+
+/// The request's target: in origin form, or absolute for a client that finds the connection by it.
+fn target(outgoing: &Outgoing, address: Option<&Address>) -> Result<Uri, Refusal> {
+    let builder = match address {
+        None => Uri::builder(),
+        Some(address) => Uri::builder()
+            .scheme(address.scheme)
+            .authority(address.authority.clone()),
+    };
+    builder
+        .path_and_query(outgoing.path_and_query.as_str())
+        .build()
+        .map_err(|e| Refusal::new(Code::Fault, format!("upstream target: {e}")))
 }
 
 /// The headers that never go from one connection to another (RFC 9110 section 7.6.1), for answers.

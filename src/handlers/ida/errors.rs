@@ -222,8 +222,7 @@ mod tests {
 
     #[test]
     fn each_operation_that_a_policy_lacks_has_mosips_own_code() {
-        use crate::policy::Operation as Asked;
-        let code = |operation: Asked| {
+        let code = |operation: Operation| {
             let refusal = Refusal::from(Code::PolicyRoute).naming(operation.permission().unwrap());
             match told(&refusal) {
                 Told::Filter(code, _) => code,
@@ -231,12 +230,12 @@ mod tests {
             }
         };
         for (operation, expected) in [
-            (Asked::Kyc, "IDA-MPA-013"),
-            (Asked::Otp, "IDA-MPA-005"),
-            (Asked::KycAuth, "IDA-MPA-025"),
-            (Asked::KycExchange, "IDA-MPA-026"),
-            (Asked::KeyBinding, "IDA-MPA-033"),
-            (Asked::VciExchange, "IDA-MPA-036"),
+            (Operation::Kyc, "IDA-MPA-013"),
+            (Operation::Otp, "IDA-MPA-005"),
+            (Operation::KycAuth, "IDA-MPA-025"),
+            (Operation::KycExchange, "IDA-MPA-026"),
+            (Operation::KeyBinding, "IDA-MPA-033"),
+            (Operation::VciExchange, "IDA-MPA-036"),
         ] {
             assert_eq!(code(operation), expected, "{operation:?}");
         }

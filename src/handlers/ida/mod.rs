@@ -59,7 +59,7 @@ impl Ida {
         let began = Instant::now();
         let answer = upstream.call(&outgoing, body).await;
         trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
-        count(&self.metrics, upstream.name(), began, answer.as_ref().err());
+        count(&self.metrics, upstream, began, answer.as_ref().err());
         let answer = answer?;
         let (status, code) = (answer.status, stated_code(&answer.headers));
         let (body, identity) =
