@@ -308,7 +308,6 @@ fn no_output_shows_a_secret_or_a_person() {
         assert!(secret.len() >= 8, "{what} is too short to be searched for");
         for (name, text) in outputs_before
             .iter()
-            .map(|(n, t)| (n, t))
             .chain(late.iter().map(|(n, t)| (n, t)))
         {
             if text
