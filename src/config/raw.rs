@@ -477,7 +477,7 @@ pub struct To {
 pub struct Limits {
     /// Open connections of one face.
     pub connections_max: usize,
-    /// TLS handshakes at once on one face.
+    /// TLS handshakes at once on one face; beyond that, the oldest gives its place to the newest.
     pub handshakes_max: usize,
     /// Time for a TLS handshake, in milliseconds.
     pub handshake_timeout_ms: u64,

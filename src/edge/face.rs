@@ -27,13 +27,14 @@ use pingora_core::{
 use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{Notify, Semaphore},
+    sync::Notify,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     gate::{self, GateLimits},
+    handshakes::Handshakes,
     idle::Idle,
 };
 use crate::{
@@ -51,7 +52,7 @@ pub(super) struct Face {
     handlers: Arc<Handlers>,
     name: Arc<str>,
     kind: FaceKind,
-    handshakes: Semaphore,
+    handshakes: Handshakes,
     connections: AtomicUsize,
     gauge: IntGauge,
     /// The runtime's own watch, begun by its first connection.
@@ -72,7 +73,7 @@ impl Face {
             handlers,
             name: Arc::from(name),
             kind,
-            handshakes: Semaphore::new(limits.handshakes_max),
+            handshakes: Handshakes::new(limits.handshakes_max),
             connections: AtomicUsize::new(0),
             gauge,
             watching: Once::new(),
@@ -104,12 +105,17 @@ impl Face {
         };
         let limit = snapshot.limits().handshake_timeout;
         let acceptor = TlsAcceptor::from(Arc::clone(config));
-        let shaken = timeout(limit, async {
-            // A handshake costs as much as twenty exchanges of a relay: bounded, and in turn.
-            let _permit = self.handshakes.acquire().await;
-            acceptor.accept(stream).await
-        })
-        .await;
+        let place = self.handshakes.enter();
+        let shaken = tokio::select! {
+            biased;
+            () = place.lost() => {
+                self.handshake("displaced");
+                tracing::info!(face = &*self.name, from = %peer.ip(), "TLS handshake gave its place to a newer one");
+                return;
+            }
+            shaken = timeout(limit, acceptor.accept(stream)) => shaken,
+        };
+        drop(place);
         let stream = match shaken {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {

@@ -7,6 +7,7 @@
 mod admin;
 mod face;
 pub mod gate;
+mod handshakes;
 mod idle;
 mod listen;
 

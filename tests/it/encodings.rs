@@ -155,7 +155,7 @@ fn ask(site: &Site) -> Ask {
     let mut ask = site.auth();
     let mut text = ask.inner.as_ref().unwrap().to_string().into_bytes();
     text.extend(" ".repeat(600).bytes());
-    while (text.len() + 32) % 3 == 0 {
+    while (text.len() + 32).is_multiple_of(3) {
         text.push(b' ');
     }
     ask.inner_text = Some(text);
@@ -177,11 +177,11 @@ fn each_odd_encoding_is_taken_where_the_contract_lists_its_client_and_refused_el
         for form in forms() {
             let ask = ask(&site);
             let body: Value = serde_json::from_slice(&ask.body()).unwrap();
-            let body = form
-                .body
-                .map_or(body.clone(), |change| change(body))
-                .to_string()
-                .into_bytes();
+            let body = match form.body {
+                Some(change) => change(body),
+                None => body,
+            };
+            let body = body.to_string().into_bytes();
             let header = form
                 .header
                 .map_or_else(|| forger.header().to_string(), |make| make(&forger));

@@ -169,3 +169,30 @@ fn opened_hands_an_internal_handler_plain_json_and_the_verified_partner() {
     );
     assert_eq!(lines[2]["identity"]["name_eng"], "Ada Example");
 }
+
+#[test]
+fn an_identity_that_is_not_sealed_to_the_caller_goes_no_further() {
+    let person = json!({"name_eng": "Ada Example"});
+    let somebody = "AB".repeat(32);
+    for wrong in [
+        // Plain, though with the caller's thumbprint beside it.
+        json!({"identity": person}),
+        json!({"identity": person, "sessionKey": null}),
+        json!({"sessionKey": {}}),
+        json!({"thumbprint": somebody}),
+        json!({"thumbprint": null}),
+    ] {
+        let mut site = Site::new("unsealed");
+        let ida = IdaServer::with(&site, "sealed", true, &json!({"held": wrong}));
+        upstream(&site, &format!("\"https://localhost:{}\"", ida.port));
+        site.start_misp();
+        let answer = site.ask(&site.auth().kyc());
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (502, "UP-006"),
+            "{wrong}"
+        );
+        assert_eq!(answer.json()["response"], json!({"kycStatus": false}));
+        assert!(!answer.text().contains("Ada"), "{}", answer.text());
+    }
+}

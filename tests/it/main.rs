@@ -27,6 +27,7 @@ mod service_face;
 mod trust_changes;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
+mod attacks;
 mod canaries;
 mod encodings;
 mod envelopes;

@@ -3,7 +3,8 @@
 Reads a job (JSON) from the file named as its argument:
 
     {"port": .., "tls": true, "pki": folder,
-     "host": "127.0.0.1", "certificate": folder,     optional: where to listen, whose TLS certificate to show
+     "host": "127.0.0.1", "certificate": folder,     optional: where to listen, whose TLS certificate to show,
+     "held": {..},                                   what to put wrong into an eKYC answer
      "mode": "sealed"        the gateway sealed anew: signed by the MISP, encrypted to MOSIP
            | "as-received"   the partner's own bytes: signed by the partner, encrypted to MOSIP
            | "opened"}       plain, for an internal handler
@@ -122,7 +123,11 @@ class Ida(BaseHTTPRequestHandler):
             return {"maskedMobile": None, "maskedEmail": "XXXXX@example.org"}
         if operation == "auth":
             return {"authStatus": True, "authToken": "1" * 36}
-        held = {"identity": PERSON} if self.job["mode"] == "opened" else seal_identity(compact(PERSON), self.keys.person)
+        if self.job["mode"] == "opened":
+            held = {"identity": PERSON}
+        else:
+            held = seal_identity(compact(PERSON), self.keys.person)
+            held.update(self.job.get("held", {}))
         return {"kycStatus": True, "authToken": "1" * 36, **held}
 
 

@@ -100,6 +100,17 @@ impl Answer {
             .is_some_and(|identity| !identity.is_null())
     }
 
+    /// Whether the identity has the form of a sealed one: text, with a wrapped key beside it. A plain object with a
+    /// thumbprint beside it is not sealed, whatever the thumbprint says.
+    pub fn identity_is_sealed(&self) -> bool {
+        let is_text = |name| {
+            self.response()
+                .and_then(|response| response.get(name))
+                .is_some_and(Value::is_string)
+        };
+        is_text("identity") && is_text("sessionKey")
+    }
+
     /// The certificate that the identity is sealed to, as MOSIP writes it: upper-case hex (IDA reference 3.2).
     pub fn identity_thumbprint(&self) -> Option<Fingerprint> {
         let text = self.response()?.get("thumbprint")?.as_str()?;

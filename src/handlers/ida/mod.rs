@@ -195,6 +195,12 @@ impl Ida {
         if plain_upstream {
             return Ok((answer.body, Identity::Plain));
         }
+        if !parsed.identity_is_sealed() {
+            return Err(Refusal::new(
+                Code::UpstreamForm,
+                "an identity that is not sealed, on a sealed route",
+            ));
+        }
         let began = Instant::now();
         let sealed_to = parsed
             .identity_thumbprint()
