@@ -35,9 +35,16 @@ pub use seal::{Sealed, plain_refusal};
 pub use snapshot::{FaceState, Snapshot};
 pub use trail::Trail;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 
 use crate::refusal::{Code, Refusal};
+
+/// How much and how long is read of a body whose request was refused.
+const DRAIN_BYTES: usize = 256 << 10;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Takes a request to its answer. Never fails: what is refused is answered, and recorded, as a refusal.
 pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arrival) -> Recorded {
@@ -57,7 +64,29 @@ pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arri
         Ok(sealed) => sealed,
         Err(refusal) => seal::seal_refusal(gateway, handlers, &refusal, &mut trail),
     };
+    if trail.http == "2"
+        && let Some(body) = trail.unread.take()
+    {
+        // On HTTP/1.1 the gate reads on for a moment; here a stream that is reset at once loses the client its answer.
+        tokio::spawn(drain(body));
+    }
     record::record(gateway, sealed, &trail)
+}
+
+/// Reads and drops what a refused client still sends, for a moment.
+async fn drain(mut body: Incoming) {
+    let mut left = DRAIN_BYTES;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let size = frame.data_ref().map_or(0, bytes::Bytes::len);
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Whatever comes of it: the answer is out.
+    let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
 }
 
 async fn road(

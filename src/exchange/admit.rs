@@ -4,7 +4,6 @@ use crate::ida::Operation;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
-use hyper::body::Incoming;
 
 use super::{Gateway, Identified, Snapshot, Trail};
 use crate::{
@@ -24,7 +23,6 @@ pub struct Admitted {
     pub(super) grant: Option<Arc<AuthPolicy>>,
     pub(super) method: http::Method,
     pub(super) headers: HeaderMap,
-    pub(super) body: Incoming,
 }
 
 /// Where a request goes: the canonical path and query towards the upstream. Its `Debug` shows nothing, because licence and
@@ -103,7 +101,6 @@ pub(super) fn admit(
         grant,
         method: arrived.request.method().clone(),
         headers: arrived.headers,
-        body: arrived.body,
         route,
     })
 }

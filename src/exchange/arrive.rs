@@ -112,7 +112,6 @@ pub struct Arrival {
 pub struct Arrived {
     pub(super) request: CanonicalRequest,
     pub(super) headers: HeaderMap,
-    pub(super) body: Incoming,
 }
 
 /// Checks form and size; nothing here needs to know who is calling.
@@ -126,6 +125,8 @@ pub(super) fn arrive(arrival: Arrival, trail: &mut Trail) -> Result<Arrived, Ref
     let face = snapshot
         .face(&connection.face)
         .ok_or_else(|| Refusal::new(Code::Fault, "the face is gone from the configuration"))?;
+    // It waits there until the open step asks for it: a refusal before that must not cut the client off.
+    trail.unread = Some(body);
     let request =
         CanonicalRequest::from_parts(&parts, face.host_rules(), connection.sni.as_deref())?;
     if let Some(given) = request.correlation_id() {
@@ -134,6 +135,5 @@ pub(super) fn arrive(arrival: Arrival, trail: &mut Trail) -> Result<Arrived, Ref
     Ok(Arrived {
         request,
         headers: parts.headers,
-        body,
     })
 }

@@ -130,14 +130,24 @@ pub(super) async fn open(
         grant,
         method,
         headers,
-        body,
     } = admitted;
+    let body = trail
+        .unread
+        .take()
+        .ok_or_else(|| Refusal::new(Code::Fault, "the body was taken before"))?;
     let content = match envelope {
         Envelope::InsecurePlain => {
             Content::Plain(body, u64::try_from(body_max).unwrap_or(u64::MAX))
         }
         Envelope::MosipIda => {
-            let body = read(body, body_max, snapshot.limits().body_timeout).await?;
+            let mut body = body;
+            let body = match read(&mut body, body_max, snapshot.limits().body_timeout).await {
+                Ok(whole) => whole,
+                Err(refusal) => {
+                    trail.unread = Some(body);
+                    return Err(refusal);
+                }
+            };
             trail.body_read = true;
             trail.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
             let began = Instant::now();
@@ -330,7 +340,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The whole body, bounded in bytes and in time.
-async fn read(mut body: Incoming, max: usize, limit: Duration) -> Result<Bytes, Refusal> {
+async fn read(body: &mut Incoming, max: usize, limit: Duration) -> Result<Bytes, Refusal> {
     let whole = async {
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();

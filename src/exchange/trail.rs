@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 
 use super::{Arrival, Connection, Gateway, Snapshot};
 use crate::{clock::Moment, partners::Caller, policy::Route, refusal::Code, trust::Fingerprint};
@@ -22,6 +22,8 @@ pub struct Trail {
     pub(super) signed_by: Option<Fingerprint>,
     pub(super) transaction_id: Option<String>,
     pub(super) bytes_in: u64,
+    /// The body, until the open step takes it.
+    pub(super) unread: Option<Incoming>,
     has_body: bool,
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
@@ -48,6 +50,7 @@ impl Trail {
             signed_by: None,
             transaction_id: None,
             bytes_in: 0,
+            unread: None,
             has_body: !arrival.body.is_end_stream(),
             body_read: false,
             refused: None,
