@@ -311,6 +311,19 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
+    fn the_page_of_refusals_has_every_code_with_its_side_and_status() {
+        let page = include_str!("../docs/refusals.md");
+        for code in Code::ALL {
+            let begin = format!("| `{code}` |");
+            let rows: Vec<&str> = page.lines().filter(|l| l.starts_with(&begin)).collect();
+            assert_eq!(rows.len(), 1, "{code}");
+            let status = code.status().to_string();
+            assert!(rows[0].contains(code.side().as_str()), "{code}: {}", rows[0]);
+            assert!(rows[0].contains(&status), "{code}: {}", rows[0]);
+        }
+    }
+
+    #[test]
     fn codes_are_unique_and_say_what_to_do() {
         let mut seen = HashSet::new();
         for code in Code::ALL {
