@@ -47,10 +47,18 @@ pub fn preface() -> Vec<u8> {
     out
 }
 
-/// Sends the preface and waits for the server to widen the connection's window, so that more than 65,535 bytes may follow.
+/// Sends the preface, acknowledges the server's settings and waits for it to widen the connection's window. Only then may
+/// more than 65,535 bytes follow, on the stream and on the connection.
 pub fn open(client: &mut TlsClient) {
     client.send(&preface());
-    while read(client).expect("the server's settings").kind != WINDOW_UPDATE {}
+    loop {
+        let got = read(client).expect("the server's settings");
+        match got.kind {
+            SETTINGS if got.flags & 1 == 0 => client.send(&frame(SETTINGS, 1, 0, &[])),
+            WINDOW_UPDATE => return,
+            _ => {}
+        }
+    }
 }
 
 /// A header block of literal fields that nobody indexes (RFC 7541 section 6.2.2).
