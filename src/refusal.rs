@@ -318,7 +318,11 @@ mod tests {
             let rows: Vec<&str> = page.lines().filter(|l| l.starts_with(&begin)).collect();
             assert_eq!(rows.len(), 1, "{code}");
             let status = code.status().to_string();
-            assert!(rows[0].contains(code.side().as_str()), "{code}: {}", rows[0]);
+            assert!(
+                rows[0].contains(code.side().as_str()),
+                "{code}: {}",
+                rows[0]
+            );
             assert!(rows[0].contains(&status), "{code}: {}", rows[0]);
         }
     }
