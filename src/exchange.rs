@@ -53,12 +53,14 @@ pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arri
     let limit = trail.snapshot().limits().exchange_timeout;
     let outcome = match &place {
         Err(overload) => Err(overload.clone()),
-        Ok(_) => tokio::time::timeout(limit, road(gateway, handlers, arrival, &mut trail))
-            .await
-            .unwrap_or_else(|_| {
+        Ok(_) => {
+            // In a box: what is around it is moved several times before it is first polled.
+            let way = Box::pin(road(gateway, handlers, arrival, &mut trail));
+            tokio::time::timeout(limit, way).await.unwrap_or_else(|_| {
                 let cause = "the whole exchange took too long";
                 Err(Refusal::new(Code::HttpSlow, cause))
-            }),
+            })
+        }
     };
     let sealed = match outcome {
         Ok(sealed) => sealed,

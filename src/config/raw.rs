@@ -483,6 +483,8 @@ pub struct Limits {
     pub handshake_timeout_ms: u64,
     /// Exchanges at once on one face; beyond that, requests are refused as overload.
     pub exchanges_max: usize,
+    /// Exchanges at once of one partner; beyond that, its requests are refused as overload.
+    pub exchanges_per_partner_max: usize,
     /// The longest that work may wait for a processor, in milliseconds; beyond that, requests are refused as overload.
     pub queue_max_ms: u64,
     /// Bytes of a request head.
@@ -520,6 +522,7 @@ impl Default for Limits {
             handshakes_max: 256,
             handshake_timeout_ms: 10_000,
             exchanges_max: 512,
+            exchanges_per_partner_max: 256,
             queue_max_ms: 1_000,
             head_max_bytes: 16 << 10,
             headers_max: 64,

@@ -40,6 +40,7 @@ use super::{
 use crate::{
     config::FaceKind,
     exchange::{Arrival, Connection, Gateway, Handlers, Limits, exchange},
+    refusal::Code,
     upstream::AnswerBody,
 };
 
@@ -68,6 +69,9 @@ impl Face {
     ) -> Self {
         let limits = Arc::clone(gateway.snapshot().limits());
         let gauge = gateway.metrics().connections.with_label_values(&[name]);
+        for code in Code::ALL {
+            gateway.metrics().known_code(name, *code);
+        }
         Self {
             gateway,
             handlers,
@@ -117,7 +121,8 @@ impl Face {
         };
         drop(place);
         let stream = match shaken {
-            Ok(Ok(stream)) => stream,
+            // In a box: every future that it passes through would keep room for it.
+            Ok(Ok(stream)) => Box::new(stream),
             Ok(Err(error)) => {
                 self.handshake("refused");
                 tracing::info!(face = &*self.name, from = %peer.ip(), cause = %error, "TLS handshake refused");
@@ -188,7 +193,8 @@ impl Face {
         };
         let serving = async {
             if h2 {
-                serve_h2(stream, bounds, &limits, service, stop).await;
+                // In a box: the room it needs is not the room of an HTTP/1.1 connection.
+                Box::pin(serve_h2(stream, bounds, &limits, service, stop)).await;
             } else {
                 let builder = gate::http1(&bounds);
                 let ended = gate::serve(stream, bounds, &builder, service, stop).await;

@@ -60,6 +60,11 @@ pub(super) fn identify(
         }
     }?;
     trail.caller = Some(caller.clone());
+    trail.under_way = Some(
+        caller
+            .partner()
+            .begin(snapshot.limits().exchanges_per_partner_max)?,
+    );
     Ok(Identified { arrived, caller })
 }
 

@@ -15,6 +15,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// Exchanges at once.
     pub exchanges_max: usize,
+    /// Exchanges at once of one partner.
+    pub exchanges_per_partner_max: usize,
     /// The longest that work may wait for a processor.
     pub queue_max: Duration,
     /// Bytes of a request head.
@@ -57,6 +59,7 @@ impl Limits {
             handshakes_max: limits.handshakes_max,
             handshake_timeout: ms(limits.handshake_timeout_ms),
             exchanges_max: limits.exchanges_max,
+            exchanges_per_partner_max: limits.exchanges_per_partner_max,
             queue_max: ms(limits.queue_max_ms),
             head_max_bytes: limits.head_max_bytes,
             headers_max: limits.headers_max,
@@ -80,11 +83,15 @@ impl Limits {
     /// Every bound must let something through.
     pub(super) fn check(raw: &config::Limits, report: &mut config::Report<'_>) {
         let mut report = report.within("limits");
-        let positive: [(&str, u64); 13] = [
+        let positive: [(&str, u64); 14] = [
             ("connections_max", small(raw.connections_max)),
             ("handshakes_max", small(raw.handshakes_max)),
             ("handshake_timeout_ms", raw.handshake_timeout_ms),
             ("exchanges_max", small(raw.exchanges_max)),
+            (
+                "exchanges_per_partner_max",
+                small(raw.exchanges_per_partner_max),
+            ),
             ("queue_max_ms", raw.queue_max_ms),
             ("head_max_bytes", small(raw.head_max_bytes)),
             ("headers_max", small(raw.headers_max)),

@@ -13,7 +13,7 @@ use crate::{
     config::Role,
     envelope::mosip_ida,
     refusal::{Code, Refusal},
-    upstream::{AnswerBody, end_to_end},
+    upstream::{AnswerBody, keep_end_to_end},
 };
 
 /// MOSIP's header for the signature of an answer (IDA reference 3.4).
@@ -38,7 +38,8 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
             let bytes_out = body.size_hint().exact().unwrap_or(0);
             let mut response = Response::new(body);
             *response.status_mut() = reply.status;
-            *response.headers_mut() = end_to_end(&reply.headers);
+            *response.headers_mut() = reply.headers;
+            keep_end_to_end(response.headers_mut());
             // Our codes are ours to state.
             response.headers_mut().remove(CODE);
             Ok(finish(response, bytes_out, trail))

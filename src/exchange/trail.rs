@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Instant};
 use hyper::body::{Body, Incoming};
 
 use super::{Arrival, Connection, Gateway, Snapshot};
-use crate::{clock::Moment, partners::Caller, policy::Route, refusal::Code, trust::Fingerprint};
+use crate::{
+    clock::Moment,
+    partners::{Caller, UnderWay},
+    policy::Route,
+    refusal::Code,
+    trust::Fingerprint,
+};
 
 /// Filled in by the steps as they pass; never decides anything.
 #[derive(Debug)]
@@ -22,6 +28,8 @@ pub struct Trail {
     pub(super) signed_by: Option<Fingerprint>,
     pub(super) transaction_id: Option<String>,
     pub(super) bytes_in: u64,
+    /// The caller's place, kept for as long as the exchange.
+    pub(super) under_way: Option<UnderWay>,
     /// The body, until the open step takes it.
     pub(super) unread: Option<Incoming>,
     has_body: bool,
@@ -50,6 +58,7 @@ impl Trail {
             signed_by: None,
             transaction_id: None,
             bytes_in: 0,
+            under_way: None,
             unread: None,
             has_body: !arrival.body.is_end_stream(),
             body_read: false,

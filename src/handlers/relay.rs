@@ -61,7 +61,7 @@ impl Handler for Relay {
             };
             let began = Instant::now();
             let answer = upstream
-                .stream(&outgoing, RequestBody::streamed(body, max))
+                .stream(outgoing, RequestBody::streamed(body, max))
                 .await;
             trail.called_upstream(
                 began,

@@ -177,6 +177,12 @@ impl Metrics {
         })
     }
 
+    /// Lets the count of a code on a face begin at zero, so that its first refusal is seen as one.
+    pub fn known_code(&self, face: &str, code: Code) {
+        self.refusals
+            .with_label_values(&[face, code.as_str(), code.side().as_str()]);
+    }
+
     /// Counts a refusal.
     pub fn refused(&self, face: &str, code: Code) {
         self.refusals

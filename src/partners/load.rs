@@ -61,6 +61,7 @@ pub(super) fn partner(
     let mut clients = raw.clients.clone();
     clients.dedup();
     Some(Partner {
+        under_way: std::sync::atomic::AtomicUsize::new(0),
         id: id?,
         organisation: raw.organisation.clone(),
         kind: raw.kind,

@@ -23,6 +23,6 @@ pub use id::PartnerId;
 pub use identify::{Caller, How};
 pub use keys::{ApiKey, LicenceKey};
 pub use network::Network;
-pub use partner::Partner;
+pub use partner::{Partner, UnderWay};
 pub use registration::{Registered, Registration};
 pub use secrets::{HashedSecret, Pepper, SecretKind};

@@ -1,6 +1,13 @@
 //! One partner or service, checked.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use super::{ApiKey, HashedSecret, LicenceKey, Network, PartnerId, Registered, Registration};
 use crate::{
@@ -23,6 +30,17 @@ pub struct Partner {
     pub(super) clients: Vec<Client>,
     pub(super) access: Access,
     pub(super) shared_keys: bool,
+    pub(super) under_way: AtomicUsize,
+}
+
+/// An exchange of a partner that is under way; given back when dropped.
+#[derive(Debug)]
+pub struct UnderWay(Arc<Partner>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How a service is known on a service face. Empty for partners.
@@ -121,6 +139,19 @@ impl Partner {
         };
         let cause = format!("{} is {}", self.id, registered.as_str());
         Err(Refusal::new(code, cause))
+    }
+
+    /// A place for one exchange among at most `max` of this partner, so that no partner can take all the gateway has.
+    ///
+    /// # Errors
+    /// `GW-001` when all of its places are taken.
+    pub fn begin(self: &Arc<Self>, max: usize) -> Result<UnderWay, Refusal> {
+        let place = UnderWay(Arc::clone(self));
+        if self.under_way.fetch_add(1, Ordering::Relaxed) >= max {
+            let cause = format!("{} has {max} exchanges under way", self.id);
+            return Err(Refusal::new(Code::Overloaded, cause));
+        }
+        Ok(place)
     }
 
     /// Whether the partner may use a route.

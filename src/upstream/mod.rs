@@ -20,7 +20,9 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header, uri::Authority};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header, uri::Authority,
+};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::Client,
@@ -73,7 +75,7 @@ enum Transport {
 type Received = (http::response::Parts, Incoming, Option<Lease>);
 
 /// A request to an upstream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outgoing {
     /// The method.
     pub method: Method,
@@ -177,7 +179,7 @@ impl Upstream {
     ///
     /// # Errors
     /// `UP-001` no connection, `UP-002` too slow, `UP-003` cut or not HTTP, `UP-004` too large.
-    pub async fn call(&self, outgoing: &Outgoing, body: Bytes) -> Result<Answer, Refusal> {
+    pub async fn call(&self, outgoing: Outgoing, body: Bytes) -> Result<Answer, Refusal> {
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
         tokio::time::timeout(limit, self.call_unlimited(outgoing, body))
             .await
@@ -192,7 +194,7 @@ impl Upstream {
             })
     }
 
-    async fn call_unlimited(&self, outgoing: &Outgoing, body: Bytes) -> Result<Answer, Refusal> {
+    async fn call_unlimited(&self, outgoing: Outgoing, body: Bytes) -> Result<Answer, Refusal> {
         let (parts, incoming, lease) = self
             .send(outgoing, || RequestBody::whole(body.clone()))
             .await?;
@@ -212,7 +214,7 @@ impl Upstream {
     /// As [`Upstream::call`], without `UP-004`.
     pub async fn stream(
         &self,
-        outgoing: &Outgoing,
+        outgoing: Outgoing,
         body: RequestBody,
     ) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
@@ -252,13 +254,16 @@ impl Upstream {
     /// Tries the addresses in turn until one takes the connection.
     async fn send(
         &self,
-        outgoing: &Outgoing,
+        outgoing: Outgoing,
         mut body: impl FnMut() -> RequestBody,
     ) -> Result<Received, Refusal> {
+        if self.addresses.len() == 1 {
+            return self.send_once(outgoing, body).await;
+        }
         let mut last = None;
         for address in self.in_turn() {
-            match self.attempt(address, outgoing, body()).await {
-                Ok(response) => return Ok(response),
+            match self.attempt(address, outgoing.clone(), body()).await {
+                Ok(received) => return Ok(received),
                 Err(refusal) if refusal.code() == Code::UpstreamDown => last = Some(refusal),
                 Err(refusal) => return Err(refusal),
             }
@@ -269,7 +274,7 @@ impl Upstream {
     /// One address only: a streamed body cannot be made twice.
     async fn send_once(
         &self,
-        outgoing: &Outgoing,
+        outgoing: Outgoing,
         mut body: impl FnMut() -> RequestBody,
     ) -> Result<Received, Refusal> {
         match self.in_turn().next() {
@@ -281,12 +286,12 @@ impl Upstream {
     async fn attempt(
         &self,
         address: &Address,
-        outgoing: &Outgoing,
+        outgoing: Outgoing,
         body: RequestBody,
     ) -> Result<Received, Refusal> {
         let mut request = Request::new(body);
-        *request.method_mut() = outgoing.method.clone();
-        *request.headers_mut() = outgoing.headers.clone();
+        *request.method_mut() = outgoing.method;
+        *request.headers_mut() = outgoing.headers;
         let failed = |error: &(dyn std::error::Error + 'static), connecting: bool| {
             let code = if connecting {
                 Code::UpstreamDown
@@ -303,7 +308,7 @@ impl Upstream {
         };
         let outcome = match &address.transport {
             Transport::Http1(pool) => {
-                *request.uri_mut() = target(outgoing, None)?;
+                *request.uri_mut() = target(outgoing.path_and_query, None)?;
                 request
                     .headers_mut()
                     .insert(header::HOST, address.host.clone());
@@ -321,7 +326,7 @@ impl Upstream {
                 )
             }
             Transport::Negotiated(client) => {
-                *request.uri_mut() = target(outgoing, Some(address))?;
+                *request.uri_mut() = target(outgoing.path_and_query, Some(address))?;
                 match client.request(request).await {
                     Ok(response) => {
                         let (parts, incoming) = response.into_parts();
@@ -496,45 +501,39 @@ impl Address {
 }
 
 /// The request's target: in origin form, or absolute for a client that finds the connection by it.
-fn target(outgoing: &Outgoing, address: Option<&Address>) -> Result<Uri, Refusal> {
-    let builder = match address {
-        None => Uri::builder(),
+fn target(path_and_query: String, address: Option<&Address>) -> Result<Uri, Refusal> {
+    match address {
+        None => Uri::try_from(path_and_query).map_err(http::Error::from),
         Some(address) => Uri::builder()
             .scheme(address.scheme)
-            .authority(address.authority.clone()),
-    };
-    builder
-        .path_and_query(outgoing.path_and_query.as_str())
-        .build()
-        .map_err(|e| Refusal::new(Code::Fault, format!("upstream target: {e}")))
+            .authority(address.authority.clone())
+            .path_and_query(path_and_query)
+            .build(),
+    }
+    .map_err(|e| Refusal::new(Code::Fault, format!("upstream target: {e}")))
 }
 
-/// The headers that never go from one connection to another (RFC 9110 section 7.6.1), for answers.
-pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    let named: Vec<String> = headers
+/// Takes away what never goes from one connection to another (RFC 9110 section 7.6.1), from an answer.
+pub fn keep_end_to_end(headers: &mut HeaderMap) {
+    const HOP_BY_HOP: [HeaderName; 7] = [
+        header::CONNECTION,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .map(|n| n.trim().to_ascii_lowercase())
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let mut kept = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        let hop = matches!(
-            name.as_str(),
-            "connection"
-                | "keep-alive"
-                | "proxy-connection"
-                | "te"
-                | "trailer"
-                | "transfer-encoding"
-                | "upgrade"
-        );
-        if !hop && !named.iter().any(|n| n == name.as_str()) {
-            kept.append(name.clone(), value.clone());
-        }
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
     }
-    kept
 }
 
 /// An error with its sources, in one line.

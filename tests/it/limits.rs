@@ -35,6 +35,29 @@ fn exchanges_beyond_the_bound_are_shed_and_those_after_the_overload_are_served()
 }
 
 #[test]
+fn one_partner_cannot_take_the_places_of_the_others() {
+    let mut site = Site::new("limits-share");
+    site.limits("exchanges_per_partner_max = 1");
+    site.start_misp();
+    let mut held = site.connect();
+    let rest = hold(&site, &mut held);
+    until("the place is taken", || {
+        (site.misp().metric("triseal_exchanges_in_flight", &[]) > 0.0).then_some(())
+    });
+    let shed = site.connect().ask(&site.auth().wire().http1());
+    assert_eq!((shed.code().as_str(), shed.status), ("GW-001", 503));
+    // Another partner is served meanwhile: no more is wrong with it than its path.
+    let mut other = site
+        .client_of(&site.party("seeder"), "tls")
+        .connect(site.partner_face())
+        .unwrap();
+    assert_eq!(other.ask(&site.auth().wire().http1()).code(), "ID-007");
+    held.send(&rest);
+    assert!(held.answer().unwrap().says_yes());
+    assert!(site.ask(&site.auth()).says_yes());
+}
+
+#[test]
 fn connections_beyond_the_bound_are_not_taken_until_one_ends() {
     let mut site = Site::new("limits-connections");
     site.limits("connections_max = 2");

@@ -57,7 +57,7 @@ impl Ida {
             })?;
         let (outgoing, body) = self.outgoing(&snapshot, &handling, &message, trail)?;
         let began = Instant::now();
-        let answer = upstream.call(&outgoing, body).await;
+        let answer = upstream.call(outgoing, body).await;
         trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
         count(&self.metrics, upstream, began, answer.as_ref().err());
         let answer = answer?;
