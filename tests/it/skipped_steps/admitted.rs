@@ -9,6 +9,5 @@ pub fn make(identified: Identified) -> Admitted {
         grant: None,
         method: todo!(),
         headers: todo!(),
-        body: todo!(),
     }
 }
