@@ -7,6 +7,7 @@ mod document;
 mod raw;
 mod report;
 mod shape;
+pub mod spelling;
 
 pub use document::{Document, ReadError, watching};
 pub use raw::*;

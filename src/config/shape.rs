@@ -10,6 +10,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use super::spelling;
+
 /// A mistake of shape, at a byte offset of the text.
 #[derive(Debug)]
 pub(super) struct Finding {
@@ -98,10 +100,8 @@ impl<'s> Walk<'s> {
             match known.get(name) {
                 Some(inner) => self.value(inner, value, &place),
                 None => {
-                    let remedy = nearest(name, known.keys()).map_or_else(
-                        || format!("Known here: {}.", list(known.keys())),
-                        |near| format!("Did you mean `{near}`?"),
-                    );
+                    let names: Vec<&str> = known.keys().map(String::as_str).collect();
+                    let remedy = spelling::remedy(name, &names);
                     self.add(
                         key.span().start,
                         &place,
@@ -233,35 +233,4 @@ const fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
-}
-
-fn list<'k>(names: impl Iterator<Item = &'k String>) -> String {
-    names.map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// The known name that differs least, if it differs little.
-fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k String>) -> Option<&'k String> {
-    known
-        .map(|k| (distance(name, k), k))
-        .filter(|(d, k)| *d <= k.len().min(name.len()).div_euclid(3).max(1))
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, k)| k)
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut next = vec![i.saturating_add(1)];
-        for (j, cb) in b.iter().enumerate() {
-            let cell = |r: &[usize], k: usize| r.get(k).copied().unwrap_or(usize::MAX);
-            let change = cell(&row, j).saturating_add(usize::from(ca != *cb));
-            let insert = cell(&row, j.saturating_add(1)).saturating_add(1);
-            let remove = cell(&next, j).saturating_add(1);
-            next.push(change.min(insert).min(remove));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }

@@ -5,11 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::{
     ApiKey, HashedSecret, LicenceKey, Network, Partner, PartnerId, Registration, partner::Access,
-    spelling,
 };
 use crate::{
     clock::Moment,
-    config::{self, PartnerKind, Report, Role, State},
+    config::{self, PartnerKind, Report, Role, State, spelling},
     trust::{Anchors, PartyCertificates, PartySpec},
 };
 

@@ -14,7 +14,6 @@ pub mod network;
 pub mod partner;
 pub mod registration;
 pub mod secrets;
-pub mod spelling;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -3,13 +3,12 @@
 //! Everything a route says is checked when it is built, so that a [`Route`] at hand needs no second look. It holds no
 //! secrets; those that `to.misp_lk` and `to.api_key` point to are resolved by the builder of the snapshot.
 
-use crate::ida::Operation;
 use http::Method;
 
 use super::path::{PathPattern, Segment};
 use crate::{
-    config::{self, Envelope, FaceKind, HandlerKind, Report},
-    partners::spelling,
+    config::{self, Envelope, FaceKind, HandlerKind, Report, spelling},
+    ida::Operation,
 };
 
 /// The longest identifier in the path of an `ida` route.
