@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::signal::unix::{SignalKind, signal};
@@ -199,8 +200,8 @@ impl Gateway {
 
     /// SIGTERM, then a while, then the end.
     fn stop(&mut self) {
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        // A gateway that is gone already needs no signal.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(12) {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
