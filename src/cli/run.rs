@@ -9,7 +9,10 @@ use std::{
 };
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use crate::{
     clock::Clock,
@@ -50,6 +53,14 @@ pub fn run(args: &Run) -> ExitCode {
     {
         tracing::debug!("a crypto provider was installed before");
     }
+    // First of all: until somebody listens, SIGHUP ends a process.
+    let reloads = match Reloads::listen() {
+        Ok(reloads) => reloads,
+        Err(error) => {
+            tracing::error!("not started: SIGHUP cannot be followed: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let (gateway, mistakes) = match Gateway::start(&args.config, Clock::system()) {
         Ok(started) => started,
         Err(StartError::Configuration(mistakes)) => {
@@ -72,7 +83,7 @@ pub fn run(args: &Run) -> ExitCode {
     let watcher = Arc::clone(&gateway);
     let watching = std::thread::Builder::new()
         .name("reload".to_owned())
-        .spawn(move || watch(&watcher));
+        .spawn(move || reloads.watch(&watcher));
     if let Err(error) = watching {
         tracing::error!(%error, "not started: no thread for reloads");
         return ExitCode::FAILURE;
@@ -107,50 +118,64 @@ fn announce(gateway: &Gateway) {
     }
 }
 
-/// Reloads on SIGHUP, on a change of a file, and when a certificate or list changes its standing.
-fn watch(gateway: &Gateway) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    else {
-        tracing::error!("no runtime for reloads: SIGHUP and file changes are not followed");
-        return;
-    };
-    runtime.block_on(async {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            tracing::error!("SIGHUP cannot be followed");
-            return;
+/// What asks for a reload, and the runtime that waits for it.
+struct Reloads {
+    runtime: Runtime,
+    hangup: Signal,
+}
+
+impl Reloads {
+    fn listen() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let hangup = {
+            let _entered = runtime.enter();
+            signal(SignalKind::hangup())?
         };
-        let mut seen = fingerprints(gateway);
-        let mut last_check = gateway.clock().now();
-        loop {
-            let asked = tokio::select! {
-                _ = hangup.recv() => true,
-                () = tokio::time::sleep(LOOK_EVERY) => false,
-            };
-            let now = gateway.clock().now();
-            let current = fingerprints(gateway);
-            let snapshot = gateway.snapshot();
-            snapshot.upstreams().for_each(|u| u.put_away_idle());
-            let due = u64::try_from(now.since_ms(last_check)).unwrap_or(0)
-                >= u64::try_from(snapshot.limits().recheck.as_millis()).unwrap_or(u64::MAX);
-            let changed_standing = due && snapshot.next_change().is_some_and(|at| at <= now);
-            if due {
-                last_check = now;
-            }
-            let why = if asked {
-                "SIGHUP"
-            } else if current != seen {
-                "a file changed"
-            } else if changed_standing {
-                "a certificate or list changed its standing"
-            } else {
-                continue;
-            };
-            reload(gateway, why);
-            seen = fingerprints(gateway);
+        Ok(Self { runtime, hangup })
+    }
+
+    /// Reloads on SIGHUP, on a change of a file, and when a certificate or list changes its standing.
+    fn watch(self, gateway: &Gateway) {
+        let Self {
+            runtime,
+            mut hangup,
+        } = self;
+        runtime.block_on(watch(gateway, &mut hangup));
+    }
+}
+
+async fn watch(gateway: &Gateway, hangup: &mut Signal) {
+    let mut seen = fingerprints(gateway);
+    let mut last_check = gateway.clock().now();
+    loop {
+        let asked = tokio::select! {
+            _ = hangup.recv() => true,
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
+        let now = gateway.clock().now();
+        let current = fingerprints(gateway);
+        let snapshot = gateway.snapshot();
+        snapshot.upstreams().for_each(|u| u.put_away_idle());
+        let due = u64::try_from(now.since_ms(last_check)).unwrap_or(0)
+            >= u64::try_from(snapshot.limits().recheck.as_millis()).unwrap_or(u64::MAX);
+        let changed_standing = due && snapshot.next_change().is_some_and(|at| at <= now);
+        if due {
+            last_check = now;
         }
-    });
+        let why = if asked {
+            "SIGHUP"
+        } else if current != seen {
+            "a file changed"
+        } else if changed_standing {
+            "a certificate or list changed its standing"
+        } else {
+            continue;
+        };
+        reload(gateway, why);
+        seen = fingerprints(gateway);
+    }
 }
 
 fn reload(gateway: &Gateway, why: &str) {
