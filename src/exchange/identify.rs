@@ -35,11 +35,6 @@ pub(super) fn identify(
                     .leaf
                     .as_deref()
                     .and_then(|leaf| snapshot.directory().known(leaf));
-                let segments: Vec<&str> = arrived.request.path().segments().collect();
-                trail.route = snapshot
-                    .routes()
-                    .find(connection.kind, &segments)
-                    .map(|found| std::sync::Arc::clone(found.route()));
             }
             // And in the words of the protocol that it speaks.
             if trail.caller.is_some() {

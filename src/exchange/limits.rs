@@ -27,8 +27,6 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Bytes of a body where the route does not say otherwise.
     pub body_max_bytes: usize,
-    /// Bytes of a body on the route that takes most.
-    pub largest_body: u64,
     /// Time for a whole body.
     pub body_timeout: Duration,
     /// Time for a whole exchange.
@@ -47,13 +45,6 @@ impl Limits {
     pub(super) fn new(raw: &config::Config) -> Self {
         let limits = &raw.limits;
         let ms = Duration::from_millis;
-        let largest = raw
-            .route
-            .iter()
-            .filter_map(|r| r.body_max_bytes)
-            .chain([limits.body_max_bytes])
-            .max()
-            .unwrap_or(limits.body_max_bytes);
         Self {
             connections_max: limits.connections_max,
             handshakes_max: limits.handshakes_max,
@@ -65,7 +56,6 @@ impl Limits {
             headers_max: limits.headers_max,
             head_timeout: ms(limits.head_timeout_ms),
             body_max_bytes: limits.body_max_bytes,
-            largest_body: u64::try_from(largest).unwrap_or(u64::MAX),
             body_timeout: ms(limits.body_timeout_ms),
             exchange_timeout: ms(limits.exchange_timeout_ms),
             idle_timeout: ms(limits.idle_timeout_ms),
