@@ -291,15 +291,17 @@ impl Snapshot {
         self.standings.judge(binding, &self.anchors, now)
     }
 
-    /// The newest usable encryption certificate of a party that can be wrapped to.
+    /// The newest usable encryption certificate of a party that MOSIP's formats can be wrapped to: RSA.
     pub fn recipient<'p>(
         &self,
         party: &'p PartyCertificates,
         now: Moment,
     ) -> Option<Recipient<'p>> {
-        let binding = self
-            .standings
-            .newest(party, Role::Encryption, &self.anchors, now)?;
+        let binding =
+            self.standings
+                .newest_that(party, Role::Encryption, &self.anchors, now, |b| {
+                    b.wrapping_key().is_some()
+                })?;
         Some(Recipient {
             fingerprint: binding.fingerprint(),
             wrapping: binding.wrapping_key()?,
