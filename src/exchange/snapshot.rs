@@ -327,6 +327,26 @@ impl Snapshot {
         })
     }
 
+    /// The newest usable encryption certificate of a party, of whatever kind: for the envelope `jose`.
+    ///
+    /// # Errors
+    /// `ENC-004` when it has none.
+    pub fn sealed_to<'p>(
+        &self,
+        party: &'p PartyCertificates,
+        now: Moment,
+    ) -> Result<(trust::Fingerprint, &'p keys::ContentWrapKey), Refusal> {
+        self.standings
+            .newest_that(party, Role::Encryption, &self.anchors, now, |b| {
+                b.content_key().is_some()
+            })
+            .and_then(|binding| Some((binding.fingerprint(), binding.content_key()?)))
+            .ok_or_else(|| {
+                let cause = format!("`{}` has no usable encryption certificate", party.id());
+                Refusal::new(Code::NoRecipient, cause)
+            })
+    }
+
     /// Path and query towards the upstream.
     pub(super) fn target(
         &self,
