@@ -8,6 +8,7 @@ mod forms;
 mod freshness;
 pub mod json;
 mod jws;
+pub mod keymanager;
 mod mark;
 pub mod mosip_ida;
 mod replay;
