@@ -1,12 +1,13 @@
 //! Triseal: the partner gateway at the MOSIP boundary.
 //!
 //! Start with [`exchange`], the road of one exchange; ARCHITECTURE.md has the map. Rooms import only rooms that stand
-//! lower in this list: `cli` → `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
+//! lower in this list: `cli` → `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope` and `credential`, `upstream` → `partners`
 //! → `trust` → `keys` → `config`, `observe`, `refusal`, `clock`, `ida`, `tls`.
 
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod edge;
 pub mod envelope;
 pub mod exchange;
