@@ -1,8 +1,8 @@
 //! Triseal: the partner gateway at the MOSIP boundary.
 //!
 //! Start with [`exchange`], the road of one exchange; ARCHITECTURE.md has the map. Rooms import only rooms that stand
-//! lower in this list: `cli` → `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope` and `credential`, `upstream` → `partners`
-//! → `trust` → `keys` → `config`, `observe`, `refusal`, `clock`, `ida`, `tls`.
+//! lower in this list: `cli` → `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
+//! → `trust` → `keys`, `store` → `config`, `observe`, `refusal`, `clock`, `ida`, `tls`.
 
 pub mod cli;
 pub mod clock;
@@ -21,6 +21,7 @@ pub mod policy;
 pub mod refusal;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod store;
 pub mod tls;
 pub mod trust;
 pub mod upstream;

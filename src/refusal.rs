@@ -210,6 +210,8 @@ codes! {
     Overloaded = "GW-001", Gateway, 503, "The gateway is busy. Try again in a few seconds.";
     /// A fault in the gateway.
     Fault = "GW-002", Gateway, 500, "The gateway failed. Give the correlation id to its operator.";
+    /// The store did not take what must not be lost.
+    StoreDown = "GW-004", Gateway, 503, "The gateway cannot store the request safely at present. Try again later.";
     /// We cannot sign: no usable signature key.
     NoSigner = "GW-003", Gateway, 500, "The gateway has no usable signature key. Give the correlation id to its operator.";
 }

@@ -10,10 +10,10 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::{Admitted, Gateway, Snapshot, Target, Trail};
+use super::{Admitted, Gateway, Near, Snapshot, Target, Trail};
 use crate::{
     clock::Moment,
-    config::{Envelope, PartnerKind, Role},
+    config::{Envelope, HandlerKind, PartnerKind, Role},
     envelope::{DetachedJws, mosip_ida},
     partners::Caller,
     policy::{AuthPolicy, Route},
@@ -29,12 +29,15 @@ pub struct Opened {
     grant: Option<Arc<AuthPolicy>>,
     method: http::Method,
     headers: HeaderMap,
+    near: Near,
     content: Content,
 }
 
 /// What was in the envelope.
 #[derive(Debug)]
 pub enum Content {
+    /// The whole body, opened where the route says that it is sealed.
+    Whole(Bytes),
     /// Nothing was sealed: the body, not yet read, of at most so many bytes.
     Plain(Incoming, u64),
     /// A MOSIP IDA message.
@@ -99,6 +102,11 @@ impl Opened {
         &self.headers
     }
 
+    /// What the request's target said.
+    pub const fn near(&self) -> &Near {
+        &self.near
+    }
+
     /// What was in the envelope.
     pub const fn content(&self) -> &Content {
         &self.content
@@ -130,26 +138,25 @@ pub(super) async fn open(
         grant,
         method,
         headers,
+        near,
     } = admitted;
     let body = trail
         .unread
         .take()
         .ok_or_else(|| Refusal::new(Code::Fault, "the body was taken before"))?;
     let content = match envelope {
-        Envelope::InsecurePlain => {
+        // Streamed, where nothing has to be sealed on either side.
+        Envelope::InsecurePlain
+            if route.handler() == HandlerKind::Relay && route.to() == Envelope::InsecurePlain =>
+        {
             Content::Plain(body, u64::try_from(body_max).unwrap_or(u64::MAX))
         }
+        Envelope::InsecurePlain => Content::Whole(whole(body, body_max, &snapshot, trail).await?),
+        Envelope::Jose => {
+            return Err(Refusal::new(Code::Fault, "jose is not opened yet"));
+        }
         Envelope::MosipIda => {
-            let mut body = body;
-            let body = match read(&mut body, body_max, snapshot.limits().body_timeout).await {
-                Ok(whole) => whole,
-                Err(refusal) => {
-                    trail.unread = Some(body);
-                    return Err(refusal);
-                }
-            };
-            trail.body_read = true;
-            trail.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            let body = whole(body, body_max, &snapshot, trail).await?;
             let began = Instant::now();
             let received = body.clone();
             let message = open_ida(gateway, &snapshot, &caller, &route, &headers, body, trail)
@@ -178,8 +185,29 @@ pub(super) async fn open(
         grant,
         method,
         headers,
+        near,
         content,
     })
+}
+
+/// Reads the whole body. What could not be read is left to the trail, for a lingering close.
+async fn whole(
+    mut body: Incoming,
+    max: usize,
+    snapshot: &Snapshot,
+    trail: &mut Trail,
+) -> Result<Bytes, Refusal> {
+    match read(&mut body, max, snapshot.limits().body_timeout).await {
+        Ok(whole) => {
+            trail.body_read = true;
+            trail.bytes_in = u64::try_from(whole.len()).unwrap_or(u64::MAX);
+            Ok(whole)
+        }
+        Err(refusal) => {
+            trail.unread = Some(body);
+            Err(refusal)
+        }
+    }
 }
 
 fn open_ida(
@@ -229,7 +257,7 @@ fn open_ida(
                 sealed_to_upstream(snapshot, route, &request, now)?;
                 None
             }
-            Envelope::Opened | Envelope::MosipIda | Envelope::InsecurePlain => {
+            Envelope::Opened | Envelope::MosipIda | Envelope::Jose | Envelope::InsecurePlain => {
                 let opened = request.decrypt(&snapshot.own().decryption_keys(now))?;
                 // The time inside is the caller's as much as the one outside (IDA reference 1.4).
                 snapshot.window().check(opened.timestamp(), now)?;
@@ -317,7 +345,7 @@ fn sealed_to_upstream(
         .thumbprint()
         .ok_or_else(|| Refusal::new(Code::MemberMissing, "no thumbprint").naming("thumbprint"))?;
     let peer = snapshot
-        .peer_of(route.upstream())
+        .peer_of(route.upstream().unwrap_or_default())
         .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
     if peer.bindings().iter().any(|b| {
         b.role() == Role::Encryption

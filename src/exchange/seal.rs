@@ -10,7 +10,7 @@ use super::{
     reply::{Identity, RefusalAnswer, ReplyBody},
 };
 use crate::{
-    config::Role,
+    config::{Envelope, Role},
     envelope::mosip_ida,
     refusal::{Code, Refusal},
     upstream::{AnswerBody, keep_end_to_end},
@@ -42,6 +42,24 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
             keep_end_to_end(response.headers_mut());
             // Our codes are ours to state.
             response.headers_mut().remove(CODE);
+            Ok(finish(response, bytes_out, trail))
+        }
+        ReplyBody::Whole(body) => {
+            let envelope = (trail.route()).map_or(Envelope::InsecurePlain, |route| route.from());
+            if envelope != Envelope::InsecurePlain {
+                return Err(Refusal::new(Code::Fault, "jose is not sealed yet"));
+            }
+            let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            let mut response = Response::new(AnswerBody::whole(body));
+            *response.status_mut() = reply.status;
+            *response.headers_mut() = reply.headers;
+            keep_end_to_end(response.headers_mut());
+            response.headers_mut().remove(CODE);
+            let no_store = HeaderValue::from_static("no-store");
+            response
+                .headers_mut()
+                .entry(header::CACHE_CONTROL)
+                .or_insert(no_store);
             Ok(finish(response, bytes_out, trail))
         }
         ReplyBody::Ida(body, identity) => {

@@ -40,11 +40,7 @@ impl Handler for Relay {
                 return Err(Refusal::new(Code::Fault, "a relay route with an envelope"));
             };
             let snapshot = std::sync::Arc::clone(handling.snapshot());
-            let upstream = snapshot
-                .upstream(handling.route().upstream())
-                .ok_or_else(|| {
-                    Refusal::new(Code::Fault, "the upstream is gone from the configuration")
-                })?;
+            let upstream = snapshot.upstream_of(handling.route())?;
             let mut headers = end_to_end_headers(handling.headers());
             // Last, so that nothing the caller named in `Connection` can take it away again. Inward only: beyond a service
             // face stands somebody else's edge, which believes certificates and not headers.

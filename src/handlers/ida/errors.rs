@@ -188,6 +188,7 @@ fn told(refusal: &Refusal) -> Told {
         | Code::UpstreamUndecryptable
         | Code::Overloaded
         | Code::Fault
+        | Code::StoreDown
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.
         Code::HttpMalformed
