@@ -6,9 +6,10 @@
 
 pub mod ida;
 pub mod mosip;
+pub mod opencrvs;
 pub mod people;
 mod png;
 pub mod register;
 pub mod scene;
 pub mod server;
-mod web;
+mod wire;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{FaultOrder, Mosip};
-use crate::sandbox::{ida::IdaAnswer, server::Caller, web};
+use crate::sandbox::{ida::IdaAnswer, server::Caller, wire};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,10 +32,11 @@ impl Mosip {
         body: &[u8],
     ) -> IdaAnswer {
         if !caller.address.ip().is_loopback() {
-            return web::text(StatusCode::FORBIDDEN, "from this machine only");
+            return wire::text(StatusCode::FORBIDDEN, "from this machine only");
         }
-        let ok = |body| web::json(StatusCode::OK, &body);
-        let wrong = |error: serde_json::Error| web::text(StatusCode::BAD_REQUEST, &error.to_string());
+        let ok = |body| wire::json(StatusCode::OK, &body);
+        let wrong =
+            |error: serde_json::Error| wire::text(StatusCode::BAD_REQUEST, &error.to_string());
         match (method, path) {
             (&Method::GET, "health") => ok(json!({"status": "UP"})),
             (&Method::GET, "issued") => ok(json!(self.state().issued)),
@@ -57,8 +58,8 @@ impl Mosip {
             },
             (&Method::GET, path) => self
                 .record(path)
-                .unwrap_or_else(|| web::text(StatusCode::NOT_FOUND, "Not Found")),
-            _ => web::text(StatusCode::NOT_FOUND, "Not Found"),
+                .unwrap_or_else(|| wire::text(StatusCode::NOT_FOUND, "Not Found")),
+            _ => wire::text(StatusCode::NOT_FOUND, "Not Found"),
         }
     }
 
@@ -75,11 +76,13 @@ impl Mosip {
             ("workflows", id) => {
                 let workflow = state.workflows.get(id)?;
                 let mut shown = workflow.stage.shown();
-                shown.as_object_mut()?.insert("workflowInstanceId".to_owned(), json!(workflow.instance));
+                shown
+                    .as_object_mut()?
+                    .insert("workflowInstanceId".to_owned(), json!(workflow.instance));
                 shown
             }
             _ => return None,
         };
-        Some(web::json(StatusCode::OK, &shown))
+        Some(wire::json(StatusCode::OK, &shown))
     }
 }

@@ -30,7 +30,10 @@ const ID_URL: &str = "http://credential.idrepo/credentials/";
 pub(super) enum Subject<'a> {
     /// A birth: the certificate number of the civil registry and the number that MOSIP gave. OpenCRVS takes ten digits
     /// and asks IDA with them as a UIN, so the UIN stands under `VID`.
-    Birth { certificate: &'a str, number: String },
+    Birth {
+        certificate: &'a str,
+        number: String,
+    },
     /// A death.
     Death,
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::Moment,
-    sandbox::{ida::IdaAnswer, web},
+    sandbox::{ida::IdaAnswer, wire},
 };
 
 /// Success; id and version are those of the request.
@@ -20,17 +20,12 @@ pub(super) fn failed(request: &Value, code: &str, message: &str, now: Moment) ->
 }
 
 /// Any answer.
-pub(super) fn around(
-    request: &Value,
-    response: &Value,
-    errors: &Value,
-    now: Moment,
-) -> IdaAnswer {
+pub(super) fn around(request: &Value, response: &Value, errors: &Value, now: Moment) -> IdaAnswer {
     let echo = |name| request.get(name).cloned().unwrap_or(Value::Null);
-    web::json(
+    wire::json(
         StatusCode::OK,
         &json!({
-            "id": echo("id"), "version": echo("version"), "responsetime": web::iso(now), "metadata": null,
+            "id": echo("id"), "version": echo("version"), "responsetime": wire::iso(now), "metadata": null,
             "response": response, "errors": errors,
         }),
     )

@@ -18,7 +18,7 @@ use crate::{
     clock::Moment,
     sandbox::{
         ida::IdaAnswer,
-        web::{self, uuid},
+        wire::{self, uuid},
     },
 };
 
@@ -81,10 +81,10 @@ impl Barred {
             ),
             Self::Forbidden => (StatusCode::FORBIDDEN, "KER-ATH-403", "Forbidden"),
         };
-        web::json(
+        wire::json(
             status,
             &json!({
-                "id": null, "version": null, "responsetime": web::iso(now), "metadata": null, "response": null,
+                "id": null, "version": null, "responsetime": wire::iso(now), "metadata": null, "response": null,
                 "errors": [{"errorCode": code, "message": message}],
             }),
         )
@@ -98,7 +98,7 @@ impl Mosip {
             tokio::time::sleep(delay).await;
         }
         if self.strikes(Fault::LoginDown).is_some() {
-            return web::text(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream");
+            return wire::text(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream");
         }
         let Ok(outer) = serde_json::from_slice::<Value>(body) else {
             return envelope::failed(&Value::Null, "KER-ATH-500", "Unable to parse request", now);
@@ -133,7 +133,7 @@ impl Mosip {
             return answer;
         };
         let Ok(token) = self.token_for(client, now) else {
-            return web::text(StatusCode::INTERNAL_SERVER_ERROR, "no token could be made");
+            return wire::text(StatusCode::INTERNAL_SERVER_ERROR, "no token could be made");
         };
         self.say(format_args!("login client={id:?} outcome=done"));
         let response = json!({"status": "Success", "message": "Clientid and Token combination had been validated successfully"});
@@ -149,7 +149,7 @@ impl Mosip {
 
     /// `GET …/authorize/admin/validateToken`.
     pub(super) fn validate(&self, headers: &HeaderMap, now: Moment) -> IdaAnswer {
-        let Some(cookies) = web::cookies(headers) else {
+        let Some(cookies) = wire::cookies(headers) else {
             return envelope::failed(&Value::Null, "KER-ATH-006", "Cookies not found", now);
         };
         let Some((_, token)) = cookies.iter().find(|(name, _)| name == "Authorization") else {
@@ -180,7 +180,7 @@ impl Mosip {
         roles: &[&str],
         now: Moment,
     ) -> Result<Bearer, Barred> {
-        let cookies = web::cookies(headers).ok_or(Barred::Unknown)?;
+        let cookies = wire::cookies(headers).ok_or(Barred::Unknown)?;
         let (_, token) = cookies
             .iter()
             .find(|(name, _)| name.contains("Authorization"))

@@ -41,14 +41,14 @@ use serde_json::Value;
 pub use documents::{context, controller, public_key};
 pub use hub::HubPace;
 pub use login::ClientRecord;
-pub use misbehave::{Fault, FaultOrder};
 pub(in crate::sandbox) use login::sign;
+pub use misbehave::{Fault, FaultOrder};
 
 use super::{
     ida::IdaAnswer,
     register::Register,
     server::{Caller, Handler},
-    web,
+    wire,
 };
 use crate::clock::{Clock, Moment};
 
@@ -221,8 +221,8 @@ impl Mosip {
             _ => None,
         };
         document.map_or_else(
-            || web::text(StatusCode::NOT_FOUND, "Not Found"),
-            |document| web::json(StatusCode::OK, &document),
+            || wire::text(StatusCode::NOT_FOUND, "Not Found"),
+            |document| wire::json(StatusCode::OK, &document),
         )
     }
 }
@@ -254,13 +254,13 @@ impl Handler for Mosip {
             }
             (&Method::GET, "/hub/actuator/health" | "/websub/hub/actuator/health") => {
                 let body = serde_json::json!({"status": "UP", "details": {}});
-                web::json(StatusCode::OK, &body)
+                wire::json(StatusCode::OK, &body)
             }
             (&Method::GET, path) => path.strip_prefix("/.well-known/").map_or_else(
-                || web::text(StatusCode::NOT_FOUND, "Not Found"),
+                || wire::text(StatusCode::NOT_FOUND, "Not Found"),
                 |name| self.document(name),
             ),
-            _ => web::text(StatusCode::NOT_FOUND, "Not Found"),
+            _ => wire::text(StatusCode::NOT_FOUND, "Not Found"),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Mosip, base64_url, envelope, misbehave::Fault};
 use crate::{
     clock::Moment,
-    sandbox::{ida::IdaAnswer, web},
+    sandbox::{ida::IdaAnswer, wire},
 };
 
 /// `mosip.role.commons-packet.putcreatepacket`.
@@ -79,7 +79,7 @@ impl Mosip {
             tokio::time::sleep(delay).await;
         }
         if self.strikes(Fault::PacketError).is_some() {
-            return web::text(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+            return wire::text(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
         }
         if let Err(barred) = self.admit(headers, &ROLES, now) {
             self.say(format_args!("packet outcome={barred:?}"));
@@ -189,7 +189,7 @@ impl Mosip {
             "process": asked.process, "refId": asked.ref_id, "schemaVersion": asked.schema_version,
             "signature": base64_url(&signer.sign_to_vec().ok()?),
             "encryptedHash": base64_url(&sha256(content.as_bytes())),
-            "providerName": "PacketWriterImpl", "providerVersion": "v1.0", "creationDate": web::iso(now),
+            "providerName": "PacketWriterImpl", "providerVersion": "v1.0", "creationDate": wire::iso(now),
         }))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     sandbox::{
         people::{Person, Standing, Text},
         register::Newcomer,
-        web,
+        wire,
     },
 };
 
@@ -143,7 +143,7 @@ impl Mosip {
     fn issue(&self, id: &str, outcome: &Outcome<'_>, now: Moment) -> Result<String, String> {
         let config = self.config();
         let unable = |what: &str| format!("credential issuance: {what}");
-        let uuid = || web::uuid().map_err(|_| unable("no random bytes"));
+        let uuid = || wire::uuid().map_err(|_| unable("no random bytes"));
         let (credential, request, event) = (uuid()?, uuid()?, uuid()?);
         let about = if self.strikes(Fault::CredentialOtherSubject).is_some() {
             "10001000000000"
@@ -154,7 +154,7 @@ impl Mosip {
             host: &config.host,
             id: &credential,
             registration: about,
-            issued: web::iso(now),
+            issued: wire::iso(now),
             subject: &outcome.subject,
         };
         let stranger = self.strikes(Fault::CredentialForged).is_some();
@@ -164,9 +164,9 @@ impl Mosip {
             &config.credential_key
         };
         let mut signed = if self.strikes(Fault::CredentialMockForm).is_some() {
-            credential.signed_as_the_mock_does(key, &web::iso_s(now))
+            credential.signed_as_the_mock_does(key, &wire::iso_s(now))
         } else {
-            credential.signed(key, &web::iso_s(now))
+            credential.signed(key, &wire::iso_s(now))
         }
         .map_err(|_| unable("the proof cannot be made"))?;
         if self.strikes(Fault::CredentialAltered).is_some()
@@ -206,10 +206,8 @@ impl Mosip {
         sealed: &str,
         now: Moment,
     ) -> Result<Value, josekit::JoseError> {
-        let whole = super::login::sign(
-            &self.config().credential_key,
-            json!({"credential": sealed}),
-        )?;
+        let whole =
+            super::login::sign(&self.config().credential_key, json!({"credential": sealed}))?;
         let mut parts = whole.split('.');
         let signature = format!(
             "{}..{}",
@@ -217,11 +215,11 @@ impl Mosip {
             parts.next_back().unwrap_or_default()
         );
         Ok(json!({
-            "publisher": "CREDENTIAL_SERVICE", "topic": topic, "publishedOn": web::iso(now),
+            "publisher": "CREDENTIAL_SERVICE", "topic": topic, "publishedOn": wire::iso(now),
             "event": {
                 "id": event, "transactionId": request,
                 "type": {"namespace": "mosip", "name": "mosip"},
-                "timestamp": web::iso(now), "dataShareUri": null,
+                "timestamp": wire::iso(now), "dataShareUri": null,
                 "data": {
                     "templateTypeCode": "RPR_UIN_CARD_TEMPLATE", "registrationId": id,
                     "ExpiryTimestamp": "9999-12-31T23:59:59.999Z", "TransactionLimit": null,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Mosip, envelope, misbehave::Fault, packet::has_provider, process::Stage};
 use crate::{
     clock::Moment,
-    sandbox::{ida::IdaAnswer, web},
+    sandbox::{ida::IdaAnswer, wire},
 };
 
 /// Who may start one.
@@ -36,17 +36,17 @@ impl Mosip {
         now: Moment,
     ) -> IdaAnswer {
         if self.strikes(Fault::WorkflowError).is_some() {
-            return web::text(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+            return wire::text(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
         }
         if let Err(barred) = self.admit(headers, &ROLES, now) {
             self.say(format_args!("workflow outcome={barred:?}"));
             return barred.answer(now);
         }
         if self.strikes(Fault::WorkflowText).is_some() {
-            return web::json(StatusCode::OK, &json!("Unknown Exception Found"));
+            return wire::json(StatusCode::OK, &json!("Unknown Exception Found"));
         }
         let Ok(outer) = serde_json::from_slice::<Value>(body) else {
-            return web::json(StatusCode::OK, &json!("Unknown Exception Found"));
+            return wire::json(StatusCode::OK, &json!("Unknown Exception Found"));
         };
         let head = json!({"id": ID, "version": VERSION});
         let id = outer
@@ -79,7 +79,7 @@ impl Mosip {
         if self.strikes(Fault::WorkflowUnknown).is_some() {
             return Err(unknown("as ordered"));
         }
-        let instance = web::uuid().map_err(|_| unknown("no random bytes"))?;
+        let instance = wire::uuid().map_err(|_| unknown("no random bytes"))?;
         let mut state = self.state();
         if state.workflows.contains_key(&asked.id) {
             return Err(("RPR-WIS-001", "WorkflowInstance already present".to_owned()));
@@ -116,12 +116,7 @@ fn validated(outer: &Value) -> Result<Asked, Stop> {
             .and_then(Value::as_str)
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
-            .ok_or_else(|| {
-                (
-                    "RPR-WIN-000",
-                    format!("Missing Input Parameter - {name}"),
-                )
-            })
+            .ok_or_else(|| ("RPR-WIN-000", format!("Missing Input Parameter - {name}")))
     };
     let invalid = |name: &str| ("RPR-WIN-001", format!("Invalid Input Parameter - {name}"));
     if member("/id", "id")? != ID {
@@ -198,7 +193,11 @@ mod tests {
         ] {
             let mut outer = whole();
             *outer.pointer_mut(pointer).unwrap() = json!(value);
-            assert_eq!(validated(&outer).err().unwrap().0, "RPR-WIN-001", "{pointer}");
+            assert_eq!(
+                validated(&outer).err().unwrap().0,
+                "RPR-WIN-001",
+                "{pointer}"
+            );
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     sandbox::{
         ida::IdaAnswer,
         mosip::{login::Bearer, misbehave::Fault},
-        web,
+        wire,
     },
 };
 
@@ -41,7 +41,7 @@ impl Mosip {
         now: Moment,
     ) -> IdaAnswer {
         if self.waits(Fault::HubStop) {
-            return web::text(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream");
+            return wire::text(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream");
         }
         let kind = headers
             .get(CONTENT_TYPE)
@@ -54,22 +54,22 @@ impl Mosip {
             return self.take_event(headers, query, body, now);
         }
         if kind != "application/x-www-form-urlencoded" {
-            return web::text(StatusCode::BAD_REQUEST, "Unsupported content type");
+            return wire::text(StatusCode::BAD_REQUEST, "Unsupported content type");
         }
-        let Some(fields) = web::form(body) else {
-            return web::text(StatusCode::BAD_REQUEST, "The form cannot be read");
+        let Some(fields) = wire::form(body) else {
+            return wire::text(StatusCode::BAD_REQUEST, "The form cannot be read");
         };
         let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
         let topic = field("hub.topic");
         match field("hub.mode") {
             "register" | "deregister" | "subscribe" | "unsubscribe" if topic.is_empty() => {
-                web::text(StatusCode::BAD_REQUEST, "Missing hub.topic")
+                wire::text(StatusCode::BAD_REQUEST, "Missing hub.topic")
             }
             "register" => self.register(headers, topic, now),
             "deregister" => self.deregister(headers, topic, now),
             mode @ ("subscribe" | "unsubscribe") => self.subscription(headers, mode, &fields, now),
             "publish" => self.take_event(headers, query, body, now),
-            _ => web::text(StatusCode::BAD_REQUEST, NO_MODE),
+            _ => wire::text(StatusCode::BAD_REQUEST, NO_MODE),
         }
     }
 
@@ -97,19 +97,13 @@ impl Mosip {
         }
     }
 
-    fn take_event(
-        &self,
-        headers: &HeaderMap,
-        query: &str,
-        body: &[u8],
-        now: Moment,
-    ) -> IdaAnswer {
-        let fields = web::form(query.as_bytes()).unwrap_or_default();
+    fn take_event(&self, headers: &HeaderMap, query: &str, body: &[u8], now: Moment) -> IdaAnswer {
+        let fields = wire::form(query.as_bytes()).unwrap_or_default();
         if fields.get("hub.mode").map(String::as_str) != Some("publish") {
-            return web::text(StatusCode::BAD_REQUEST, NO_MODE);
+            return wire::text(StatusCode::BAD_REQUEST, NO_MODE);
         }
         let Some(topic) = fields.get("hub.topic").filter(|topic| !topic.is_empty()) else {
-            return web::text(StatusCode::BAD_REQUEST, "Missing hub.topic");
+            return wire::text(StatusCode::BAD_REQUEST, "Missing hub.topic");
         };
         if !self.may(headers, Doing::Publish, topic, now) {
             self.say(format_args!("hub publish topic={topic:?} outcome=denied"));
@@ -137,7 +131,7 @@ impl Mosip {
         let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
         let (topic, callback) = (field("hub.topic"), field("hub.callback"));
         if callback.is_empty() {
-            return web::text(StatusCode::BAD_REQUEST, "Missing hub.callback");
+            return wire::text(StatusCode::BAD_REQUEST, "Missing hub.callback");
         }
         if !self.may(headers, Doing::Subscribe, topic, now) {
             self.say(format_args!("hub {mode} topic={topic:?} outcome=denied"));
@@ -184,7 +178,7 @@ impl Mosip {
     }
 
     fn hub_bearer(&self, headers: &HeaderMap, now: Moment) -> Option<Bearer> {
-        let cookies = web::cookies(headers)?;
+        let cookies = wire::cookies(headers)?;
         let (_, value) = cookies.iter().find(|(name, _)| name == "Authorization")?;
         // What stands after the next `=` is cut off.
         self.bearer_of(value.split('=').next()?, now)
@@ -201,7 +195,7 @@ fn denied(status: StatusCode, reason: &str) -> IdaAnswer {
 }
 
 fn reply(status: StatusCode, body: &str) -> IdaAnswer {
-    web::answer(
+    wire::answer(
         status,
         "application/x-www-form-urlencoded",
         body.as_bytes().to_vec(),

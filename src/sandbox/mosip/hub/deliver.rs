@@ -12,7 +12,7 @@ use openssl::{hash::MessageDigest, pkey::PKey, sign::Signer};
 use super::{super::Mosip, Subscriber, normal};
 use crate::sandbox::{
     mosip::misbehave::Fault,
-    web::{self, CallError},
+    wire::{self, CallError},
 };
 
 /// How often a consumer without news looks by itself.
@@ -121,11 +121,7 @@ impl Mosip {
         Some((subscriber.clone(), batch, end))
     }
 
-    async fn deliver(
-        &self,
-        subscriber: &Subscriber,
-        event: &[u8],
-    ) -> (Option<u16>, Delivered) {
+    async fn deliver(&self, subscriber: &Subscriber, event: &[u8]) -> (Option<u16>, Delivered) {
         if let Some(delay) = self.strikes(Fault::DeliverLater) {
             tokio::time::sleep(delay).await;
         }
@@ -135,7 +131,9 @@ impl Mosip {
         } else {
             event
         };
-        let signature = (!unsigned).then(|| hmac(&subscriber.secret, signed_over)).flatten();
+        let signature = (!unsigned)
+            .then(|| hmac(&subscriber.secret, signed_over))
+            .flatten();
         let twice = self.strikes(Fault::DeliverTwice).is_some();
         let mut result = self.push(subscriber, event, signature.as_deref()).await;
         if twice && matches!(result.1, Delivered::Done) {
@@ -157,10 +155,7 @@ impl Mosip {
             self.config().hub_url,
             subscriber.topic
         );
-        let mut headers = vec![
-            (CONTENT_TYPE, "application/json".to_owned()),
-            (LINK, link),
-        ];
+        let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned()), (LINK, link)];
         if let Some(signature) = signature {
             let name = HeaderName::from_static("x-hub-signature");
             headers.push((name, format!("sha256={signature}")));
@@ -168,7 +163,7 @@ impl Mosip {
         let pace = self.config().pace.hub;
         let mut wait = pace.retry_interval;
         for attempt in 0..=pace.retries {
-            let sent = web::call(
+            let sent = wire::call(
                 Method::POST,
                 &subscriber.callback,
                 &headers,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 
 use super::{super::Mosip, MOST_SUBSCRIBERS, Subscriber, subscriber_id};
-use crate::sandbox::web::{self, CallError};
+use crate::sandbox::wire::{self, CallError};
 
 /// When none or no number is given.
 const LEASE_S: u64 = 86_400;
@@ -20,7 +20,9 @@ impl Mosip {
         let id = subscriber_id(topic, callback);
         let Some(secret) = fields.get("hub.secret") else {
             // The validation casts it to a string and falls over.
-            self.say(format_args!("hub subscribe id={id:?} outcome=fell-over why=\"no hub.secret\""));
+            self.say(format_args!(
+                "hub subscribe id={id:?} outcome=fell-over why=\"no hub.secret\""
+            ));
             return;
         };
         let active = |of: &Subscriber| of.run.is_some();
@@ -80,7 +82,7 @@ impl Mosip {
     }
 
     async fn is_meant(&self, mode: &str, topic: &str, callback: &str, lease: Option<u64>) -> bool {
-        let Ok(challenge) = web::uuid() else {
+        let Ok(challenge) = wire::uuid() else {
             return false;
         };
         let mut query = format!("hub.mode={mode}&hub.topic={topic}&hub.challenge={challenge}");
@@ -105,7 +107,7 @@ impl Mosip {
         let pace = self.config().pace.hub;
         let mut wait = pace.retry_interval;
         for attempt in 0..=pace.retries {
-            match web::call(Method::GET, &address, &[], Vec::new(), pace.patience).await {
+            match wire::call(Method::GET, &address, &[], Vec::new(), pace.patience).await {
                 Ok((_, body)) => return Some(body.to_vec()),
                 Err(CallError::Address) => return None,
                 Err(CallError::Connection(_)) if attempt < pace.retries => {
