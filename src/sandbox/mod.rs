@@ -5,7 +5,11 @@
 //! identities it knows, [`server`] puts it on a socket. Starting it beside gateways is left to the command line.
 
 pub mod ida;
+pub mod mosip;
+pub mod opencrvs;
 pub mod people;
 mod png;
+pub mod register;
 pub mod scene;
 pub mod server;
+mod wire;
