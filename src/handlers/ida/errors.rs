@@ -189,6 +189,14 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::LoginRefused
+        | Code::LoginDown
+        | Code::LoginForm
+        | Code::TokenRefused
+        | Code::PacketForbidden
+        | Code::PacketErrors
+        | Code::PacketLost
+        | Code::PacketAnswer
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.
         Code::HttpMalformed
