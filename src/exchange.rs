@@ -13,6 +13,7 @@ mod gateway;
 mod identify;
 mod jose;
 mod limits;
+mod needs_jose;
 mod open;
 pub mod outward;
 mod own;

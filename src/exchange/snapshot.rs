@@ -8,7 +8,7 @@ use std::{
 
 use rustls::ServerConfig;
 
-use super::{Limits, Own, canonical::HostRules, standing::Standings};
+use super::{Limits, Own, canonical::HostRules, needs_jose, standing::Standings};
 use crate::{
     clock::{Clock, Moment},
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
@@ -158,6 +158,14 @@ impl Snapshot {
             }
         };
         shared_keys(&document, &own, &peers, &directory, mistakes);
+        let parties = needs_jose::Parties {
+            own: &own,
+            peers: &peers,
+            directory: &directory,
+            standings: &standings,
+            anchors: &anchors,
+        };
+        needs_jose::check(&config, &parties, &mut Report::new(&document, mistakes), now);
         let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let next_change = std::iter::once(own.certificates())
             .chain(peers.values())
