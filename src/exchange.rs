@@ -21,6 +21,7 @@ mod reply;
 mod seal;
 mod snapshot;
 mod standing;
+pub mod subscriptions;
 mod trail;
 
 pub use admit::{Admitted, Near, Target};

@@ -658,6 +658,9 @@ pub struct Partner {
     /// Kind service: how it is known.
     #[serde(default)]
     pub access: Option<Access>,
+    /// What it may subscribe to, and where deliveries go.
+    #[serde(default)]
+    pub websub: Option<PartnerWebSub>,
 }
 
 /// An API key.
