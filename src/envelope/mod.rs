@@ -6,6 +6,7 @@
 
 mod forms;
 mod freshness;
+pub mod jose;
 pub mod json;
 mod jws;
 pub mod keymanager;

@@ -101,7 +101,7 @@ fn what_pyld_issues_is_believed_and_the_quads_are_the_same() {
         .map(|document| json!({"document": document, "options": options()}))
         .collect();
     let job = json!({"contexts": documents(), "issue": issue});
-    let issued = python::lines("credential.py", &job);
+    let issued = python::lines("credential_proofs.py", &job);
     assert_eq!(issued.len(), documents_made.len());
     for (document, issued) in documents_made.iter().zip(&issued) {
         let quads = canonical_n_quads(document.to_string().as_bytes(), &contexts()).unwrap();
@@ -154,7 +154,7 @@ fn what_is_signed_here_pyld_verifies() {
         verify.push(json!({"credential": whole, "key": STANDARD.encode(&spki)}));
     }
     let answers = python::lines(
-        "credential.py",
+        "credential_proofs.py",
         &json!({"contexts": documents(), "verify": verify}),
     );
     for pair in answers.chunks(2) {
