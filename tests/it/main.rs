@@ -29,6 +29,7 @@ mod trust_changes;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
 mod attacks;
+mod credential;
 mod canaries;
 mod encodings;
 mod envelopes;
