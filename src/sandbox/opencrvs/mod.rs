@@ -22,13 +22,13 @@ use http::{Method, Request, StatusCode};
 use openssl::{
     error::ErrorStack,
     pkey::{PKey, Private},
-    rsa::Rsa,
 };
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     ida::IdaAnswer,
+    mosip::fresh_key,
     server::{Caller, Handler},
     wire,
 };
@@ -45,7 +45,6 @@ pub struct Core(Arc<Inner>);
 #[derive(Clone)]
 pub struct CoreConfig {
     key: PKey<Private>,
-    stranger: PKey<Private>,
     /// Where the middleware's API is.
     middleware: String,
 }
@@ -110,8 +109,7 @@ impl CoreConfig {
     /// When OpenSSL makes no key.
     pub fn new(middleware: String) -> Result<Self, ErrorStack> {
         Ok(Self {
-            key: PKey::from_rsa(Rsa::generate(2048)?)?,
-            stranger: PKey::from_rsa(Rsa::generate(2048)?)?,
+            key: fresh_key()?,
             middleware,
         })
     }
