@@ -55,11 +55,14 @@ impl fmt::Debug for CoreConfig {
     }
 }
 
+/// Where log lines go.
+type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
+
 struct Inner {
     config: CoreConfig,
     clock: Clock,
     state: Mutex<State>,
-    log: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    log: Option<LogSink>,
 }
 
 #[derive(Default)]
@@ -134,7 +137,7 @@ impl Core {
             config,
             clock,
             state: Mutex::default(),
-            log: log.map(|sink| Arc::new(sink) as Arc<dyn Fn(&str) + Send + Sync>),
+            log: log.map(|sink| Arc::new(sink) as LogSink),
         }))
     }
 
