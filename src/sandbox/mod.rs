@@ -9,6 +9,7 @@ pub mod esignet;
 pub mod ida;
 pub mod mts;
 pub mod odoo;
+mod outgoing;
 pub mod people;
 mod png;
 pub mod scene;

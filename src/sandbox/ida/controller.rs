@@ -249,7 +249,7 @@ impl Ida {
     }
 
     /// The person behind an id.
-    fn person(&self, individual: &Individual) -> Result<&Person, Failure> {
+    pub(super) fn person(&self, individual: &Individual) -> Result<&Person, Failure> {
         let person = self
             .config
             .identities
@@ -288,7 +288,7 @@ fn unlocked(person: &Person, passed: &Passed<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn locked(factor: &str) -> Failure {
+pub(super) fn locked(factor: &str) -> Failure {
     Failure::new(
         "IDA-MLC-019",
         format!("{factor} Auth Type is Locked for the UIN"),

@@ -26,6 +26,7 @@ mod policy;
 mod records;
 mod reply;
 mod route;
+mod seeding;
 mod service;
 mod signature;
 mod signer;
