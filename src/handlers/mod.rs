@@ -7,9 +7,20 @@ mod relay;
 pub use ida::Ida;
 pub use relay::Relay;
 
-use crate::{exchange::Handlers, observe::Metrics};
+use crate::{
+    config::HandlerKind,
+    exchange::{Handlers, errands::Doer},
+    observe::Metrics,
+};
 
 /// All handlers.
 pub fn all(metrics: &Metrics) -> Handlers {
-    Handlers::new(Ida::new(metrics.clone()), Relay::new(metrics.clone()))
+    Handlers::default()
+        .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Relay, Relay::new(metrics.clone()))
+}
+
+/// What does the errands that handlers left in the store, one for each kind of errand.
+pub fn doers() -> Vec<Box<dyn Doer>> {
+    Vec::new()
 }

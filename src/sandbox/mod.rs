@@ -7,11 +7,15 @@
 
 pub mod esignet;
 pub mod ida;
+pub mod mosip;
 pub mod mts;
 pub mod odoo;
+pub mod opencrvs;
 mod outgoing;
 pub mod people;
 mod png;
+pub mod register;
 pub mod scene;
 pub mod server;
 mod web;
+mod wire;

@@ -36,7 +36,7 @@ mod trust;
 mod validate;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{
     fmt,

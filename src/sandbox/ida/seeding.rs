@@ -57,7 +57,7 @@ impl Ida {
         if person.locked.contains(&Lockable::Demo) {
             return Err(one(super::controller::locked("demo")));
         }
-        let failures = matching::demographics(&stated, person, now);
+        let failures = matching::demographics(&stated, &person, now);
         if !failures.is_empty() {
             return Err(failures);
         }

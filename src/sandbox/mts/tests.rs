@@ -11,7 +11,7 @@ use super::{Mts, MtsConfig, MtsService, multipart};
 use crate::{
     clock::{Clock, Moment},
     sandbox::{
-        ida::{IdaAnswer, bare_ida},
+        ida::{IdaAnswer, tests::bare_ida},
         odoo::{FaultOrder, Odoo, OdooConfig, OdooFault},
         people::{self, Person},
         server::{self, Caller, Handler, Running},
@@ -33,14 +33,14 @@ impl World {
             partner: "mts".to_owned(),
         };
         let ida = Arc::new(bare_ida());
-        let odoo = Odoo::new(
+        let odoo = Arc::new(Odoo::new(
             OdooConfig {
                 database: "registry".to_owned(),
                 login: "seeder".to_owned(),
                 password: "open sesame".to_owned(),
             },
             clock.clone(),
-        );
+        ));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         Self {
             service: MtsService::new(Mts::start(config, ida, clock)),
@@ -216,7 +216,13 @@ async fn records_that_do_not_fit_say_why_with_idas_codes() {
         .collect();
     assert_eq!(
         codes,
-        ["-", "IDA-DEA-001", "ATS-REQ-103", "ATS-REQ-012", "IDA-MLC-004"]
+        [
+            "-",
+            "IDA-DEA-001",
+            "ATS-REQ-103",
+            "ATS-REQ-012",
+            "IDA-MLC-004"
+        ]
     );
     let joined = file[2]["errorMessage"].as_str().unwrap();
     assert!(joined.contains("IDA-DEA-001::") && joined.contains(','));
@@ -226,7 +232,8 @@ async fn records_that_do_not_fit_say_why_with_idas_codes() {
 #[tokio::test]
 async fn the_connectors_request_ends_in_the_registry_of_odoo() {
     let world = World::new().await;
-    let format = r#"[{updateId: .input.id, ids: [{id_type: "MOSIP UIN TOKEN", value: .output.token}]}]"#;
+    let format =
+        r#"[{updateId: .input.id, ids: [{id_type: "MOSIP UIN TOKEN", value: .output.token}]}]"#;
     for auth in ["odoo", "oauth"] {
         let (status, said) = world
             .ask(changed(&[
@@ -245,7 +252,12 @@ async fn the_connectors_request_ends_in_the_registry_of_odoo() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| (one["authorization"].as_str().unwrap(), one["status"].as_u64().unwrap()))
+        .map(|one| {
+            (
+                one["authorization"].as_str().unwrap(),
+                one["status"].as_u64().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(kinds, [("session", 200), ("bearer", 200)]);
 }
@@ -296,7 +308,10 @@ async fn a_file_comes_and_goes_as_csv() {
     let said = read(&answer);
     assert_eq!(answer.status, 200, "{said}");
     let file = world.file(&said).await;
-    assert!(file.starts_with("vid;status;token;errorCode;errorMessage\r\n"), "{file}");
+    assert!(
+        file.starts_with("vid;status;token;errorCode;errorMessage\r\n"),
+        "{file}"
+    );
     assert!(file.contains(";processed;"), "{file}");
 }
 
@@ -313,38 +328,75 @@ async fn what_is_malformed_or_missing_is_refused_with_its_code() {
         ]
     };
     let to_callback = [("deliverytype", json!("callback"))];
-    assert_eq!(world.code(&[("output", json!("xml"))]).await, refused(422, "ATS-REQ-102"));
-    assert_eq!(world.code(&[("outputFormat", json!(".a |"))]).await, refused(400, "ATS-REQ-103"));
-    assert_eq!(world.code(&[("mapping", json!({"vid": "a b"}))]).await, refused(400, "ATS-REQ-103"));
+    assert_eq!(
+        world.code(&[("output", json!("xml"))]).await,
+        refused(422, "ATS-REQ-102")
+    );
+    assert_eq!(
+        world.code(&[("outputFormat", json!(".a |"))]).await,
+        refused(400, "ATS-REQ-103")
+    );
+    assert_eq!(
+        world.code(&[("mapping", json!({"vid": "a b"}))]).await,
+        refused(400, "ATS-REQ-103")
+    );
     assert_eq!(world.code(&to_callback).await, refused(400, "ATS-REQ-024"));
     for (change, code) in [
         (callback("authType", json!("kerberos")), "ATS-REQ-027"),
         (callback("authOdoo", Value::Null), "ATS-REQ-028"),
         (callback("authOdoo", json!({})), "ATS-REQ-031"),
         (callback("authOdoo", json!({"authUrl": "x"})), "ATS-REQ-032"),
-        (callback("authOdoo", json!({"authUrl": "x", "username": "y"})), "ATS-REQ-033"),
+        (
+            callback("authOdoo", json!({"authUrl": "x", "username": "y"})),
+            "ATS-REQ-033",
+        ),
     ] {
         assert_eq!(world.code(&change).await, refused(400, code));
     }
     let mut csv = callback("requestFileName", json!(""));
     csv.push(("output", json!("csv")));
     assert_eq!(world.code(&csv).await, refused(400, "ATS-REQ-025"));
-    assert_eq!(world.code(&[("authdata", json!([{}]))]).await, refused(200, "ATS-REQ-101"));
+    assert_eq!(
+        world.code(&[("authdata", json!([{}]))]).await,
+        refused(200, "ATS-REQ-101")
+    );
 
-    let odk = |config: Value| envelope(json!({"odkconfig": config})).to_string().into_bytes();
-    let whole = json!({"baseurl": "x", "email": "x", "password": "x", "projectid": "1", "formid": "x"});
+    let odk = |config: Value| {
+        envelope(json!({"odkconfig": config}))
+            .to_string()
+            .into_bytes()
+    };
+    let whole =
+        json!({"baseurl": "x", "email": "x", "password": "x", "projectid": "1", "formid": "x"});
     for (config, code) in [(json!({}), "ATS-REQ-18"), (whole, "ATS-REQ-100")] {
-        let answer = world.send("POST", "/authtoken/odk", "application/json", odk(config)).await;
+        let answer = world
+            .send("POST", "/authtoken/odk", "application/json", odk(config))
+            .await;
         assert_eq!(read(&answer)["errors"][0]["errorCode"], code);
     }
-    let answer = world.send("GET", "/authtoken/status/none", "", Vec::new()).await;
-    assert_eq!((answer.status.as_u16(), &read(&answer)["errors"][0]["errorCode"]), (404, &json!("ATS-REQ-016")));
+    let answer = world
+        .send("GET", "/authtoken/status/none", "", Vec::new())
+        .await;
+    assert_eq!(
+        (
+            answer.status.as_u16(),
+            &read(&answer)["errors"][0]["errorCode"]
+        ),
+        (404, &json!("ATS-REQ-016"))
+    );
 }
 
 #[tokio::test]
 async fn a_program_that_fails_or_says_nothing_is_null() {
     for program in [".a.b.c | error", "empty", "infinite"] {
-        assert_eq!(super::jq::first(program, &json!({})).await, Value::Null, "{program}");
+        assert_eq!(
+            super::jq::first(program, &json!({})).await,
+            Value::Null,
+            "{program}"
+        );
     }
-    assert_eq!(super::jq::first(".a | map(. + 1)", &json!({"a": [1, 2]})).await, json!([2, 3]));
+    assert_eq!(
+        super::jq::first(".a | map(. + 1)", &json!({"a": [1, 2]})).await,
+        json!([2, 3])
+    );
 }

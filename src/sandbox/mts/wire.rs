@@ -2,11 +2,11 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use time::{OffsetDateTime, macros::format_description};
+use time::macros::format_description;
 
 use crate::{
     clock::Moment,
-    sandbox::{ida::IdaAnswer, web},
+    sandbox::{ida::IdaAnswer, web, wire::iso},
 };
 
 /// An error, with the status it is answered with.
@@ -47,18 +47,8 @@ pub(super) fn answer(response: &Value, now: Moment) -> IdaAnswer {
 fn envelope(errors: &Value, response: &Value, now: Moment) -> Value {
     json!({
         "id": "mosip.token.seeder", "version": "1.0", "metadata": {},
-        "responsetime": timestamp(now), "errors": errors, "response": response,
+        "responsetime": iso(now), "errors": errors, "response": response,
     })
-}
-
-/// `2026-11-22T19:00:00.000Z`.
-fn timestamp(now: Moment) -> String {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(now.ms()).saturating_mul(1_000_000))
-        .ok()
-        .and_then(|moment| moment.format(format).ok())
-        .unwrap_or_default()
 }
 
 /// Whether a text is what `%Y-%m-%dT%H:%M:%S.%fZ` reads.

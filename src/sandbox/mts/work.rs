@@ -2,7 +2,6 @@
 
 use std::sync::Weak;
 
-use openssl::rand::rand_bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -12,6 +11,7 @@ use super::{
     request::{Asked, Output},
     wire::Refused,
 };
+use crate::sandbox::wire::uuid;
 
 /// A request with what has become of it.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Mts {
         let valid = records.iter().any(|(_, question)| question.is_ok());
         let all_valid = records.iter().all(|(_, question)| question.is_ok());
         let unknown = |what| Refused::new(500, "ATS-REQ-100", what);
-        let id = identifier().ok_or_else(|| unknown("no random bytes"))?;
+        let id = uuid().map_err(|_| unknown("no random bytes"))?;
         let job = Job {
             asked,
             status: if all_valid {
@@ -154,20 +154,4 @@ pub(super) async fn worker(mts: Weak<Mts>, mut waiting: mpsc::Receiver<String>) 
         };
         mts.work(&id).await;
     }
-}
-
-/// A random UUID.
-fn identifier() -> Option<String> {
-    let mut bytes = [0; 16];
-    rand_bytes(&mut bytes).ok()?;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let part = |from, to| hex.get(from..to).unwrap_or_default();
-    Some(format!(
-        "{}-{}-4{}-a{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(13, 16),
-        part(17, 20),
-        part(20, 32)
-    ))
 }

@@ -21,7 +21,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -124,12 +124,12 @@ pub enum OdooFault {
 
 impl Odoo {
     /// An empty registry.
-    pub fn new(config: OdooConfig, clock: Clock) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(config: OdooConfig, clock: Clock) -> Self {
+        Self {
             config,
             clock,
             state: Mutex::default(),
-        })
+        }
     }
 
     /// Orders a fault.

@@ -1,7 +1,5 @@
 //! Odoo from outside.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
@@ -15,7 +13,7 @@ use crate::{
     },
 };
 
-fn odoo() -> Arc<Odoo> {
+fn odoo() -> Odoo {
     let config = OdooConfig {
         database: "registry".to_owned(),
         login: "seeder".to_owned(),
