@@ -23,6 +23,7 @@ mod reply;
 mod seal;
 mod snapshot;
 mod standing;
+pub mod subscriptions;
 mod trail;
 
 pub use admit::{Admitted, Near, Target};

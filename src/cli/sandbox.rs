@@ -20,7 +20,12 @@ use crate::{
     clock::Clock,
     config::{self, Mistakes, Report},
     sandbox::{
+        esignet::{Esignet, EsignetService},
         ida::{Ida, IdaService},
+        mosip::Mosip,
+        mts::{Mts, MtsService},
+        odoo::Odoo,
+        opencrvs::Core,
         people,
         scene::{Ports, Scene},
         server,
@@ -40,7 +45,7 @@ pub struct Sandbox {
     /// The folder to make everything in. It must not hold an earlier sandbox.
     #[arg(long, value_name = "DIR", default_value = "triseal-sandbox")]
     dir: PathBuf,
-    /// The first of five ports on 127.0.0.1.
+    /// The first of twelve ports on 127.0.0.1.
     #[arg(long, default_value_t = 8440)]
     port_base: u16,
     /// Start the embedded MOSIP only; start the gateways yourself with the configurations that are printed.
@@ -75,6 +80,11 @@ fn serve(args: &Sandbox) -> Result<(), String> {
         ports.misp_admin,
         ports.partner_face,
         ports.ida,
+        ports.mosip,
+        ports.core,
+        ports.esignet,
+        ports.mts,
+        ports.odoo,
     ] {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|e| format!("port {port} is not free: {e}. Choose another --port-base."))?;
@@ -89,8 +99,11 @@ fn serve(args: &Sandbox) -> Result<(), String> {
     runtime.block_on(async {
         // From the start: a signal that ended us while gateways start would leave them behind.
         let told = Told::listen()?;
-        let ida = start_ida(&scene, &clock).await?;
+        let ida = Ida::new(scene.ida.clone()).map_err(|e| e.to_string())?;
+        let seeded = Arc::new(ida.with_log(|line| output::say(line)));
+        let ida = start_ida(&scene, &clock, &seeded).await?;
         say(&format!("MOSIP IDA listens on {}", ida.address()));
+        let plain = start_plain(&scene, &clock, &seeded).await?;
         let mut gateways = Vec::new();
         if !args.no_gateways {
             for (name, config, admin) in [
@@ -111,15 +124,20 @@ fn serve(args: &Sandbox) -> Result<(), String> {
         for gateway in gateways.iter_mut().rev() {
             gateway.stop();
         }
+        for service in plain {
+            service.stop().await;
+        }
         ida.stop().await;
         Ok(())
     })
 }
 
-async fn start_ida(scene: &Scene, clock: &Clock) -> Result<server::Running, String> {
-    let ida = Ida::new(scene.ida.clone()).map_err(|e| e.to_string())?;
-    let ida = ida.with_log(|line| output::say(line));
-    let service = IdaService::new(Arc::new(ida), clock.clone());
+async fn start_ida(
+    scene: &Scene,
+    clock: &Clock,
+    ida: &Arc<Ida>,
+) -> Result<server::Running, String> {
+    let service = IdaService::new(ida.clone(), clock.clone());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, scene.ports.ida));
     let listener = tokio::net::TcpListener::bind(address)
         .await
@@ -130,6 +148,43 @@ async fn start_ida(scene: &Scene, clock: &Clock) -> Result<server::Running, Stri
         Arc::new(service),
     )
     .map_err(|e| e.to_string())
+}
+
+/// The services that are reached without TLS: MOSIP's within its cluster, and the partner's own.
+async fn start_plain(
+    scene: &Scene,
+    clock: &Clock,
+    ida: &Arc<Ida>,
+) -> Result<Vec<server::Running>, String> {
+    let log = Some(|line: &str| output::say(line));
+    let mosip = Mosip::new(scene.mosip.clone(), clock.clone(), log);
+    let core = Core::new(scene.core.clone(), clock.clone(), log);
+    let mosip = start_one(scene.ports.mosip, mosip).await?;
+    say(&format!(
+        "MOSIP registration listens on {}",
+        mosip.address()
+    ));
+    let core = start_one(scene.ports.core, core).await?;
+    say(&format!("OpenCRVS core listens on {}", core.address()));
+    let esignet = Esignet::new(scene.esignet.clone()).map_err(|e| e.to_string())?;
+    let esignet = EsignetService::new(Arc::new(esignet), clock.clone());
+    let esignet = start_one(scene.ports.esignet, esignet).await?;
+    say(&format!("E-Signet listens on {}", esignet.address()));
+    let mts = Mts::start(scene.mts.clone(), ida.clone(), clock.clone());
+    let mts = start_one(scene.ports.mts, MtsService::new(mts)).await?;
+    say(&format!("the token seeder listens on {}", mts.address()));
+    let odoo = Odoo::new(scene.odoo.clone(), clock.clone());
+    let odoo = start_one(scene.ports.odoo, odoo).await?;
+    say(&format!("Odoo's stand-in listens on {}", odoo.address()));
+    Ok(vec![mosip, core, esignet, mts, odoo])
+}
+
+async fn start_one(port: u16, service: impl server::Handler) -> Result<server::Running, String> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|e| e.to_string())?;
+    server::serve(listener, None, Arc::new(service)).map_err(|e| e.to_string())
 }
 
 /// MOSIP behind its own edge: mutual TLS against the same root.
@@ -314,6 +369,11 @@ fn guide(scene: &Scene, no_gateways: bool) -> String {
   services  ──▶  http://127.0.0.1:{service}   the partner's gateway, service face  (admin http://127.0.0.1:{partner_admin})
   partners  ──▶  https://localhost:{partner}  the MISP's gateway, partner face     (admin http://127.0.0.1:{misp_admin})
   MOSIP     ──▶  https://localhost:{ida}  the embedded IDA
+                 http://127.0.0.1:{mosip}   login, packets, workflows, WebSub hub
+  OpenCRVS  ──▶  http://127.0.0.1:{core}   a stand-in for its core
+  browsers  ──▶  http://127.0.0.1:{esignet}   E-Signet, and its login page
+  OpenG2P   ──▶  http://127.0.0.1:{mts}   the token seeder
+                 http://127.0.0.1:{odoo}   a stand-in for its Odoo
 
 {start}  Python SDK settings   {dir}/sdk.toml
   ids, keys and ports   {dir}/scene.json
@@ -326,5 +386,10 @@ fn guide(scene: &Scene, no_gateways: bool) -> String {
         partner = ports.partner_face,
         misp_admin = ports.misp_admin,
         ida = ports.ida,
+        mosip = ports.mosip,
+        core = ports.core,
+        esignet = ports.esignet,
+        mts = ports.mts,
+        odoo = ports.odoo,
     )
 }

@@ -9,6 +9,7 @@ mod freshness;
 pub mod jose;
 pub mod json;
 mod jws;
+pub mod keymanager;
 mod mark;
 pub mod mosip_ida;
 mod replay;
@@ -18,6 +19,9 @@ mod testing;
 pub mod time;
 
 pub use forms::Forms;
+#[cfg(test)]
+pub(crate) use forms::to_base64url;
+pub(crate) use forms::{base64url, sha256};
 pub use freshness::Window;
 pub use jws::DetachedJws;
 pub use replay::ReplayGuard;

@@ -8,7 +8,9 @@ use std::{
 
 use rustls::ServerConfig;
 
-use super::{Limits, Own, canonical::HostRules, needs_jose, standing::Standings};
+use super::{
+    Limits, Own, canonical::HostRules, needs_jose, standing::Standings, subscriptions::Subscriptions,
+};
 use crate::{
     clock::{Clock, Moment},
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
@@ -41,6 +43,7 @@ pub struct Snapshot {
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
+    subscriptions: Option<Subscriptions>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -112,6 +115,7 @@ impl Snapshot {
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
         let store_keys = store_keys(&config, &mut report);
+        let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -166,6 +170,12 @@ impl Snapshot {
             anchors: &anchors,
         };
         needs_jose::check(&config, &parties, &mut Report::new(&document, mistakes), now);
+        subscribers(
+            &directory,
+            &upstreams,
+            subscriptions.as_ref(),
+            &mut Report::new(&document, mistakes),
+        );
         let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let next_change = std::iter::once(own.certificates())
             .chain(peers.values())
@@ -192,6 +202,7 @@ impl Snapshot {
             faces,
             substitutes,
             store_keys,
+            subscriptions,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -217,6 +228,11 @@ impl Snapshot {
     pub fn store(&self) -> Option<(&str, &Path, &[Secret])> {
         let store = self.config.store.as_ref()?;
         Some((&store.url, &self.base, &self.store_keys))
+    }
+
+    /// WebSub, where it is configured.
+    pub const fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.subscriptions.as_ref()
     }
 
     /// The access log's file, when it is not standard output.
@@ -479,6 +495,45 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
         all.insert(route.name.clone(), found);
     }
     all
+}
+
+/// Partners that may subscribe lead to an upstream of ours, and to topics that we are subscribed to for them.
+fn subscribers(
+    directory: &Directory,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+    subscriptions: Option<&Subscriptions>,
+    report: &mut Report<'_>,
+) {
+    let known: Vec<&str> = upstreams.keys().map(String::as_str).collect();
+    for partner in directory.iter() {
+        let Some(subscribing) = partner.subscribing() else {
+            continue;
+        };
+        if !upstreams.contains_key(subscribing.upstream()) {
+            report.error(
+                "upstream",
+                format!(
+                    "partner {} takes deliveries at `{}`, which is no upstream",
+                    partner.id(),
+                    subscribing.upstream()
+                ),
+                config::spelling::remedy(subscribing.upstream(), &known),
+            );
+        }
+        for topic in subscribing.topics() {
+            let ours = subscriptions.and_then(|all| all.to(topic));
+            if ours.is_none_or(|one| *one.taker() != super::subscriptions::Taker::Partners) {
+                report.error(
+                    "websub",
+                    format!(
+                        "partner {} may subscribe to `{topic}`, to which we are not subscribed for partners",
+                        partner.id()
+                    ),
+                    "Add a [[websub.subscription]] to the topic with hand_on.partners = true.",
+                );
+            }
+        }
+    }
 }
 
 fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {

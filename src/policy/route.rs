@@ -122,7 +122,8 @@ impl Route {
             to: (raw.to.as_ref()).map_or(Envelope::InsecurePlain, |to| to.envelope),
             to_path,
             body_max_bytes: raw.body_max_bytes,
-            query: raw.query,
+            // The hub's questions stand in the query.
+            query: raw.query || raw.handler == HandlerKind::WebSub,
         })
     }
 

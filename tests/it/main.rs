@@ -24,11 +24,13 @@ mod limits;
 mod partners_states;
 mod pki_tools;
 mod reload;
+mod sandbox_registration;
 mod service_face;
 mod trust_changes;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
 mod attacks;
+mod credential;
 mod canaries;
 mod encodings;
 mod envelopes;

@@ -191,6 +191,14 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Fault
         | Code::StoreDown
         | Code::SealedForm
+        | Code::LoginRefused
+        | Code::LoginDown
+        | Code::LoginForm
+        | Code::TokenRefused
+        | Code::PacketForbidden
+        | Code::PacketErrors
+        | Code::PacketLost
+        | Code::PacketAnswer
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.
         Code::HttpMalformed
