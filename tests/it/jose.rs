@@ -2,6 +2,7 @@
 //! name, refusals are sealed and bound like answers, and the partner's side believes no answer that is not.
 
 mod draft;
+mod examples;
 mod far_side;
 mod partners;
 mod service;
@@ -209,7 +210,7 @@ fn who_may_sign_is_decided_by_the_binding() {
         (site.party("crvs"), "encryption", "SIG-006"),
         (site.party("seeder"), "signature", "SIG-005"),
         (site.party("misp"), "signature", "SIG-004"),
-        (site.twin("other-ca"), "signature", "SIG-004"),
+        (site.twin("other-root"), "signature", "SIG-004"),
     ] {
         assert_eq!(
             refusal(&site, &good().signed_by(&dir, role)),
