@@ -12,6 +12,7 @@ pub mod errands;
 mod gateway;
 mod identify;
 mod limits;
+pub mod logins;
 mod open;
 pub mod outward;
 mod own;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Gateway, Snapshot};
+use super::{Gateway, Snapshot, logins};
 use crate::{
     config::Envelope,
     refusal::{Code, Refusal},
@@ -96,7 +96,7 @@ impl Gateway {
             headers,
         };
         let began = Instant::now();
-        let answer = service.call(outgoing, body).await;
+        let answer = logins::call(snapshot, service, outgoing, body, self.metrics()).await;
         service.took(self.metrics(), began.elapsed());
         let answer = answer.inspect_err(|refusal| {
             self.metrics()

@@ -8,7 +8,7 @@ use crate::{
     config::FaceKind,
     exchange::{
         Content, Handler, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
-        plain_refusal,
+        logins, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -56,9 +56,8 @@ impl Handler for Relay {
                 headers,
             };
             let began = Instant::now();
-            let answer = upstream
-                .stream(outgoing, RequestBody::streamed(body, max))
-                .await;
+            let body = RequestBody::streamed(body, max);
+            let answer = logins::stream(&snapshot, upstream, outgoing, body, &self.metrics).await;
             trail.called_upstream(
                 began,
                 answer.as_ref().ok().map(|(status, ..)| status.as_u16()),

@@ -72,6 +72,7 @@ pub(super) fn partner(
         clients,
         access,
         shared_keys: raw.insecure_shared_keys,
+        packet: raw.packet.clone(),
     })
 }
 
