@@ -14,6 +14,7 @@ mod identify;
 mod jose;
 mod limits;
 mod needs_jose;
+pub mod logins;
 mod open;
 pub mod outward;
 mod own;

@@ -6,6 +6,7 @@ pub mod packet;
 mod relay;
 
 pub use ida::Ida;
+pub use packet::Packet;
 pub use relay::Relay;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub fn all(gateway: &Arc<Gateway>) -> Handlers {
     let metrics = gateway.metrics();
     Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::Relay, Relay::new(metrics.clone()))
 }
 
