@@ -11,6 +11,7 @@ mod condition;
 pub mod errands;
 mod gateway;
 mod identify;
+mod jose;
 mod limits;
 mod open;
 pub mod outward;

@@ -2,19 +2,22 @@
 //! recording are not theirs to do.
 
 mod ida;
+pub mod packet;
 mod relay;
 
 pub use ida::Ida;
 pub use relay::Relay;
 
+use std::sync::Arc;
+
 use crate::{
     config::HandlerKind,
-    exchange::{Handlers, errands::Doer},
-    observe::Metrics,
+    exchange::{Gateway, Handlers, errands::Doer},
 };
 
-/// All handlers.
-pub fn all(metrics: &Metrics) -> Handlers {
+/// All handlers, for this gateway.
+pub fn all(gateway: &Arc<Gateway>) -> Handlers {
+    let metrics = gateway.metrics();
     Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
         .with(HandlerKind::Relay, Relay::new(metrics.clone()))
