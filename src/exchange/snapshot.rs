@@ -19,7 +19,7 @@ use crate::{
     partners::{Directory, Partner},
     policy::{Policies, RouteTable},
     refusal::{Code, Refusal},
-    tls,
+    store, tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
     upstream::{TlsSettings, Upstream},
 };
@@ -433,7 +433,8 @@ impl Snapshot {
             ),
             (
                 "store",
-                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url),
+                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url)
+                    || self.store_keys != next.store_keys,
             ),
             ("log", old.log.access != new.log.access),
         ];
@@ -561,9 +562,25 @@ fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
             "Add one: key = [{ file = \"…\" }].",
         );
     }
-    (store.key.iter().enumerate())
-        .filter_map(|(i, raw)| keys::read_secret(raw, &mut here.within(format!("key[{i}]"))))
-        .collect()
+    let mut keys = Vec::new();
+    for (i, raw) in store.key.iter().enumerate() {
+        let mut at = here.within(format!("key[{i}]"));
+        let Some(text) = keys::read_secret(raw, &mut at) else {
+            continue;
+        };
+        match store::parse_key(&text) {
+            Some(key) if keys.contains(&key) => {
+                at.error("", "the same key stands twice", "Remove one.");
+            }
+            Some(key) => keys.push(key),
+            None => at.error(
+                "",
+                "this is no key: 32 bytes in base64 are wanted",
+                "Make one with `triseal store key`.",
+            ),
+        }
+    }
+    keys
 }
 
 /// What upstreams depend on besides their own section: when it is the same, they keep their connections over a reload.
