@@ -8,7 +8,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use super::{Admitted, Gateway, Snapshot, Target, Trail};
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     partners::Caller,
     policy::{AuthPolicy, Route},
     refusal::{Code, Refusal, violation},
+    upstream::CallerBody,
 };
 
 /// An exchange whose content is proven to be the caller's. Only [`open`] makes one.
@@ -36,7 +36,7 @@ pub struct Opened {
 #[derive(Debug)]
 pub enum Content {
     /// Nothing was sealed: the body, not yet read, of at most so many bytes.
-    Plain(Incoming, u64),
+    Plain(CallerBody, u64),
     /// A MOSIP IDA message.
     Ida(Box<IdaMessage>),
     /// A handler has it.
@@ -340,7 +340,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The whole body, bounded in bytes and in time.
-async fn read(body: &mut Incoming, max: usize, limit: Duration) -> Result<Bytes, Refusal> {
+async fn read(body: &mut CallerBody, max: usize, limit: Duration) -> Result<Bytes, Refusal> {
     let whole = async {
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();
@@ -381,7 +381,7 @@ async fn read(body: &mut Incoming, max: usize, limit: Duration) -> Result<Bytes,
 }
 
 /// What went wrong with a body: the gate says it where it knows; else the connection ended early.
-fn body_error(error: &hyper::Error) -> Refusal {
+fn body_error(error: &std::io::Error) -> Refusal {
     let code = violation(error).unwrap_or(Code::HttpBodyCut);
     Refusal::new(code, "the body broke its framing or ended early")
 }
