@@ -2,12 +2,12 @@
 //!
 //! Start with [`exchange`], the road of one exchange; ARCHITECTURE.md has the map. Rooms import only rooms that stand
 //! lower in this list: `cli` → `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
-//! → `trust` → `keys` → `config`, `observe`, `refusal`, `clock`, `http1`, `ida`,
-//! `tls`.
+//! → `trust` → `keys`, `store` → `config`, `observe`, `refusal`, `clock`, `http1`, `ida`, `tls`.
 
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod edge;
 pub mod envelope;
 pub mod exchange;
@@ -22,6 +22,7 @@ pub mod policy;
 pub mod refusal;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod store;
 pub mod tls;
 pub mod trust;
 pub mod upstream;

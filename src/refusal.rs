@@ -164,6 +164,8 @@ codes! {
     SignerUnusable = "SIG-007", Caller, 401, "The signing certificate is revoked, expired or cannot be checked.";
     /// The signature does not fit the bytes that were received.
     SignatureWrong = "SIG-008", Caller, 401, "The signature does not fit the bytes received. Sign the exact body that is sent.";
+    /// The signature was made for another method or URI.
+    SignatureTarget = "SIG-009", Caller, 401, "The signature was made for another request. Sign `htm` and `htu` of the request that is sent: its method, and its URI without query.";
 
     // Freshness and replay.
     /// The message's time is missing or not in the form the contract lists.
@@ -186,6 +188,8 @@ codes! {
     Undecryptable = "ENC-002", Caller, 400, "The message cannot be decrypted.";
     /// The digest inside does not fit the content.
     IntegrityWrong = "ENC-003", Caller, 400, "The encrypted digest does not fit the encrypted content.";
+    /// The body is not a compact JWE of the exact form.
+    SealedForm = "ENC-005", Caller, 400, "The body is not a compact JWE in exactly the form of the envelope `jose`, with the media type application/jose.";
     /// We cannot encrypt to the partner: no usable encryption certificate.
     NoRecipient = "ENC-004", Gateway, 500, "The gateway has no usable encryption certificate for the recipient.";
 
@@ -205,11 +209,33 @@ codes! {
     /// The upstream's answer cannot be decrypted.
     UpstreamUndecryptable = "UP-007", Upstream, 502, "The answer of the service behind the gateway cannot be decrypted.";
 
+    // Our login at MOSIP's authmanager.
+    /// authmanager refused client id, secret or application.
+    LoginRefused = "LGN-001", Gateway, 502, "MOSIP does not accept the gateway's own login. Its operator must correct client id, secret or application.";
+    /// authmanager cannot be reached, or fails.
+    LoginDown = "LGN-002", Upstream, 502, "MOSIP's login service cannot be reached or fails. Try again later.";
+    /// authmanager answered without a token that can be used.
+    LoginForm = "LGN-003", Upstream, 502, "MOSIP's login service gave no token that can be used. Try again later.";
+    /// The service behind us does not accept a token that was fetched a moment ago.
+    TokenRefused = "LGN-004", Gateway, 502, "The service behind the gateway does not accept the gateway's login. Its operator must see to the client's roles and audience.";
+
+    // Packets and workflows.
+    /// The partner may not make packets of this process, source, centre or id.
+    PacketForbidden = "PKT-001", Caller, 403, "The partner may not send packets of this process, source, centre or id. Ask the gateway's operator to list it.";
+    /// MOSIP answered with errors of its own.
+    PacketErrors = "PKT-002", Upstream, 502, "MOSIP did not accept the request. Its own codes stand beside this one.";
+    /// MOSIP answered as if all were well, but without a packet or a workflow.
+    PacketLost = "PKT-003", Upstream, 502, "MOSIP answered without doing what was asked. Send the same request again later.";
+    /// MOSIP's answer is of another form, or about another packet.
+    PacketAnswer = "PKT-004", Upstream, 502, "MOSIP's answer does not fit the request. It is not known whether it was done; send the same request again later.";
+
     // Ourselves.
     /// More exchanges than the gateway takes at once.
     Overloaded = "GW-001", Gateway, 503, "The gateway is busy. Try again in a few seconds.";
     /// A fault in the gateway.
     Fault = "GW-002", Gateway, 500, "The gateway failed. Give the correlation id to its operator.";
+    /// The store did not take what must not be lost.
+    StoreDown = "GW-004", Gateway, 503, "The gateway cannot store the request safely at present. Try again later.";
     /// We cannot sign: no usable signature key.
     NoSigner = "GW-003", Gateway, 500, "The gateway has no usable signature key. Give the correlation id to its operator.";
 }
@@ -225,8 +251,12 @@ impl fmt::Display for Code {
 pub struct Refusal {
     code: Code,
     member: Option<&'static str>,
+    stated: Option<String>,
     cause: String,
 }
+
+/// The longest code of somebody else's that is passed on.
+const STATED_MAX: usize = 40;
 
 impl Refusal {
     /// A refusal with the cause for the operator's log. The cause never reaches the caller; it must hold no secret, no
@@ -235,6 +265,7 @@ impl Refusal {
         Self {
             code,
             member: None,
+            stated: None,
             cause: cause.into(),
         }
     }
@@ -244,6 +275,20 @@ impl Refusal {
     pub const fn naming(mut self, member: &'static str) -> Self {
         self.member = Some(member);
         self
+    }
+
+    /// Names the code that the service behind us gave, such as `RPR-WIN-001`. Passed on only when it looks like one.
+    #[must_use]
+    pub fn stating(mut self, code: &str) -> Self {
+        let letters = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let fits = !code.is_empty() && code.len() <= STATED_MAX && code.bytes().all(letters);
+        self.stated = fits.then(|| code.to_owned());
+        self
+    }
+
+    /// The code that the service behind us gave.
+    pub fn stated(&self) -> Option<&str> {
+        self.stated.as_deref()
     }
 
     /// The stable code.

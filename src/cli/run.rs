@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     config::Mistakes,
     edge,
-    exchange::{Gateway, StartError},
+    exchange::{Gateway, StartError, errands},
     handlers, observe,
 };
 
@@ -88,8 +88,17 @@ pub fn run(args: &Run) -> ExitCode {
         tracing::error!(%error, "not started: no thread for reloads");
         return ExitCode::FAILURE;
     }
-    let handlers = handlers::all(gateway.metrics());
+    let doing = match Errands::begin(&gateway) {
+        Ok(doing) => doing,
+        Err(error) => {
+            tracing::error!(%error, "not started: no thread for errands");
+            return ExitCode::FAILURE;
+        }
+    };
+    let handlers = handlers::all(&gateway);
     let served = edge::run(&gateway, handlers);
+    gateway.begin_stop();
+    doing.end();
     gateway.stop();
     match served {
         Ok(()) => {
@@ -99,6 +108,36 @@ pub fn run(args: &Run) -> ExitCode {
         Err(error) => {
             tracing::error!("not started: {error}");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// The thread that does errands, where there is a store for them.
+struct Errands(Option<std::thread::JoinHandle<()>>);
+
+impl Errands {
+    fn begin(gateway: &Arc<Gateway>) -> std::io::Result<Self> {
+        if gateway.store().is_none() {
+            return Ok(Self(None));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let gateway = Arc::clone(gateway);
+        let thread = std::thread::Builder::new()
+            .name("errands".to_owned())
+            .spawn(move || {
+                runtime.block_on(errands::run(Arc::clone(&gateway), handlers::doers()));
+            })?;
+        Ok(Self(Some(thread)))
+    }
+
+    /// Waits until what is under way has ended.
+    fn end(self) {
+        if let Some(thread) = self.0
+            && thread.join().is_err()
+        {
+            tracing::error!("the errands' thread panicked");
         }
     }
 }

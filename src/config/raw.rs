@@ -3,6 +3,22 @@
 //! The doc comments here are what an operator's editor shows (`triseal check --schema`). Meaning is checked by the rooms
 //! the sections belong to, when a snapshot is built.
 
+mod esignet;
+mod login;
+mod opencrvs;
+mod packet;
+mod store;
+mod token_seeder;
+mod websub;
+
+pub use esignet::*;
+pub use login::*;
+pub use opencrvs::*;
+pub use packet::*;
+pub use store::*;
+pub use token_seeder::*;
+pub use websub::*;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
@@ -37,6 +53,24 @@ pub struct Config {
     /// Which path leads where.
     #[serde(default)]
     pub route: Vec<Route>,
+    /// The durable store. Handlers that must not lose anything need it.
+    #[serde(default)]
+    pub store: Option<Store>,
+    /// Logins at MOSIP's authmanager.
+    #[serde(default)]
+    pub login: Vec<Login>,
+    /// OpenCRVS.
+    #[serde(default)]
+    pub opencrvs: Option<OpenCrvs>,
+    /// WebSub.
+    #[serde(default)]
+    pub websub: Option<WebSub>,
+    /// E-Signet.
+    #[serde(default)]
+    pub esignet: Option<Esignet>,
+    /// The token seeder.
+    #[serde(default)]
+    pub token_seeder: Option<TokenSeeder>,
     /// Bounds. The defaults are safe.
     #[serde(default)]
     pub limits: Limits,
@@ -309,6 +343,9 @@ pub struct Upstream {
     /// The peer whose messages these are: its encryption certificate is sealed to, its signature certificate verifies.
     #[serde(default)]
     pub party: Option<String>,
+    /// The login whose token goes with every request.
+    #[serde(default)]
+    pub login: Option<String>,
     /// Anchors for the upstream's TLS certificate.
     #[serde(default)]
     pub anchors: Vec<String>,
@@ -395,6 +432,18 @@ pub struct Policy {
 pub enum HandlerKind {
     /// MOSIP ID authentication: auth, kyc, otp and the delegated routes.
     Ida,
+    /// MOSIP's packet manager and workflow manager.
+    Packet,
+    /// E-Signet: token, userinfo, keys and discovery.
+    Esignet,
+    /// WebSub: subscriptions and deliveries.
+    #[serde(rename = "websub")]
+    WebSub,
+    /// The MOSIP token seeder and its callbacks.
+    TokenSeeder,
+    /// The HTTP API of OpenCRVS' MOSIP middleware.
+    #[serde(rename = "opencrvs")]
+    OpenCrvs,
     /// Any other service, passed on as it is.
     Relay,
 }
@@ -411,6 +460,9 @@ pub enum Envelope {
     /// Towards an upstream only: the plain content with the verified identity, for an internal handler.
     #[serde(rename = "opened")]
     Opened,
+    /// JWE in the body, detached JWS in the header `signature` (docs/jose.md).
+    #[serde(rename = "jose")]
+    Jose,
     /// No envelope at all: nothing but the TLS connection protects the content.
     #[serde(rename = "insecure_plain")]
     InsecurePlain,
@@ -432,14 +484,18 @@ pub struct Route {
     pub handler: HandlerKind,
     /// Who may come and how it is sealed.
     pub from: From,
-    /// Where it goes and how it is sealed there.
-    pub to: To,
+    /// Where it goes and how it is sealed there. Handlers that end an exchange themselves may go without.
+    #[serde(default)]
+    pub to: Option<To>,
     /// The largest body, in bytes. Default: `limits.body_max_bytes`.
     #[serde(default)]
     pub body_max_bytes: Option<usize>,
     /// Whether a query string is passed on (handler `relay` only). Default: no.
     #[serde(default)]
     pub query: bool,
+    /// Which packets may be made (handler `packet` only, and needed there).
+    #[serde(default)]
+    pub packet: Option<PacketRules>,
 }
 
 /// The near side of a route.
@@ -607,6 +663,9 @@ pub struct Partner {
     /// Kind service: how it is known.
     #[serde(default)]
     pub access: Option<Access>,
+    /// Narrows which packets it may make: what a route allows must be allowed here as well.
+    #[serde(default)]
+    pub packet: Option<PacketRules>,
 }
 
 /// An API key.

@@ -23,6 +23,34 @@ pub struct Admitted {
     pub(super) grant: Option<Arc<AuthPolicy>>,
     pub(super) method: http::Method,
     pub(super) headers: HeaderMap,
+    pub(super) near: Near,
+    /// The target URI as a signature must name it, on routes whose signatures do.
+    pub(super) uri: Option<String>,
+}
+
+/// What the request's own target said: for handlers that end an exchange themselves. Its `Debug` shows nothing.
+#[derive(Clone, Default)]
+pub struct Near {
+    path: String,
+    query: Option<String>,
+}
+
+impl Near {
+    /// The canonical path as received. Never log it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query as received, on routes that take one. Never log it.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+}
+
+impl std::fmt::Debug for Near {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Near(..)")
+    }
 }
 
 /// Where a request goes: the canonical path and query towards the upstream. Its `Debug` shows nothing, because licence and
@@ -92,10 +120,25 @@ pub(super) fn admit(
                 .ok_or_else(|| Refusal::new(Code::Fault, "an ida route without an operation"))?;
             admit_ida(&snapshot, kind, &caller, operation, &ids, now)?
         }
-        HandlerKind::Relay => None,
+        _ => None,
     };
     let path_and_query = snapshot.target(&found, arrived.request.query())?;
+    let near = match route.handler() {
+        // Their paths hold keys, and nobody asks.
+        HandlerKind::Ida | HandlerKind::Relay => Near::default(),
+        _ => Near {
+            path: path.as_str().to_owned(),
+            query: arrived.request.query().map(str::to_owned),
+        },
+    };
+    let uri = (route.from() == Envelope::Jose).then(|| {
+        let face = snapshot.face(&trail.connection.face);
+        let tls = face.is_some_and(|face| face.tls().is_some());
+        arrived.request.target_uri(if tls { "https" } else { "http" })
+    });
     Ok(Admitted {
+        near,
+        uri,
         caller,
         target: Target { path_and_query },
         grant,

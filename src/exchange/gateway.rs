@@ -20,6 +20,7 @@ use crate::{
     envelope::ReplayGuard,
     observe::{AccessLog, Line, Metrics},
     refusal::{Code, Refusal},
+    store::Store,
 };
 
 /// Why a gateway did not start.
@@ -36,6 +37,9 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The store cannot be used.
+    #[error("{0}. Check `store` in the configuration.")]
+    Store(#[from] crate::store::StoreError),
     /// A mistake of ours.
     #[error("{0}")]
     Metrics(#[from] crate::observe::MetricsError),
@@ -62,6 +66,7 @@ pub struct Gateway {
     reloading: Mutex<()>,
     pulse: watch::Sender<Pulse>,
     replay: ReplayGuard,
+    store: Option<Store>,
     metrics: Metrics,
     access: AccessLog,
     started: Moment,
@@ -91,6 +96,10 @@ impl Gateway {
         std::fs::create_dir_all(&state).map_err(io(format!("state folder {}", state.display())))?;
         let replay = ReplayGuard::open(&state, snapshot.window(), config.limits.replay_max, now)
             .map_err(io(format!("replay mark in {}", state.display())))?;
+        let store = snapshot
+            .store()
+            .map(|(url, base, keys)| Store::open(url, base, keys))
+            .transpose()?;
         let access = AccessLog::start(snapshot.access_file().as_deref())
             .map_err(io("access log".to_owned()))?;
         let metrics = Metrics::new()?;
@@ -110,6 +119,7 @@ impl Gateway {
             reloading: Mutex::new(()),
             pulse: watch::Sender::new(Pulse::default()),
             replay,
+            store,
             metrics,
             access,
             started: now,
@@ -197,6 +207,11 @@ impl Gateway {
     /// The metrics.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The durable store, where one is configured.
+    pub const fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     pub(super) const fn access(&self) -> &AccessLog {

@@ -9,14 +9,15 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 
-use super::{Admitted, Gateway, Snapshot, Target, Trail};
+use super::{Admitted, Gateway, Near, Snapshot, Target, Trail, jose};
 use crate::{
     clock::Moment,
-    config::{Envelope, PartnerKind, Role},
+    config::{Envelope, HandlerKind, PartnerKind, Role},
     envelope::{DetachedJws, mosip_ida},
     partners::Caller,
     policy::{AuthPolicy, Route},
     refusal::{Code, Refusal, violation},
+    trust::Fingerprint,
     upstream::CallerBody,
 };
 
@@ -29,12 +30,15 @@ pub struct Opened {
     grant: Option<Arc<AuthPolicy>>,
     method: http::Method,
     headers: HeaderMap,
+    near: Near,
     content: Content,
 }
 
 /// What was in the envelope.
 #[derive(Debug)]
 pub enum Content {
+    /// The whole body, opened where the route says that it is sealed.
+    Whole(Bytes),
     /// Nothing was sealed: the body, not yet read, of at most so many bytes.
     Plain(CallerBody, u64),
     /// A MOSIP IDA message.
@@ -99,6 +103,11 @@ impl Opened {
         &self.headers
     }
 
+    /// What the request's target said.
+    pub const fn near(&self) -> &Near {
+        &self.near
+    }
+
     /// What was in the envelope.
     pub const fn content(&self) -> &Content {
         &self.content
@@ -129,27 +138,40 @@ pub(super) async fn open(
         target,
         grant,
         method,
-        headers,
+        mut headers,
+        near,
+        uri,
     } = admitted;
     let body = trail
         .unread
         .take()
         .ok_or_else(|| Refusal::new(Code::Fault, "the body was taken before"))?;
     let content = match envelope {
-        Envelope::InsecurePlain => {
+        // Streamed, where nothing has to be sealed on either side.
+        Envelope::InsecurePlain
+            if route.handler() == HandlerKind::Relay && route.to() == Envelope::InsecurePlain =>
+        {
             Content::Plain(body, u64::try_from(body_max).unwrap_or(u64::MAX))
         }
-        Envelope::MosipIda => {
-            let mut body = body;
-            let body = match read(&mut body, body_max, snapshot.limits().body_timeout).await {
-                Ok(whole) => whole,
-                Err(refusal) => {
-                    trail.unread = Some(body);
-                    return Err(refusal);
-                }
+        Envelope::InsecurePlain => Content::Whole(whole(body, body_max, &snapshot, trail).await?),
+        Envelope::Jose => {
+            let body = whole(body, body_max, &snapshot, trail).await?;
+            let began = Instant::now();
+            let target = jose::Aim {
+                method: &method,
+                uri: uri.as_deref().unwrap_or_default(),
             };
-            trail.body_read = true;
-            trail.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            let content =
+                jose::open_request(gateway, &snapshot, &caller, target, &mut headers, body, trail)?;
+            gateway
+                .metrics()
+                .crypto_seconds
+                .with_label_values(&["open"])
+                .observe(began.elapsed().as_secs_f64());
+            Content::Whole(content)
+        }
+        Envelope::MosipIda => {
+            let body = whole(body, body_max, &snapshot, trail).await?;
             let began = Instant::now();
             let received = body.clone();
             let message = open_ida(gateway, &snapshot, &caller, &route, &headers, body, trail)
@@ -178,8 +200,29 @@ pub(super) async fn open(
         grant,
         method,
         headers,
+        near,
         content,
     })
+}
+
+/// Reads the whole body. What could not be read is left to the trail, for a lingering close.
+async fn whole(
+    mut body: CallerBody,
+    max: usize,
+    snapshot: &Snapshot,
+    trail: &mut Trail,
+) -> Result<Bytes, Refusal> {
+    match read(&mut body, max, snapshot.limits().body_timeout).await {
+        Ok(whole) => {
+            trail.body_read = true;
+            trail.bytes_in = u64::try_from(whole.len()).unwrap_or(u64::MAX);
+            Ok(whole)
+        }
+        Err(refusal) => {
+            trail.unread = Some(body);
+            Err(refusal)
+        }
+    }
 }
 
 fn open_ida(
@@ -203,7 +246,7 @@ fn open_ida(
         &forms,
     )?;
     let now = gateway.clock().now();
-    let key = signer(snapshot, caller, &jws, now)?;
+    let key = signer(snapshot, caller, &jws.fingerprint(), now)?;
     jws.verify(key, &body)?;
     trail.signed_by = Some(jws.fingerprint());
     let authorization = headers.get(http::header::AUTHORIZATION);
@@ -229,7 +272,7 @@ fn open_ida(
                 sealed_to_upstream(snapshot, route, &request, now)?;
                 None
             }
-            Envelope::Opened | Envelope::MosipIda | Envelope::InsecurePlain => {
+            Envelope::Opened | Envelope::MosipIda | Envelope::Jose | Envelope::InsecurePlain => {
                 let opened = request.decrypt(&snapshot.own().decryption_keys(now))?;
                 // The time inside is the caller's as much as the one outside (IDA reference 1.4).
                 snapshot.window().check(opened.timestamp(), now)?;
@@ -247,7 +290,7 @@ fn open_ida(
 }
 
 /// Exactly one header `signature`.
-fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
+pub(super) fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
     let mut values = headers.get_all("signature").iter();
     match (values.next(), values.next()) {
         (Some(one), None) if !one.is_empty() => Ok(one.clone()),
@@ -264,16 +307,15 @@ fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
 }
 
 /// The key that must have signed: the certificate in the message only selects among the caller's own bindings.
-fn signer<'s>(
+pub(super) fn signer<'s>(
     snapshot: &'s Snapshot,
     caller: &'s Caller,
-    jws: &DetachedJws,
+    fingerprint: &Fingerprint,
     now: Moment,
 ) -> Result<&'s crate::keys::VerifyingKey, Refusal> {
-    let fingerprint = jws.fingerprint();
     let certificates = caller.partner().certificates();
     let found = certificates
-        .find_in(Role::Signature, &fingerprint)
+        .find_in(Role::Signature, fingerprint)
         .or_else(|| {
             // A service of ours may still hold our own key: on the way to keeping keys out of services.
             (caller.partner().kind() == PartnerKind::Service)
@@ -281,16 +323,16 @@ fn signer<'s>(
                     snapshot
                         .own()
                         .certificates()
-                        .find_in(Role::Signature, &fingerprint)
+                        .find_in(Role::Signature, fingerprint)
                 })
                 .flatten()
         });
     let Some(binding) = found else {
-        if certificates.find(&fingerprint).is_some() {
+        if certificates.find(fingerprint).is_some() {
             let cause = "the signer's certificate is bound in another role";
             return Err(Refusal::new(Code::SignerRole, cause));
         }
-        return Err(match snapshot.directory().by_leaf(&fingerprint) {
+        return Err(match snapshot.directory().by_leaf(fingerprint) {
             Some(_) => Refusal::new(
                 Code::SignerForeign,
                 "the signer is bound to another partner",
@@ -317,7 +359,7 @@ fn sealed_to_upstream(
         .thumbprint()
         .ok_or_else(|| Refusal::new(Code::MemberMissing, "no thumbprint").naming("thumbprint"))?;
     let peer = snapshot
-        .peer_of(route.upstream())
+        .peer_of(route.upstream().unwrap_or_default())
         .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
     if peer.bindings().iter().any(|b| {
         b.role() == Role::Encryption

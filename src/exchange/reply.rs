@@ -1,11 +1,11 @@
 //! Step 6, handle: what a handler is given and what it gives back.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{Content, Opened, Permitted, Snapshot, Target, Trail};
+use super::{Content, Near, Opened, Permitted, Snapshot, Target, Trail, plain_refusal};
 use crate::{
     config::HandlerKind,
     partners::Caller,
@@ -41,27 +41,22 @@ pub struct RefusalAnswer {
 }
 
 /// All handlers, by kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Handlers {
-    ida: Box<dyn Handler>,
-    relay: Box<dyn Handler>,
+    known: HashMap<HandlerKind, Box<dyn Handler>>,
 }
 
 impl Handlers {
-    /// The set of handlers.
-    pub fn new(ida: impl Handler + 'static, relay: impl Handler + 'static) -> Self {
-        Self {
-            ida: Box::new(ida),
-            relay: Box::new(relay),
-        }
+    /// The same with one protocol more.
+    #[must_use]
+    pub fn with(mut self, kind: HandlerKind, handler: impl Handler + 'static) -> Self {
+        self.known.insert(kind, Box::new(handler));
+        self
     }
 
     /// The handler of a route.
     pub fn of(&self, kind: HandlerKind) -> &dyn Handler {
-        match kind {
-            HandlerKind::Ida => self.ida.as_ref(),
-            HandlerKind::Relay => self.relay.as_ref(),
-        }
+        (self.known.get(&kind)).map_or(&Absent, Box::as_ref)
     }
 
     pub(super) async fn handle(
@@ -71,6 +66,25 @@ impl Handlers {
     ) -> Result<Reply, Refusal> {
         let kind = permitted.opened().route().handler();
         self.of(kind).handle(permitted, trail).await
+    }
+}
+
+/// Stands where no handler was added: refuses.
+#[derive(Debug)]
+struct Absent;
+
+impl Handler for Absent {
+    fn handle<'a>(
+        &'a self,
+        _: Permitted,
+        _: &'a mut Trail,
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>> {
+        let refusal = Refusal::new(Code::Fault, "this binary has no handler of that kind");
+        Box::pin(std::future::ready(Err(refusal)))
+    }
+
+    fn refusal(&self, refusal: &Refusal, trail: &Trail) -> RefusalAnswer {
+        plain_refusal(refusal, trail)
     }
 }
 
@@ -126,6 +140,22 @@ impl Handling {
         self.opened.headers()
     }
 
+    /// What the request's target said.
+    pub const fn near(&self) -> &Near {
+        self.opened.near()
+    }
+
+    /// A whole answer, sealed as the route says: `headers` may carry what the protocol needs beside it.
+    pub fn answer(self, status: StatusCode, headers: HeaderMap, body: Bytes) -> Reply {
+        Reply {
+            caller: self.opened.caller().clone(),
+            status,
+            headers,
+            body: ReplyBody::Whole(body),
+            code: None,
+        }
+    }
+
     /// An IDA answer: a JSON body that will be signed, its identity sealed when that is still plain.
     /// `code` is the refusal that a gateway behind us stated beside it.
     pub fn answer_ida(
@@ -179,4 +209,5 @@ pub struct Reply {
 pub(super) enum ReplyBody {
     Ida(Bytes, Identity),
     Plain(AnswerBody),
+    Whole(Bytes),
 }

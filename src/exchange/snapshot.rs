@@ -40,6 +40,7 @@ pub struct Snapshot {
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
+    store_keys: Vec<Secret>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -110,6 +111,7 @@ impl Snapshot {
         let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
+        let store_keys = store_keys(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -181,6 +183,7 @@ impl Snapshot {
             upstreams,
             faces,
             substitutes,
+            store_keys,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -200,6 +203,12 @@ impl Snapshot {
     /// The folder for state.
     pub fn state_folder(&self) -> PathBuf {
         self.base.join(&self.config.gateway.state)
+    }
+
+    /// The store as configured: its URL, the folder that paths in it start from, and its keys, the newest first.
+    pub fn store(&self) -> Option<(&str, &Path, &[Secret])> {
+        let store = self.config.store.as_ref()?;
+        Some((&store.url, &self.base, &self.store_keys))
     }
 
     /// The access log's file, when it is not standard output.
@@ -257,6 +266,16 @@ impl Snapshot {
         self.faces.get(name)
     }
 
+    /// The upstream of a route.
+    ///
+    /// # Errors
+    /// `GW-002` when the route has none; the checks of the configuration leave that to no handler that needs one.
+    pub fn upstream_of(&self, route: &crate::policy::Route) -> Result<&Arc<Upstream>, Refusal> {
+        (route.upstream())
+            .and_then(|name| self.upstream(name))
+            .ok_or_else(|| Refusal::new(Code::Fault, "the route leads to no upstream"))
+    }
+
     /// An upstream by name.
     pub fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
         self.upstreams.get(name)
@@ -291,19 +310,41 @@ impl Snapshot {
         self.standings.judge(binding, &self.anchors, now)
     }
 
-    /// The newest usable encryption certificate of a party that can be wrapped to.
+    /// The newest usable encryption certificate of a party that MOSIP's formats can be wrapped to: RSA.
     pub fn recipient<'p>(
         &self,
         party: &'p PartyCertificates,
         now: Moment,
     ) -> Option<Recipient<'p>> {
-        let binding = self
-            .standings
-            .newest(party, Role::Encryption, &self.anchors, now)?;
+        let binding =
+            self.standings
+                .newest_that(party, Role::Encryption, &self.anchors, now, |b| {
+                    b.wrapping_key().is_some()
+                })?;
         Some(Recipient {
             fingerprint: binding.fingerprint(),
             wrapping: binding.wrapping_key()?,
         })
+    }
+
+    /// The newest usable encryption certificate of a party, of whatever kind: for the envelope `jose`.
+    ///
+    /// # Errors
+    /// `ENC-004` when it has none.
+    pub fn sealed_to<'p>(
+        &self,
+        party: &'p PartyCertificates,
+        now: Moment,
+    ) -> Result<(trust::Fingerprint, &'p keys::ContentWrapKey), Refusal> {
+        self.standings
+            .newest_that(party, Role::Encryption, &self.anchors, now, |b| {
+                b.content_key().is_some()
+            })
+            .and_then(|binding| Some((binding.fingerprint(), binding.content_key()?)))
+            .ok_or_else(|| {
+                let cause = format!("`{}` has no usable encryption certificate", party.id());
+                Refusal::new(Code::NoRecipient, cause)
+            })
     }
 
     /// Path and query towards the upstream.
@@ -352,6 +393,10 @@ impl Snapshot {
             (
                 "limits.replay_max",
                 old.limits.replay_max != new.limits.replay_max,
+            ),
+            (
+                "store",
+                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url),
             ),
             ("log", old.log.access != new.log.access),
         ];
@@ -414,12 +459,35 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
             fits.then_some(secret)
         };
         let found = Substitutes {
-            misp_lk: read("misp_lk", route.to.misp_lk.as_ref()),
-            api_key: read("api_key", route.to.api_key.as_ref()),
+            misp_lk: read(
+                "misp_lk",
+                route.to.as_ref().and_then(|to| to.misp_lk.as_ref()),
+            ),
+            api_key: read(
+                "api_key",
+                route.to.as_ref().and_then(|to| to.api_key.as_ref()),
+            ),
         };
         all.insert(route.name.clone(), found);
     }
     all
+}
+
+fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
+    let Some(store) = &config.store else {
+        return Vec::new();
+    };
+    let mut here = report.within("store");
+    if store.key.is_empty() {
+        here.error(
+            "key",
+            "contents cannot be encrypted without a key",
+            "Add one: key = [{ file = \"…\" }].",
+        );
+    }
+    (store.key.iter().enumerate())
+        .filter_map(|(i, raw)| keys::read_secret(raw, &mut here.within(format!("key[{i}]"))))
+        .collect()
 }
 
 /// What upstreams depend on besides their own section: when it is the same, they keep their connections over a reload.
@@ -680,7 +748,8 @@ fn needs(
     for (i, route) in config.route.iter().enumerate() {
         let mut here = report.within(format!("route[{i}]"));
         let ida = route.from.envelope == Envelope::MosipIda;
-        let opens = ida && matches!(route.to.envelope, Envelope::MosipIda | Envelope::Opened);
+        let to = route.to.as_ref().map(|to| to.envelope);
+        let opens = ida && matches!(to, Some(Envelope::MosipIda | Envelope::Opened));
         if ida && own.signer(now).is_none() {
             here.error(
                 "from",
@@ -695,8 +764,9 @@ fn needs(
                 "Add one to [party].",
             );
         }
-        let sealed = matches!(route.to.envelope, Envelope::MosipIda | Envelope::AsReceived);
-        let upstream = config.upstream.iter().find(|u| u.name == route.to.upstream);
+        let sealed = matches!(to, Some(Envelope::MosipIda | Envelope::AsReceived));
+        let upstream = (route.to.as_ref())
+            .and_then(|to| config.upstream.iter().find(|u| u.name == to.upstream));
         if let (true, Some(upstream)) = (sealed, upstream) {
             let party = upstream.party.as_ref().and_then(|p| peers.get(p));
             let Some(party) = party else {

@@ -2,14 +2,28 @@
 //! recording are not theirs to do.
 
 mod ida;
+pub mod packet;
 mod relay;
 
 pub use ida::Ida;
 pub use relay::Relay;
 
-use crate::{exchange::Handlers, observe::Metrics};
+use std::sync::Arc;
 
-/// All handlers.
-pub fn all(metrics: &Metrics) -> Handlers {
-    Handlers::new(Ida::new(metrics.clone()), Relay::new(metrics.clone()))
+use crate::{
+    config::HandlerKind,
+    exchange::{Gateway, Handlers, errands::Doer},
+};
+
+/// All handlers, for this gateway.
+pub fn all(gateway: &Arc<Gateway>) -> Handlers {
+    let metrics = gateway.metrics();
+    Handlers::default()
+        .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Relay, Relay::new(metrics.clone()))
+}
+
+/// What does the errands that handlers left in the store, one for each kind of errand.
+pub fn doers() -> Vec<Box<dyn Doer>> {
+    Vec::new()
 }

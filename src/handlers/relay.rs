@@ -1,13 +1,15 @@
-//! Handler `relay`: any other declared service, streamed both ways; the same identity, policy and limits, no envelope.
+//! Handler `relay`: any other declared service, with the same identity, policy and limits. Streamed both ways where nothing is
+//! sealed; whole where one side is.
 
 use std::{future::Future, pin::Pin, time::Instant};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     config::FaceKind,
     exchange::{
-        Content, Handler, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
+        outward::Call,
+        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
         plain_refusal,
     },
     observe::Metrics,
@@ -36,15 +38,8 @@ impl Handler for Relay {
     ) -> Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>> {
         Box::pin(async move {
             let (content, handling) = permitted.begin(trail);
-            let Content::Plain(body, max) = content else {
-                return Err(Refusal::new(Code::Fault, "a relay route with an envelope"));
-            };
             let snapshot = std::sync::Arc::clone(handling.snapshot());
-            let upstream = snapshot
-                .upstream(handling.route().upstream())
-                .ok_or_else(|| {
-                    Refusal::new(Code::Fault, "the upstream is gone from the configuration")
-                })?;
+            let upstream = snapshot.upstream_of(handling.route())?;
             let mut headers = end_to_end_headers(handling.headers());
             // Last, so that nothing the caller named in `Connection` can take it away again. Inward only: beyond a service
             // face stands somebody else's edge, which believes certificates and not headers.
@@ -54,6 +49,16 @@ impl Handler for Relay {
             } else {
                 correlation_header(&mut headers, trail);
             }
+            let (body, max) = match content {
+                Content::Plain(body, max) => (body, max),
+                // In a box: the room it needs is not the room of a stream.
+                Content::Whole(body) => {
+                    return Box::pin(whole(handling, headers, body, trail)).await;
+                }
+                Content::Ida(_) | Content::Taken => {
+                    return Err(Refusal::new(Code::Fault, "a relay route with an ida envelope"));
+                }
+            };
             let outgoing = Outgoing {
                 method: handling.method().clone(),
                 path_and_query: handling.target().expose().to_owned(),
@@ -78,10 +83,47 @@ impl Handler for Relay {
     }
 }
 
+/// Passes on a message that is sealed on at least one side.
+async fn whole(
+    handling: Handling,
+    headers: http::HeaderMap,
+    body: bytes::Bytes,
+    trail: &mut Trail,
+) -> Result<Reply, Refusal> {
+    let route = std::sync::Arc::clone(handling.route());
+    let call = Call {
+        method: handling.method().clone(),
+        path_and_query: handling.target().expose().to_owned(),
+        headers,
+        media_type: None,
+        body,
+    };
+    let gateway = std::sync::Arc::clone(trail.gateway());
+    let began = Instant::now();
+    let answer = gateway
+        .call(
+            handling.snapshot(),
+            route.upstream().unwrap_or_default(),
+            route.to(),
+            call,
+            trail.correlation_id(),
+        )
+        .await;
+    trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
+    let mut answer = answer?;
+    // The body may be another now: opened, or sealed next.
+    answer.headers.remove(http::header::CONTENT_LENGTH);
+    let status = final_status(answer.status)?;
+    Ok(handling.answer(status, answer.headers, answer.body))
+}
+
+const PARTNER: HeaderName = HeaderName::from_static("x-triseal-partner");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
 /// Tells the upstream who the verified partner is, and which exchange this is.
 pub(super) fn identity_headers(headers: &mut http::HeaderMap, partner: &str, trail: &Trail) {
     if let Ok(value) = HeaderValue::from_str(partner) {
-        headers.insert("x-triseal-partner", value);
+        headers.insert(PARTNER, value);
     }
     correlation_header(headers, trail);
 }
@@ -89,7 +131,7 @@ pub(super) fn identity_headers(headers: &mut http::HeaderMap, partner: &str, tra
 /// Which exchange this is, for the logs of whoever comes next.
 pub(super) fn correlation_header(headers: &mut http::HeaderMap, trail: &Trail) {
     if let Ok(value) = HeaderValue::from_str(trail.correlation_id()) {
-        headers.insert("x-correlation-id", value);
+        headers.insert(CORRELATION_ID, value);
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Route {
     operation: Option<Operation>,
     face: FaceKind,
     from: Envelope,
-    upstream: String,
+    upstream: Option<String>,
     to: Envelope,
     to_path: Option<PathPattern>,
     body_max_bytes: Option<usize>,
@@ -55,18 +55,29 @@ impl Route {
         let path = pattern(&raw.path, "path", report);
         let to_path = raw
             .to
-            .path
             .as_ref()
+            .and_then(|to| to.path.as_ref())
             .map(|text| pattern(text, "to.path", report));
         envelopes(raw, report);
         let methods = methods(raw, report);
-        if !upstream_names.contains(&raw.to.upstream.as_str()) {
-            let what = format!("there is no upstream `{}`", raw.to.upstream);
-            report.error(
-                "to.upstream",
-                what,
-                spelling::remedy(&raw.to.upstream, upstream_names),
-            );
+        match &raw.to {
+            Some(to) if !upstream_names.contains(&to.upstream.as_str()) => {
+                let what = format!("there is no upstream `{}`", to.upstream);
+                let remedy = spelling::remedy(&to.upstream, upstream_names);
+                report.error("to.upstream", what, remedy);
+            }
+            None if matches!(
+                raw.handler,
+                HandlerKind::Ida | HandlerKind::Relay | HandlerKind::Packet
+            ) =>
+            {
+                report.error(
+                    "to",
+                    "the route does not say where it goes",
+                    "Add to = { upstream = \"…\", envelope = \"…\" }.",
+                );
+            }
+            Some(_) | None => {}
         }
         if raw.body_max_bytes == Some(0) {
             report.error(
@@ -85,7 +96,7 @@ impl Route {
         };
         let operation = match raw.handler {
             HandlerKind::Ida => ida_path(&path, "path", report),
-            HandlerKind::Relay => None,
+            _ => None,
         };
         if let Some(to_path) = &to_path {
             names_known(to_path, &path, report);
@@ -107,8 +118,8 @@ impl Route {
             operation,
             face: raw.from.face,
             from: raw.from.envelope,
-            upstream: raw.to.upstream.clone(),
-            to: raw.to.envelope,
+            upstream: raw.to.as_ref().map(|to| to.upstream.clone()),
+            to: (raw.to.as_ref()).map_or(Envelope::InsecurePlain, |to| to.envelope),
             to_path,
             body_max_bytes: raw.body_max_bytes,
             query: raw.query,
@@ -155,17 +166,17 @@ impl Route {
         self.face
     }
 
-    /// How requests are sealed: `mosip-ida` or `insecure_plain`.
+    /// How requests are sealed: `mosip-ida`, `jose` or `insecure_plain`.
     pub const fn from(&self) -> Envelope {
         self.from
     }
 
-    /// The upstream's name.
-    pub fn upstream(&self) -> &str {
-        &self.upstream
+    /// The upstream's name, where the route leads to one.
+    pub fn upstream(&self) -> Option<&str> {
+        self.upstream.as_deref()
     }
 
-    /// How requests are sealed towards the upstream.
+    /// How requests are sealed towards the upstream; means nothing without one.
     pub const fn to(&self) -> Envelope {
         self.to
     }
@@ -219,25 +230,26 @@ fn pattern(text: &str, field: &str, report: &mut Report<'_>) -> Option<PathPatte
 }
 
 fn envelopes(raw: &config::Route, report: &mut Report<'_>) {
-    let (from, to) = (raw.from.envelope, raw.to.envelope);
+    let from = raw.from.envelope;
+    let to = raw.to.as_ref().map(|to| to.envelope);
     if matches!(from, Envelope::AsReceived | Envelope::Opened) {
         report.error(
             "from.envelope",
             "this says how to pass a message on, not how it comes",
-            "Use mosip-ida or insecure_plain.",
+            "Use mosip-ida, jose or insecure_plain.",
         );
         return;
     }
     match raw.handler {
         HandlerKind::Ida => {
-            if from == Envelope::InsecurePlain {
+            if from != Envelope::MosipIda {
                 report.error(
                     "from.envelope",
                     "IDA requests are always sealed",
                     "Use mosip-ida.",
                 );
             }
-            if to == Envelope::InsecurePlain {
+            if matches!(to, Some(Envelope::InsecurePlain | Envelope::Jose)) {
                 report.error(
                     "to.envelope",
                     "IDA requests are not passed on without saying how they were sealed",
@@ -245,13 +257,19 @@ fn envelopes(raw: &config::Route, report: &mut Report<'_>) {
                 );
             }
         }
-        HandlerKind::Relay => {
-            for (field, envelope) in [("from.envelope", from), ("to.envelope", to)] {
-                if envelope != Envelope::InsecurePlain {
+        HandlerKind::Packet
+        | HandlerKind::Esignet
+        | HandlerKind::WebSub
+        | HandlerKind::TokenSeeder
+        | HandlerKind::OpenCrvs
+        | HandlerKind::Relay => {
+            for (field, envelope) in [("from.envelope", Some(from)), ("to.envelope", to)] {
+                if envelope.is_some_and(|e| !matches!(e, Envelope::Jose | Envelope::InsecurePlain))
+                {
                     report.error(
                         field,
-                        "a relay neither opens nor seals",
-                        "Use insecure_plain on both sides, or handler = \"ida\".",
+                        "only jose and insecure_plain are spoken here",
+                        "Use jose, or insecure_plain towards services of your own.",
                     );
                 }
             }
@@ -291,7 +309,17 @@ fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
                 "Add `methods`, such as [\"GET\"].",
             );
         }
-        HandlerKind::Ida | HandlerKind::Relay => {}
+        // What a protocol's paths take is the handler's to say; a route may say less.
+        HandlerKind::Packet
+        | HandlerKind::TokenSeeder
+        | HandlerKind::Esignet
+        | HandlerKind::WebSub
+        | HandlerKind::OpenCrvs
+            if raw.methods.is_empty() =>
+        {
+            methods.extend([Method::GET, Method::POST, Method::PUT]);
+        }
+        _ => {}
     }
     methods
 }
@@ -371,8 +399,14 @@ fn names_known(to_path: &PathPattern, path: &PathPattern, report: &mut Report<'_
 /// Keys that the gateway puts in: on service faces only, and only where there is a place for them.
 fn own_keys(raw: &config::Route, towards: &PathPattern, report: &mut Report<'_>) {
     let given = [
-        ("misp_lk", raw.to.misp_lk.is_some()),
-        ("api_key", raw.to.api_key.is_some()),
+        (
+            "misp_lk",
+            raw.to.as_ref().is_some_and(|to| to.misp_lk.is_some()),
+        ),
+        (
+            "api_key",
+            raw.to.as_ref().is_some_and(|to| to.api_key.is_some()),
+        ),
     ];
     for (name, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
         let field = format!("to.{name}");

@@ -23,6 +23,7 @@ mod limits;
 mod partners_states;
 mod pki_tools;
 mod reload;
+mod sandbox_registration;
 mod service_face;
 mod trust_changes;
 

@@ -146,6 +146,7 @@ fn told(refusal: &Refusal) -> Told {
         Code::SignatureForm
         | Code::SignatureAlgorithm
         | Code::SignerUnusable
+        | Code::SignatureTarget
         | Code::SignatureWrong => filter(
             "IDA-MPA-001",
             "Digital signature verification failed for request",
@@ -188,6 +189,16 @@ fn told(refusal: &Refusal) -> Told {
         | Code::UpstreamUndecryptable
         | Code::Overloaded
         | Code::Fault
+        | Code::StoreDown
+        | Code::SealedForm
+        | Code::LoginRefused
+        | Code::LoginDown
+        | Code::LoginForm
+        | Code::TokenRefused
+        | Code::PacketForbidden
+        | Code::PacketErrors
+        | Code::PacketLost
+        | Code::PacketAnswer
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.
         Code::HttpMalformed

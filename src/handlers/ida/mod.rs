@@ -50,11 +50,7 @@ impl Ida {
             ));
         };
         let snapshot = Arc::clone(handling.snapshot());
-        let upstream = snapshot
-            .upstream(handling.route().upstream())
-            .ok_or_else(|| {
-                Refusal::new(Code::Fault, "the upstream is gone from the configuration")
-            })?;
+        let upstream = snapshot.upstream_of(handling.route())?;
         let (outgoing, body) = self.outgoing(&snapshot, &handling, &message, trail)?;
         let began = Instant::now();
         let answer = upstream.call(outgoing, body).await;
@@ -113,7 +109,7 @@ impl Ida {
                 }
             }
             // The route table takes no such ida route.
-            Envelope::InsecurePlain => {
+            Envelope::Jose | Envelope::InsecurePlain => {
                 return Err(Refusal::new(Code::Fault, "an ida route to nowhere"));
             }
         };
@@ -146,7 +142,7 @@ impl Ida {
             return Ok(message.request().body().clone());
         };
         let peer = snapshot
-            .peer_of(handling.route().upstream())
+            .peer_of(handling.route().upstream().unwrap_or_default())
             .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
         let recipient = snapshot.recipient(peer, trail.at()).ok_or_else(|| {
             Refusal::new(
@@ -271,7 +267,7 @@ fn verify_answer(
     let forms = Forms::of(&[]);
     let jws = DetachedJws::parse(text, &forms).map_err(|why| wrong(why.to_string()))?;
     let peer = snapshot
-        .peer_of(handling.route().upstream())
+        .peer_of(handling.route().upstream().unwrap_or_default())
         .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
     let fingerprint = jws.fingerprint();
     let binding = peer.find_in(Role::Signature, &fingerprint).ok_or_else(|| {

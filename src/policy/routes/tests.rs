@@ -222,10 +222,10 @@ fn envelopes_that_make_no_sense_together_are_refused() {
             "\"packets\", envelope = \"insecure_plain\"",
             &format!("\"packets\", envelope = \"{bad}\""),
         );
-        refused(&text, "a relay neither opens nor seals");
+        refused(&text, "only jose and insecure_plain are spoken here");
     }
     let text = relay("r", "/r", "partner").replacen("insecure_plain", "mosip-ida", 1);
-    refused(&text, "a relay neither opens nor seals");
+    refused(&text, "only jose and insecure_plain are spoken here");
 }
 
 #[test]

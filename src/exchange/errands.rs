@@ -1,0 +1,133 @@
+//! Errands: what must be done outward although the exchange that asked for it is over, or its caller must not wait.
+//!
+//! An errand is in the store before anybody is told that it will be done. Whoever does errands of a kind is asked again and
+//! again until it is done or parked: a crash in between means that the same step is asked for once more, so every step has
+//! to be idempotent.
+
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+
+use super::Gateway;
+use crate::store::{Errand, Settlement, StoreError};
+
+/// How long an errand belongs to who took it; after a crash it is free again.
+const LEASE: Duration = Duration::from_secs(120);
+/// How often the store is looked at when nobody rings.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Errands of one kind under way at once.
+const AT_ONCE: usize = 16;
+
+/// Does errands of one kind.
+pub trait Doer: Send + Sync + std::fmt::Debug {
+    /// The kind.
+    fn kind(&self) -> &'static str;
+
+    /// Does the errand's next step.
+    fn attempt<'a>(
+        &'a self,
+        gateway: &'a Arc<Gateway>,
+        errand: &'a Errand,
+    ) -> Pin<Box<dyn Future<Output = Settlement> + Send + 'a>>;
+
+    /// What the doer does besides, again and again, such as renewing a subscription. Called about once a second.
+    fn tend<'a>(
+        &'a self,
+        _gateway: &'a Arc<Gateway>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Does errands until the gateway stops. Without a store there is nothing to do.
+pub async fn run(gateway: Arc<Gateway>, doers: Vec<Box<dyn Doer>>) {
+    let doers: Vec<Arc<dyn Doer>> = doers.into_iter().map(Arc::from).collect();
+    let mut busy: JoinSet<&'static str> = JoinSet::new();
+    let mut under_way: HashMap<&'static str, usize> = HashMap::new();
+    let mut pulse = gateway.pulse();
+    let mut tended: HashMap<&'static str, JoinSet<()>> = HashMap::new();
+    while !pulse.borrow().stopping {
+        while let Some(ended) = busy.try_join_next() {
+            if let Ok(kind) = ended
+                && let Some(n) = under_way.get_mut(kind)
+            {
+                *n = n.saturating_sub(1);
+            }
+        }
+        if busy.is_empty() {
+            // An attempt that panicked gave no kind back.
+            under_way.clear();
+        }
+        for doer in &doers {
+            let tending = tended.entry(doer.kind()).or_default();
+            while tending.try_join_next().is_some() {}
+            if tending.is_empty() {
+                let (gateway, doer) = (Arc::clone(&gateway), Arc::clone(doer));
+                tending.spawn(async move { doer.tend(&gateway).await });
+            }
+            let n = under_way.entry(doer.kind()).or_default();
+            let free = AT_ONCE.saturating_sub(*n);
+            match take(&gateway, doer.kind(), free).await {
+                Ok(errands) => {
+                    for errand in errands {
+                        *n = n.saturating_add(1);
+                        let (gateway, doer) = (Arc::clone(&gateway), Arc::clone(doer));
+                        busy.spawn(async move {
+                            attempt(&gateway, doer.as_ref(), errand).await;
+                            doer.kind()
+                        });
+                    }
+                }
+                Err(error) => tracing::error!(kind = doer.kind(), %error, "errands cannot be read"),
+            }
+        }
+        let rung = async {
+            match gateway.store() {
+                Some(store) => store.rung().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = rung => {}
+            _ = pulse.changed() => {}
+            // Something ended: what waits for its place may begin.
+            Some(kind) = busy.join_next(), if !busy.is_empty() => {
+                if let Ok(kind) = kind && let Some(n) = under_way.get_mut(kind) {
+                    *n = n.saturating_sub(1);
+                }
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+    // What is under way may end; what does not is taken up again after the next start.
+    let limit = gateway.snapshot().limits().stop_timeout;
+    let ending = async { while busy.join_next().await.is_some() {} };
+    if tokio::time::timeout(limit, ending).await.is_err() {
+        tracing::warn!(
+            "some errands did not end in time; they are taken up again after the next start"
+        );
+    }
+}
+
+async fn take(
+    gateway: &Gateway,
+    kind: &'static str,
+    free: usize,
+) -> Result<Vec<Errand>, StoreError> {
+    match gateway.store() {
+        Some(store) if free > 0 => store.take(kind, gateway.clock().now(), LEASE, free).await,
+        _ => Ok(Vec::new()),
+    }
+}
+
+async fn attempt(gateway: &Arc<Gateway>, doer: &dyn Doer, errand: Errand) {
+    let settlement = doer.attempt(gateway, &errand).await;
+    let Some(store) = gateway.store() else {
+        return;
+    };
+    let now = gateway.clock().now();
+    if let Err(error) = store.settle(&errand, settlement, now).await {
+        // Its lease runs out, and it is attempted again.
+        tracing::error!(kind = doer.kind(), errand = errand.id(), %error, "an errand's outcome could not be stored");
+    }
+}
