@@ -19,6 +19,7 @@ mod config_check;
 mod edge;
 mod health;
 mod identity;
+mod jose;
 mod limits;
 mod packet;
 mod partners_states;
