@@ -4,9 +4,11 @@
 mod ida;
 pub mod packet;
 mod relay;
+pub mod websub;
 
 pub use ida::Ida;
 pub use relay::Relay;
+pub use websub::WebSub;
 
 use std::sync::Arc;
 
@@ -21,9 +23,10 @@ pub fn all(gateway: &Arc<Gateway>) -> Handlers {
     Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
         .with(HandlerKind::Relay, Relay::new(metrics.clone()))
+        .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)))
 }
 
 /// What does the errands that handlers left in the store, one for each kind of errand.
 pub fn doers() -> Vec<Box<dyn Doer>> {
-    Vec::new()
+    websub::doers(None)
 }

@@ -41,6 +41,12 @@ pub struct Metrics {
     pub snapshot_generation: IntGauge,
     /// Reloads by outcome.
     pub reloads: IntCounterVec,
+    /// WebSub deliveries by subscription and outcome.
+    pub websub_deliveries: IntCounterVec,
+    /// WebSub errands that are parked, by kind.
+    pub websub_parked: IntGaugeVec,
+    /// Seconds since the hub of a subscription was last heard of.
+    pub websub_silent: IntGaugeVec,
     /// Access log lines lost.
     pub access_log_lost: IntCounter,
     /// When the process started, as seconds since 1970.
@@ -171,6 +177,21 @@ impl Metrics {
                 "Generation of the configuration in force.",
             )?,
             reloads: counters("triseal_reloads_total", "Reloads by outcome.", &["outcome"])?,
+            websub_deliveries: counters(
+                "triseal_websub_deliveries_total",
+                "Deliveries of the hub by outcome.",
+                &["subscription", "outcome"],
+            )?,
+            websub_parked: int_gauges(
+                "triseal_websub_parked",
+                "WebSub errands that wait for a person.",
+                &["kind"],
+            )?,
+            websub_silent: int_gauges(
+                "triseal_websub_silent_seconds",
+                "Since the hub of a subscription was last heard of.",
+                &["subscription"],
+            )?,
             access_log_lost,
             start_time,
             registry,

@@ -108,6 +108,18 @@ impl Store {
         self.ask(move |db| db.list(&filter)).await
     }
 
+    /// How many errands of a kind there are, in one standing or in all.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count(
+        &self,
+        kind: &'static str,
+        standing: Option<Standing>,
+    ) -> Result<usize, StoreError> {
+        self.ask(move |db| db.count(kind, standing)).await
+    }
+
     /// Makes an errand due now, from outside: news for it arrived, or a person asks for another try. With a step, it goes on
     /// from there; with a body, that replaces its own. Says whether there was one that is not done.
     ///

@@ -226,6 +226,17 @@ impl Database<'_> {
             .map_err(failed)
     }
 
+    pub(super) fn count(&self, kind: &str, standing: Option<Standing>) -> Result<usize, StoreError> {
+        let count: i64 = self
+            .transaction
+            .prepare_cached(
+                "SELECT count(*) FROM errand WHERE kind = ?1 AND (?2 IS NULL OR standing = ?2)",
+            )
+            .and_then(|mut s| s.query_row(params![kind, standing.map(Standing::as_str)], |r| r.get(0)))
+            .map_err(failed)?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
     pub(super) fn resume(
         &self,
         kind: &str,
