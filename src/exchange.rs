@@ -13,6 +13,8 @@ mod gateway;
 mod identify;
 mod jose;
 mod limits;
+mod needs_jose;
+pub mod logins;
 mod open;
 pub mod outward;
 mod own;

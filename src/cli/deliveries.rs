@@ -8,7 +8,7 @@ use super::output::say;
 use crate::{
     clock::Clock,
     exchange::{Snapshot, rfc3339},
-    handlers::websub::kind,
+    handlers::websub::{DISCARD, kind},
     store::{Errand, Filter, Standing, Store, StoreError},
 };
 
@@ -49,6 +49,12 @@ enum Action {
     Show {
         /// Its number in the list.
         id: i64,
+    },
+    /// Give parked deliveries up: their contents are forgotten, and nothing is done with them.
+    Discard {
+        /// Their numbers in the list.
+        #[arg(required = true, num_args = 1..)]
+        ids: Vec<i64>,
     },
     /// Take parked deliveries up again.
     Retry {
@@ -119,7 +125,7 @@ pub fn run(args: &Deliveries, clock: &Clock) -> ExitCode {
         return ExitCode::from(2);
     };
     let work = async {
-        let store = Store::open(url, base, keys)?;
+        let store = Store::open_beside(url, base, keys)?;
         act(&store, &args.action, clock).await
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -170,27 +176,37 @@ async fn act(store: &Store, action: &Action, clock: &Clock) -> Result<ExitCode, 
             }
             None => Ok(unknown(*id)),
         },
-        Action::Retry { ids } => {
-            let mut code = ExitCode::SUCCESS;
-            for id in ids {
-                match numbered(store, *id).await? {
-                    None => code = unknown(*id),
-                    Some(errand) if errand.standing() == Standing::Done => {
-                        eprintln!("{id}: is done already");
-                        code = ExitCode::FAILURE;
-                    }
-                    Some(errand) => {
-                        let now = clock.now();
-                        store
-                            .resume(errand.kind(), errand.key(), None, None, now)
-                            .await?;
-                        say(format_args!("{id}: is tried again"));
-                    }
-                }
+        Action::Retry { ids } => again(store, ids, None, "is tried again", clock).await,
+        Action::Discard { ids } => again(store, ids, Some(DISCARD), "is given up", clock).await,
+    }
+}
+
+/// Makes errands that are not done due now.
+async fn again(
+    store: &Store,
+    ids: &[i64],
+    step: Option<&str>,
+    said: &str,
+    clock: &Clock,
+) -> Result<ExitCode, StoreError> {
+    let mut code = ExitCode::SUCCESS;
+    for id in ids {
+        match numbered(store, *id).await? {
+            None => code = unknown(*id),
+            Some(errand) if errand.standing() != Standing::Parked => {
+                eprintln!("{id}: is not parked, but {}", errand.standing().as_str());
+                code = ExitCode::FAILURE;
             }
-            Ok(code)
+            Some(errand) => {
+                let step = step.map(str::to_owned);
+                store
+                    .resume(errand.kind(), errand.key(), step, None, clock.now())
+                    .await?;
+                say(format_args!("{id}: {said}"));
+            }
         }
     }
+    Ok(code)
 }
 
 fn unknown(id: i64) -> ExitCode {

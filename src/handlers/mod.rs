@@ -7,6 +7,7 @@ mod relay;
 pub mod websub;
 
 pub use ida::Ida;
+pub use packet::Packet;
 pub use relay::Relay;
 pub use websub::WebSub;
 
@@ -22,6 +23,7 @@ pub fn all(gateway: &Arc<Gateway>) -> Handlers {
     let metrics = gateway.metrics();
     Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::Relay, Relay::new(metrics.clone()))
         .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)))
 }

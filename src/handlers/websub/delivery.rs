@@ -125,6 +125,9 @@ impl Doer for Deliveries {
 
 impl Deliveries {
     async fn deliver(&self, gateway: &Arc<Gateway>, errand: &Errand) -> Settlement {
+        if let Some(given_up) = super::discarded(errand) {
+            return given_up;
+        }
         let Some((arrived, body)) = record::read::<Arrived>(errand.body()) else {
             return park("the record cannot be read");
         };
@@ -302,6 +305,7 @@ fn again(errand: &Errand, limit: u32, reason: String) -> Settlement {
 fn report(gateway: &Gateway, errand: &Errand, settlement: &Settlement) {
     let name = errand.key().split(':').next().unwrap_or_default();
     let outcome = match settlement {
+        Settlement::Finish { .. } => "discarded",
         Settlement::Done => "handed-on",
         Settlement::Park { reason } => {
             tracing::error!(

@@ -26,6 +26,7 @@ pub(super) struct Arrived {
 /// Stores a delivery and answers it.
 pub(super) async fn take(
     gateway: &Arc<Gateway>,
+    room: &quarantine::Room,
     handling: Handling,
     subscription: &Subscription,
     body: &Bytes,
@@ -49,6 +50,7 @@ pub(super) async fn take(
         );
         quarantine::keep(
             gateway,
+            room,
             handling.snapshot(),
             subscription,
             handling.headers(),

@@ -12,8 +12,10 @@ use super::{
     typed,
 };
 use crate::{
+    clock::Moment,
     exchange::{Gateway, Handling, Reply, subscriptions::Subscription},
     refusal::{Code, Refusal},
+    store::Revision,
 };
 
 /// Bytes of a challenge.
@@ -26,47 +28,41 @@ pub(super) async fn answer(
     subscription: &Subscription,
     question: &str,
 ) -> Result<Reply, Refusal> {
-    let unexpected = |why: &str| Refusal::new(Code::IntentUnexpected, why.to_owned());
     let fields = Fields::parse(question).ok_or_else(|| unexpected("the parameters' form"))?;
-    if fields.get("hub.topic") != Some(subscription.topic()) {
+    let topic = subscription.topic();
+    if fields.get("hub.topic") != Some(topic) {
         return Err(unexpected("another topic"));
     }
     let mode = fields
         .get("hub.mode")
         .ok_or_else(|| unexpected("no mode"))?;
-    let errand = store(gateway)?
-        .find(kind::SUBSCRIPTION, subscription.name())
-        .await
-        .map_err(|e| Refusal::new(Code::StoreDown, e.to_string()))?
-        .ok_or_else(|| unexpected("nothing was asked yet"))?;
-    let state = State::of(&errand);
+    let name = subscription.name();
     if mode == "denied" {
         let reason = printable(fields.get("hub.reason").unwrap_or_default());
-        denied(gateway, subscription, state, reason).await?;
+        denied(gateway, subscription, reason).await?;
         return Ok(handling.answer(StatusCode::OK, HeaderMap::new(), Bytes::new()));
     }
-    let now = gateway.clock().now();
-    let pending = state
-        .awaits(mode, subscription.topic(), now)
-        .ok_or_else(|| unexpected("no request of that mode is pending"))?;
     let challenge = fields
         .get("hub.challenge")
         .filter(|c| c.len() <= CHALLENGE_MAX && c.bytes().all(|b| b.is_ascii_graphic()))
         .ok_or_else(|| unexpected("no challenge of 1 to 256 visible characters"))?;
-    let mut next = state.clone();
-    let step = if pending.mode == "subscribe" {
-        next.verified_ms = Some(now.ms());
-        next.secret = Some(pending.secret.clone());
-        next.denied = None;
-        "verified"
-    } else {
-        next.verified_ms = None;
-        next.secret = None;
-        "ask"
-    };
-    let name = subscription.name();
-    // The pending request stays: a hub whose connection broke asks once more.
-    resume(gateway, name, step, &next).await?;
+    let (asked_mode, asked_topic) = (mode.to_owned(), topic.to_owned());
+    let meant = revise(gateway, name, move |mut state, now| {
+        let pending = state.awaits(&asked_mode, &asked_topic, now).cloned()?;
+        // The pending request stays: a hub whose connection broke asks once more.
+        if pending.mode == "subscribe" {
+            state.verified_ms = Some(now.ms());
+            state.secret = Some(pending.secret);
+            state.denied = None;
+            return Some(("verified", state));
+        }
+        state.verified_ms = None;
+        state.secret = None;
+        Some(("ask", state))
+    });
+    if !meant.await? {
+        return Err(unexpected("no request of that mode is pending"));
+    }
     gateway.heard(name);
     tracing::info!(subscription = name, mode, "the hub's question is answered");
     let body = Bytes::copy_from_slice(challenge.as_bytes());
@@ -76,43 +72,53 @@ pub(super) async fn answer(
 async fn denied(
     gateway: &Gateway,
     subscription: &Subscription,
-    mut state: State,
     reason: String,
 ) -> Result<(), Refusal> {
-    let now = gateway.clock().now();
-    let name = subscription.name();
-    // MOSIP's way to say that the subscription is alive; but only if we asked.
-    let alive = reason.contains(ALREADY);
-    let asked = state
-        .awaits("subscribe", subscription.topic(), now)
-        .cloned();
-    if let (true, Some(pending)) = (alive, asked) {
-        state.verified_ms = Some(now.ms());
-        state.secret = Some(pending.secret);
-        state.denied = None;
-        gateway.heard(name);
-        return resume(gateway, name, "verified", &state).await;
-    }
-    tracing::error!(
-        subscription = name,
-        reason,
-        "the hub denies the subscription"
-    );
-    state.denied = Some(reason);
-    resume(gateway, name, "denied", &state).await
+    let (name, topic) = (subscription.name(), subscription.topic().to_owned());
+    tracing::warn!(subscription = name, reason, "the hub denies");
+    let noted = revise(gateway, name, move |mut state, now| {
+        // MOSIP's way to say that the subscription is alive; but only if we asked.
+        let asked = state.awaits("subscribe", &topic, now).cloned();
+        if let Some(pending) = asked
+            && reason.contains(ALREADY)
+        {
+            state.verified_ms = Some(now.ms());
+            state.secret = Some(pending.secret);
+            state.denied = None;
+            return Some(("verified", state));
+        }
+        state.denied = Some(reason);
+        Some(("denied", state))
+    });
+    noted.await.map(|_| ())
 }
 
-async fn resume(gateway: &Gateway, name: &str, step: &str, state: &State) -> Result<(), Refusal> {
+/// Changes what is known of a subscription, in one transaction; says whether it was changed.
+async fn revise(
+    gateway: &Gateway,
+    name: &str,
+    change: impl FnOnce(State, Moment) -> Option<(&'static str, State)> + Send + 'static,
+) -> Result<bool, Refusal> {
     let now = gateway.clock().now();
-    store(gateway)?
-        .resume(
-            kind::SUBSCRIPTION,
-            name,
-            Some(step.to_owned()),
-            Some(state.bytes()),
-            now,
-        )
+    let revised =
+        store(gateway)?.revise(kind::SUBSCRIPTION, name, now, move |errand| {
+            match change(State::of(errand), now) {
+                None => (Revision::Keep, false),
+                Some((step, state)) => {
+                    let reopen = Revision::Reopen {
+                        step: step.to_owned(),
+                        body: state.bytes(),
+                    };
+                    (reopen, true)
+                }
+            }
+        });
+    revised
         .await
-        .map(|_| ())
+        .map(|changed| changed.unwrap_or(false))
         .map_err(|e| Refusal::new(Code::StoreDown, e.to_string()))
+}
+
+fn unexpected(why: &str) -> Refusal {
+    Refusal::new(Code::IntentUnexpected, why.to_owned())
 }

@@ -61,6 +61,9 @@ pub mod kind {
     pub const SEEN: &str = "websub-seen";
 }
 
+/// The step of a delivery that a person gave up: its content is forgotten.
+pub const DISCARD: &str = "discard";
+
 /// The media type of forms.
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -68,12 +71,16 @@ const FORM: &str = "application/x-www-form-urlencoded";
 #[derive(Debug)]
 pub struct WebSub {
     gateway: Arc<Gateway>,
+    quarantine: quarantine::Room,
 }
 
 impl WebSub {
     /// A handler for this gateway.
-    pub const fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        Self {
+            gateway,
+            quarantine: quarantine::Room::default(),
+        }
     }
 
     async fn serve(&self, permitted: Permitted, trail: &mut Trail) -> Result<Reply, Refusal> {
@@ -99,7 +106,14 @@ impl WebSub {
                 intent::answer(&self.gateway, handling, subscription, &question).await
             }
             (Some(subscription), Method::POST) => {
-                intake::take(&self.gateway, handling, subscription, &body).await
+                intake::take(
+                    &self.gateway,
+                    &self.quarantine,
+                    handling,
+                    subscription,
+                    &body,
+                )
+                .await
             }
             (None, Method::POST) => partner::ask(&self.gateway, handling, &body).await,
             _ => Err(refused()),
@@ -152,6 +166,11 @@ fn typed(media_type: &'static str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers
+}
+
+/// What becomes of an errand in the step [`DISCARD`].
+fn discarded(errand: &crate::store::Errand) -> Option<crate::store::Settlement> {
+    (errand.step() == DISCARD).then(|| crate::store::Settlement::Finish { body: Vec::new() })
 }
 
 /// The store, without which the configuration is refused.

@@ -94,6 +94,9 @@ impl Doer for Outbound {
 }
 
 async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {
+    if let Some(given_up) = super::discarded(errand) {
+        return given_up;
+    }
     let park = |why: &str| Settlement::Park {
         reason: why.to_owned(),
     };

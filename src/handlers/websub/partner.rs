@@ -15,7 +15,7 @@ use super::{
 use crate::{
     exchange::{Gateway, Handling, Reply},
     refusal::{Code, Refusal},
-    store::{NewErrand, Put},
+    store::{NewErrand, Put, Revision},
 };
 
 /// The lease where a partner names none, and the bounds of one that it names, in seconds.
@@ -97,13 +97,15 @@ async fn keep(gateway: &Gateway, key: &str, asked: Asked) -> Result<(), Refusal>
     if store.put(new, now).await.map_err(down)? == Put::Stored {
         return Ok(());
     }
-    let known = store.find(kind::SUBSCRIBER, key).await.map_err(down)?;
-    let mut record = known.as_ref().map(Record::of).unwrap_or_default();
-    record.asked = Some(asked);
-    let step = Some("verify".to_owned());
-    let resumed = store.resume(kind::SUBSCRIBER, key, step, Some(record.bytes()), now);
-    match resumed.await.map_err(down)? {
-        true => Ok(()),
-        false => Err(Refusal::new(Code::Fault, "a subscription that is done")),
-    }
+    let revised = store.revise(kind::SUBSCRIBER, key, now, move |known| {
+        let mut record = Record::of(known);
+        record.asked = Some(asked);
+        let reopen = Revision::Reopen {
+            step: "verify".to_owned(),
+            body: record.bytes(),
+        };
+        (reopen, ())
+    });
+    revised.await.map_err(down)?;
+    Ok(())
 }

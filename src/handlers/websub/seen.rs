@@ -50,7 +50,9 @@ pub(super) async fn claim(
         return Ok(Claim::Ours);
     }
     let standing = store.find(kind::DELIVERY, &owner).await?;
-    Ok(match standing.map(|e| e.standing()) {
+    Ok(match standing.as_ref().map(Errand::standing) {
+        // Given up by a person: it was not handed on.
+        Some(Standing::Done) if standing.is_some_and(|e| e.body().is_empty()) => Claim::Ours,
         Some(Standing::Parked) => Claim::Parked,
         Some(Standing::Open) => Claim::UnderWay,
         Some(Standing::Done) | None => Claim::Duplicate,

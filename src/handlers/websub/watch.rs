@@ -1,42 +1,17 @@
-//! What an operator sees of WebSub: gauges, and findings for health.
+//! What an operator sees of subscriptions: a gauge, and findings for health. What is parked is counted with all errands.
 
 use serde_json::{Value, json};
 
-use super::{kind, subscribing};
+use super::subscribing;
 use crate::{
     clock::Moment,
     exchange::{Gateway, rfc3339},
-    store::Standing,
 };
 
 /// Brings gauges and findings up to date.
 pub(super) async fn look(gateway: &Gateway) {
     let mut findings = Vec::new();
     subscriptions(gateway, &mut findings).await;
-    let Some(store) = gateway.store() else {
-        return;
-    };
-    for (kind, what) in [
-        (kind::DELIVERY, "deliveries are parked"),
-        (kind::OUTBOUND, "deliveries to partners are parked"),
-        (
-            kind::QUARANTINE,
-            "deliveries without the hub's signature are in quarantine",
-        ),
-    ] {
-        match store.count(kind, Some(Standing::Parked)).await {
-            Ok(parked) => {
-                let gauge = gateway.metrics().websub_parked.with_label_values(&[kind]);
-                gauge.set(i64::try_from(parked).unwrap_or(i64::MAX));
-                if parked > 0 {
-                    findings.push(json!({
-                        "what": format!("{parked} {what}: `triseal deliveries list --kind {kind}`"),
-                    }));
-                }
-            }
-            Err(error) => tracing::error!(%error, "errands cannot be counted"),
-        }
-    }
     gateway.report("websub", findings);
 }
 
