@@ -229,6 +229,16 @@ codes! {
     /// MOSIP's answer is of another form, or about another packet.
     PacketAnswer = "PKT-004", Upstream, 502, "MOSIP's answer does not fit the request. It is not known whether it was done; send the same request again later.";
 
+    // WebSub.
+    /// The hub asks about a subscription that we did not ask for.
+    IntentUnexpected = "WSB-001", Caller, 404, "No request of that mode and topic is pending here.";
+    /// The partner may not subscribe to the topic.
+    TopicForbidden = "WSB-002", Caller, 403, "The partner may not subscribe to this topic. Ask the gateway's operator to list it.";
+    /// The partner may not name this callback.
+    CallbackForbidden = "WSB-003", Caller, 403, "The partner may not use this callback. Ask the gateway's operator to list it.";
+    /// The form of a subscription is not right.
+    SubscriptionForm = "WSB-004", Caller, 400, "Send hub.mode (subscribe or unsubscribe), hub.topic, hub.callback, and to subscribe a hub.secret of 16 to 199 bytes, each once.";
+
     // Ourselves.
     /// More exchanges than the gateway takes at once.
     Overloaded = "GW-001", Gateway, 503, "The gateway is busy. Try again in a few seconds.";

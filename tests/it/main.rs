@@ -43,3 +43,4 @@ mod scripted;
 mod sdk;
 mod skipped_steps;
 mod upstream_faults;
+mod websub;
