@@ -32,6 +32,7 @@ mod attacks;
 mod canaries;
 mod encodings;
 mod envelopes;
+mod esignet_page;
 mod forge;
 mod ida_refusals;
 mod mutations;
