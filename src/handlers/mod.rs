@@ -3,9 +3,11 @@
 
 mod ida;
 mod relay;
+mod token_seeder;
 
 pub use ida::Ida;
 pub use relay::Relay;
+pub use token_seeder::TokenSeeder;
 
 use crate::{
     config::HandlerKind,
@@ -18,9 +20,10 @@ pub fn all(metrics: &Metrics) -> Handlers {
     Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
         .with(HandlerKind::Relay, Relay::new(metrics.clone()))
+        .with(HandlerKind::TokenSeeder, TokenSeeder)
 }
 
 /// What does the errands that handlers left in the store, one for each kind of errand.
 pub fn doers() -> Vec<Box<dyn Doer>> {
-    Vec::new()
+    vec![Box::new(token_seeder::Deliveries)]
 }

@@ -191,6 +191,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Fault
         | Code::StoreDown
         | Code::SealedForm
+        | Code::SeederForm
+        | Code::SeederProgram
+        | Code::SeederCallback
+        | Code::SeederUnknown
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.
         Code::HttpMalformed
