@@ -218,6 +218,25 @@ codes! {
     SeederCallback = "SEED-003", Caller, 403, "The callback is not to one of your declared targets. Write address, method and login exactly as agreed.";
     /// No such request or callback, or another partner's.
     SeederUnknown = "SEED-004", Caller, 404, "There is no such request or callback of yours. It may have ended.";
+    // Our login at MOSIP's authmanager.
+    /// authmanager refused client id, secret or application.
+    LoginRefused = "LGN-001", Gateway, 502, "MOSIP does not accept the gateway's own login. Its operator must correct client id, secret or application.";
+    /// authmanager cannot be reached, or fails.
+    LoginDown = "LGN-002", Upstream, 502, "MOSIP's login service cannot be reached or fails. Try again later.";
+    /// authmanager answered without a token that can be used.
+    LoginForm = "LGN-003", Upstream, 502, "MOSIP's login service gave no token that can be used. Try again later.";
+    /// The service behind us does not accept a token that was fetched a moment ago.
+    TokenRefused = "LGN-004", Gateway, 502, "The service behind the gateway does not accept the gateway's login. Its operator must see to the client's roles and audience.";
+
+    // Packets and workflows.
+    /// The partner may not make packets of this process, source, centre or id.
+    PacketForbidden = "PKT-001", Caller, 403, "The partner may not send packets of this process, source, centre or id. Ask the gateway's operator to list it.";
+    /// MOSIP answered with errors of its own.
+    PacketErrors = "PKT-002", Upstream, 502, "MOSIP did not accept the request. Its own codes stand beside this one.";
+    /// MOSIP answered as if all were well, but without a packet or a workflow.
+    PacketLost = "PKT-003", Upstream, 502, "MOSIP answered without doing what was asked. Send the same request again later.";
+    /// MOSIP's answer is of another form, or about another packet.
+    PacketAnswer = "PKT-004", Upstream, 502, "MOSIP's answer does not fit the request. It is not known whether it was done; send the same request again later.";
 
     // Ourselves.
     /// More exchanges than the gateway takes at once.
@@ -241,8 +260,12 @@ impl fmt::Display for Code {
 pub struct Refusal {
     code: Code,
     member: Option<&'static str>,
+    stated: Option<String>,
     cause: String,
 }
+
+/// The longest code of somebody else's that is passed on.
+const STATED_MAX: usize = 24;
 
 impl Refusal {
     /// A refusal with the cause for the operator's log. The cause never reaches the caller; it must hold no secret, no
@@ -251,6 +274,7 @@ impl Refusal {
         Self {
             code,
             member: None,
+            stated: None,
             cause: cause.into(),
         }
     }
@@ -260,6 +284,25 @@ impl Refusal {
     pub const fn naming(mut self, member: &'static str) -> Self {
         self.member = Some(member);
         self
+    }
+
+    /// Names the code that the service behind us gave, such as `RPR-WIN-001`. Taken only when it looks like one.
+    #[must_use]
+    pub fn stating(mut self, code: &str) -> Self {
+        let letters = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
+        let fits = code.len() <= STATED_MAX
+            && code.bytes().all(letters)
+            && code.ends_with(|c: char| c.is_ascii_digit());
+        if fits {
+            self.cause.push_str(&format!(" ({code})"));
+            self.stated = Some(code.to_owned());
+        }
+        self
+    }
+
+    /// The code that the service behind us gave.
+    pub fn stated(&self) -> Option<&str> {
+        self.stated.as_deref()
     }
 
     /// The stable code.
@@ -340,6 +383,19 @@ mod tests {
                 rows[0]
             );
             assert!(rows[0].contains(&status), "{code}: {}", rows[0]);
+        }
+    }
+
+    #[test]
+    fn a_code_of_somebody_elses_is_taken_only_when_it_looks_like_one() {
+        for good in ["RPR-WIN-001", "KER-ATH-019", "500"] {
+            let refusal = Refusal::new(Code::PacketErrors, "x").stating(good);
+            assert_eq!(refusal.stated(), Some(good));
+            assert_eq!(refusal.cause(), format!("x ({good})"));
+        }
+        for bad in ["", "secret-1", "RPR-WIN", "A B1", "<1", "KER-ATH-0191234567890123456"] {
+            let refusal = Refusal::new(Code::PacketErrors, "x").stating(bad);
+            assert_eq!((refusal.stated(), refusal.cause()), (None, "x"));
         }
     }
 

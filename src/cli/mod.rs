@@ -8,5 +8,6 @@ pub mod pki;
 mod probe;
 mod process;
 pub mod run;
+pub mod store;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

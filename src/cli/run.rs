@@ -95,7 +95,7 @@ pub fn run(args: &Run) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let handlers = handlers::all(gateway.metrics());
+    let handlers = handlers::all(&gateway);
     let served = edge::run(&gateway, handlers);
     gateway.begin_stop();
     doing.end();

@@ -6,6 +6,7 @@
 mod esignet;
 mod login;
 mod opencrvs;
+mod packet;
 mod store;
 mod token_seeder;
 mod websub;
@@ -13,6 +14,7 @@ mod websub;
 pub use esignet::*;
 pub use login::*;
 pub use opencrvs::*;
+pub use packet::*;
 pub use store::*;
 pub use token_seeder::*;
 pub use websub::*;
@@ -491,6 +493,9 @@ pub struct Route {
     /// Whether a query string is passed on (handler `relay` only). Default: no.
     #[serde(default)]
     pub query: bool,
+    /// Which packets may be made (handler `packet` only, and needed there).
+    #[serde(default)]
+    pub packet: Option<PacketRules>,
 }
 
 /// The near side of a route.
@@ -658,6 +663,12 @@ pub struct Partner {
     /// Kind service: how it is known.
     #[serde(default)]
     pub access: Option<Access>,
+    /// What it may subscribe to, and where deliveries go.
+    #[serde(default)]
+    pub websub: Option<PartnerWebSub>,
+    /// Narrows which packets it may make: what a route allows must be allowed here as well.
+    #[serde(default)]
+    pub packet: Option<PacketRules>,
 }
 
 /// An API key.

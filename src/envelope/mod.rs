@@ -19,7 +19,9 @@ mod testing;
 pub mod time;
 
 pub use forms::Forms;
-pub(crate) use forms::{base64url, sha256, to_base64url};
+#[cfg(test)]
+pub(crate) use forms::to_base64url;
+pub(crate) use forms::{base64url, sha256};
 pub use freshness::Window;
 pub use jws::DetachedJws;
 pub use replay::ReplayGuard;

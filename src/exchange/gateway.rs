@@ -13,14 +13,14 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Connection, Limits, Snapshot, identify, record::rfc3339};
+use super::{Connection, Limits, Snapshot, errands, identify, record::rfc3339};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
     envelope::ReplayGuard,
     observe::{AccessLog, Line, Metrics},
     refusal::{Code, Refusal},
-    store::Store,
+    store::{Store, Watch},
 };
 
 /// Why a gateway did not start.
@@ -96,13 +96,13 @@ impl Gateway {
         std::fs::create_dir_all(&state).map_err(io(format!("state folder {}", state.display())))?;
         let replay = ReplayGuard::open(&state, snapshot.window(), config.limits.replay_max, now)
             .map_err(io(format!("replay mark in {}", state.display())))?;
+        let metrics = Metrics::new()?;
         let store = snapshot
             .store()
-            .map(|(url, base, keys)| Store::open(url, base, keys))
+            .map(|(url, base, keys)| Store::open_watched(url, base, keys, watch(&metrics)))
             .transpose()?;
         let access = AccessLog::start(snapshot.access_file().as_deref())
             .map_err(io("access log".to_owned()))?;
-        let metrics = Metrics::new()?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
         metrics.start_time.set(now.s() as f64);
         let mut random = [0_u8; 8];
@@ -322,6 +322,9 @@ impl Gateway {
             .lost()
             .saturating_sub(self.metrics.access_log_lost.get());
         self.metrics.access_log_lost.inc_by(lost);
+        if let Some(store) = &self.store {
+            errands::refresh_metrics(store, &self.metrics, self.clock.now());
+        }
         snapshot.refresh_metrics(&self.metrics, self.clock.now());
     }
 
@@ -329,7 +332,10 @@ impl Gateway {
     pub fn health(&self) -> Value {
         let now = self.clock.now();
         let snapshot = self.snapshot();
-        let findings = snapshot.findings(now);
+        let mut findings = snapshot.findings(now);
+        if let Some(store) = &self.store {
+            findings.extend(errands::findings(store, now));
+        }
         json!({
             "gateway": self.name,
             "version": env!("CARGO_PKG_VERSION"),
@@ -354,6 +360,13 @@ impl Gateway {
             why.push("the gateway is stopping".to_owned());
         }
         (why.is_empty(), json!({"ready": why.is_empty(), "why": why}))
+    }
+}
+
+fn watch(metrics: &Metrics) -> Watch {
+    Watch {
+        commit_seconds: metrics.store_commit_seconds.clone(),
+        failures: metrics.store_failures.clone(),
     }
 }
 

@@ -2,23 +2,28 @@
 //! recording are not theirs to do.
 
 mod ida;
+pub mod packet;
 mod relay;
 mod token_seeder;
 
 pub use ida::Ida;
+pub use packet::Packet;
 pub use relay::Relay;
 pub use token_seeder::TokenSeeder;
 
+use std::sync::Arc;
+
 use crate::{
     config::HandlerKind,
-    exchange::{Handlers, errands::Doer},
-    observe::Metrics,
+    exchange::{Gateway, Handlers, errands::Doer},
 };
 
-/// All handlers.
-pub fn all(metrics: &Metrics) -> Handlers {
+/// All handlers, for this gateway.
+pub fn all(gateway: &Arc<Gateway>) -> Handlers {
+    let metrics = gateway.metrics();
     Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::Relay, Relay::new(metrics.clone()))
         .with(HandlerKind::TokenSeeder, TokenSeeder)
 }

@@ -10,7 +10,7 @@ use crate::{
     exchange::{
         outward::Call,
         Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
-        plain_refusal,
+        logins, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -62,9 +62,8 @@ impl Handler for Relay {
                 headers,
             };
             let began = Instant::now();
-            let answer = upstream
-                .stream(outgoing, RequestBody::streamed(body, max))
-                .await;
+            let body = RequestBody::streamed(body, max);
+            let answer = logins::stream(&snapshot, upstream, outgoing, body, &self.metrics).await;
             trail.called_upstream(
                 began,
                 answer.as_ref().ok().map(|(status, ..)| status.as_u16()),

@@ -195,6 +195,14 @@ fn told(refusal: &Refusal) -> Told {
         | Code::SeederProgram
         | Code::SeederCallback
         | Code::SeederUnknown
+        | Code::LoginRefused
+        | Code::LoginDown
+        | Code::LoginForm
+        | Code::TokenRefused
+        | Code::PacketForbidden
+        | Code::PacketErrors
+        | Code::PacketLost
+        | Code::PacketAnswer
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.
         Code::HttpMalformed
