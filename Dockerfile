@@ -1,4 +1,4 @@
-# The gateway alone: no sandbox, no OpenSSL, no shell, not root. Keys, certificates and configuration are mounted.
+# The gateway alone: no sandbox, no shell, not root. OpenSSL is there as the library under josekit. Keys, certificates and configuration are mounted.
 #
 #   docker build --tag triseal .
 #   docker run --read-only --cap-drop=all --security-opt=no-new-privileges \
@@ -11,7 +11,7 @@ FROM rust:1.95-bookworm AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends cmake \
+ && apt-get install --yes --no-install-recommends cmake libssl-dev pkg-config \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY . .

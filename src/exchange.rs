@@ -11,6 +11,7 @@ mod condition;
 pub mod errands;
 mod gateway;
 mod identify;
+mod jose;
 mod limits;
 pub mod logins;
 mod open;

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod edge;
 pub mod envelope;
 pub mod exchange;

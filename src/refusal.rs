@@ -164,6 +164,8 @@ codes! {
     SignerUnusable = "SIG-007", Caller, 401, "The signing certificate is revoked, expired or cannot be checked.";
     /// The signature does not fit the bytes that were received.
     SignatureWrong = "SIG-008", Caller, 401, "The signature does not fit the bytes received. Sign the exact body that is sent.";
+    /// The signature was made for another method or URI.
+    SignatureTarget = "SIG-009", Caller, 401, "The signature was made for another request. Sign `htm` and `htu` of the request that is sent: its method, and its URI without query.";
 
     // Freshness and replay.
     /// The message's time is missing or not in the form the contract lists.
@@ -186,6 +188,8 @@ codes! {
     Undecryptable = "ENC-002", Caller, 400, "The message cannot be decrypted.";
     /// The digest inside does not fit the content.
     IntegrityWrong = "ENC-003", Caller, 400, "The encrypted digest does not fit the encrypted content.";
+    /// The body is not a compact JWE of the exact form.
+    SealedForm = "ENC-005", Caller, 400, "The body is not a compact JWE in exactly the form of the envelope `jose`, with the media type application/jose.";
     /// We cannot encrypt to the partner: no usable encryption certificate.
     NoRecipient = "ENC-004", Gateway, 500, "The gateway has no usable encryption certificate for the recipient.";
 

@@ -21,6 +21,8 @@ use crate::{
     config::{self, Mistakes, Report},
     sandbox::{
         ida::{Ida, IdaService},
+        mosip::Mosip,
+        opencrvs::Core,
         people,
         scene::{Ports, Scene},
         server,
@@ -40,7 +42,7 @@ pub struct Sandbox {
     /// The folder to make everything in. It must not hold an earlier sandbox.
     #[arg(long, value_name = "DIR", default_value = "triseal-sandbox")]
     dir: PathBuf,
-    /// The first of five ports on 127.0.0.1.
+    /// The first of twelve ports on 127.0.0.1.
     #[arg(long, default_value_t = 8440)]
     port_base: u16,
     /// Start the embedded MOSIP only; start the gateways yourself with the configurations that are printed.
@@ -75,6 +77,8 @@ fn serve(args: &Sandbox) -> Result<(), String> {
         ports.misp_admin,
         ports.partner_face,
         ports.ida,
+        ports.mosip,
+        ports.core,
     ] {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|e| format!("port {port} is not free: {e}. Choose another --port-base."))?;
@@ -91,6 +95,7 @@ fn serve(args: &Sandbox) -> Result<(), String> {
         let told = Told::listen()?;
         let ida = start_ida(&scene, &clock).await?;
         say(&format!("MOSIP IDA listens on {}", ida.address()));
+        let plain = start_plain(&scene, &clock).await?;
         let mut gateways = Vec::new();
         if !args.no_gateways {
             for (name, config, admin) in [
@@ -111,6 +116,9 @@ fn serve(args: &Sandbox) -> Result<(), String> {
         for gateway in gateways.iter_mut().rev() {
             gateway.stop();
         }
+        for service in plain {
+            service.stop().await;
+        }
         ida.stop().await;
         Ok(())
     })
@@ -130,6 +138,29 @@ async fn start_ida(scene: &Scene, clock: &Clock) -> Result<server::Running, Stri
         Arc::new(service),
     )
     .map_err(|e| e.to_string())
+}
+
+/// The services that are reached without TLS: MOSIP's within its cluster, and the partner's own.
+async fn start_plain(scene: &Scene, clock: &Clock) -> Result<Vec<server::Running>, String> {
+    let log = Some(|line: &str| output::say(line));
+    let mosip = Mosip::new(scene.mosip.clone(), clock.clone(), log);
+    let core = Core::new(scene.core.clone(), clock.clone(), log);
+    let mosip = start_one(scene.ports.mosip, mosip).await?;
+    say(&format!(
+        "MOSIP registration listens on {}",
+        mosip.address()
+    ));
+    let core = start_one(scene.ports.core, core).await?;
+    say(&format!("OpenCRVS core listens on {}", core.address()));
+    Ok(vec![mosip, core])
+}
+
+async fn start_one(port: u16, service: impl server::Handler) -> Result<server::Running, String> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|e| e.to_string())?;
+    server::serve(listener, None, Arc::new(service)).map_err(|e| e.to_string())
 }
 
 /// MOSIP behind its own edge: mutual TLS against the same root.
@@ -314,6 +345,8 @@ fn guide(scene: &Scene, no_gateways: bool) -> String {
   services  ──▶  http://127.0.0.1:{service}   the partner's gateway, service face  (admin http://127.0.0.1:{partner_admin})
   partners  ──▶  https://localhost:{partner}  the MISP's gateway, partner face     (admin http://127.0.0.1:{misp_admin})
   MOSIP     ──▶  https://localhost:{ida}  the embedded IDA
+                 http://127.0.0.1:{mosip}   login, packets, workflows, WebSub hub
+  OpenCRVS  ──▶  http://127.0.0.1:{core}   a stand-in for its core
 
 {start}  Python SDK settings   {dir}/sdk.toml
   ids, keys and ports   {dir}/scene.json
@@ -326,5 +359,7 @@ fn guide(scene: &Scene, no_gateways: bool) -> String {
         partner = ports.partner_face,
         misp_admin = ports.misp_admin,
         ida = ports.ida,
+        mosip = ports.mosip,
+        core = ports.core,
     )
 }

@@ -6,8 +6,10 @@
 
 mod forms;
 mod freshness;
+pub mod jose;
 pub mod json;
 mod jws;
+pub mod keymanager;
 mod mark;
 pub mod mosip_ida;
 mod replay;
@@ -17,6 +19,7 @@ mod testing;
 pub mod time;
 
 pub use forms::Forms;
+pub(crate) use forms::{base64url, sha256};
 pub use freshness::Window;
 pub use jws::DetachedJws;
 pub use replay::ReplayGuard;

@@ -56,6 +56,11 @@ impl DetachedSigner {
         ))
     }
 
+    /// The key, for the envelope `jose`, whose protected header is another.
+    pub(super) const fn key(&self) -> &Arc<SigningKey> {
+        &self.key
+    }
+
     /// The certificate that signs.
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint

@@ -24,6 +24,8 @@ pub struct Admitted {
     pub(super) method: http::Method,
     pub(super) headers: HeaderMap,
     pub(super) near: Near,
+    /// The target URI as a signature must name it, on routes whose signatures do.
+    pub(super) uri: Option<String>,
 }
 
 /// What the request's own target said: for handlers that end an exchange themselves. Its `Debug` shows nothing.
@@ -129,8 +131,14 @@ pub(super) fn admit(
             query: arrived.request.query().map(str::to_owned),
         },
     };
+    let uri = (route.from() == Envelope::Jose).then(|| {
+        let face = snapshot.face(&trail.connection.face);
+        let tls = face.is_some_and(|face| face.tls().is_some());
+        arrived.request.target_uri(if tls { "https" } else { "http" })
+    });
     Ok(Admitted {
         near,
+        uri,
         caller,
         target: Target { path_and_query },
         grant,

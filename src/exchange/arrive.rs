@@ -132,6 +132,7 @@ pub(super) fn arrive(arrival: Arrival, trail: &mut Trail) -> Result<Arrived, Ref
     if let Some(given) = request.correlation_id() {
         given.clone_into(&mut trail.correlation_id);
     }
+    trail.signature = parts.headers.get("signature").cloned();
     Ok(Arrived {
         request,
         headers: parts.headers,

@@ -24,6 +24,7 @@ pub use path::CanonicalPath;
 pub struct CanonicalRequest {
     method: Method,
     host: Arc<str>,
+    port: Option<u16>,
     path: CanonicalPath,
     correlation_id: Option<HeaderValue>,
     content_length: Option<u64>,
@@ -57,12 +58,13 @@ impl CanonicalRequest {
             _ => return Err(Refusal::new(Code::HttpUpgrade, "HTTP version not spoken")),
         };
         let method = method(&parts.method)?;
-        let host = host::read(parts, http2, rules, sni)?;
+        let (host, port) = host::read(parts, http2, rules, sni)?;
         let path = CanonicalPath::read(&parts.uri)?;
         let read = headers::read(&parts.headers, http2)?;
         Ok(Self {
             method,
             host,
+            port,
             path,
             correlation_id: read.correlation_id,
             content_length: read.content_length,
@@ -77,6 +79,17 @@ impl CanonicalRequest {
     /// The host in lower case, without port.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The target URI without query, in the normal form of RFC 3986 section 6.2.3: what `htu` of a signature must be. It may
+    /// hold licence and API keys: not for logs.
+    pub fn target_uri(&self, scheme: &str) -> String {
+        let own = if scheme == "https" { 443 } else { 80 };
+        let (host, path) = (&self.host, self.path.as_str());
+        match self.port {
+            Some(port) if port != own => format!("{scheme}://{host}:{port}{path}"),
+            Some(_) | None => format!("{scheme}://{host}{path}"),
+        }
     }
 
     /// The path. It may hold licence and API keys: not for logs.

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::{Admitted, Gateway, Near, Snapshot, Target, Trail};
+use super::{Admitted, Gateway, Near, Snapshot, Target, Trail, jose};
 use crate::{
     clock::Moment,
     config::{Envelope, HandlerKind, PartnerKind, Role},
@@ -18,6 +18,7 @@ use crate::{
     partners::Caller,
     policy::{AuthPolicy, Route},
     refusal::{Code, Refusal, violation},
+    trust::Fingerprint,
 };
 
 /// An exchange whose content is proven to be the caller's. Only [`open`] makes one.
@@ -137,8 +138,9 @@ pub(super) async fn open(
         target,
         grant,
         method,
-        headers,
+        mut headers,
         near,
+        uri,
     } = admitted;
     let body = trail
         .unread
@@ -153,7 +155,20 @@ pub(super) async fn open(
         }
         Envelope::InsecurePlain => Content::Whole(whole(body, body_max, &snapshot, trail).await?),
         Envelope::Jose => {
-            return Err(Refusal::new(Code::Fault, "jose is not opened yet"));
+            let body = whole(body, body_max, &snapshot, trail).await?;
+            let began = Instant::now();
+            let target = jose::Aim {
+                method: &method,
+                uri: uri.as_deref().unwrap_or_default(),
+            };
+            let content =
+                jose::open_request(gateway, &snapshot, &caller, target, &mut headers, body, trail)?;
+            gateway
+                .metrics()
+                .crypto_seconds
+                .with_label_values(&["open"])
+                .observe(began.elapsed().as_secs_f64());
+            Content::Whole(content)
         }
         Envelope::MosipIda => {
             let body = whole(body, body_max, &snapshot, trail).await?;
@@ -231,7 +246,7 @@ fn open_ida(
         &forms,
     )?;
     let now = gateway.clock().now();
-    let key = signer(snapshot, caller, &jws, now)?;
+    let key = signer(snapshot, caller, &jws.fingerprint(), now)?;
     jws.verify(key, &body)?;
     trail.signed_by = Some(jws.fingerprint());
     let authorization = headers.get(http::header::AUTHORIZATION);
@@ -275,7 +290,7 @@ fn open_ida(
 }
 
 /// Exactly one header `signature`.
-fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
+pub(super) fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
     let mut values = headers.get_all("signature").iter();
     match (values.next(), values.next()) {
         (Some(one), None) if !one.is_empty() => Ok(one.clone()),
@@ -292,16 +307,15 @@ fn one_signature(headers: &HeaderMap) -> Result<http::HeaderValue, Refusal> {
 }
 
 /// The key that must have signed: the certificate in the message only selects among the caller's own bindings.
-fn signer<'s>(
+pub(super) fn signer<'s>(
     snapshot: &'s Snapshot,
     caller: &'s Caller,
-    jws: &DetachedJws,
+    fingerprint: &Fingerprint,
     now: Moment,
 ) -> Result<&'s crate::keys::VerifyingKey, Refusal> {
-    let fingerprint = jws.fingerprint();
     let certificates = caller.partner().certificates();
     let found = certificates
-        .find_in(Role::Signature, &fingerprint)
+        .find_in(Role::Signature, fingerprint)
         .or_else(|| {
             // A service of ours may still hold our own key: on the way to keeping keys out of services.
             (caller.partner().kind() == PartnerKind::Service)
@@ -309,16 +323,16 @@ fn signer<'s>(
                     snapshot
                         .own()
                         .certificates()
-                        .find_in(Role::Signature, &fingerprint)
+                        .find_in(Role::Signature, fingerprint)
                 })
                 .flatten()
         });
     let Some(binding) = found else {
-        if certificates.find(&fingerprint).is_some() {
+        if certificates.find(fingerprint).is_some() {
             let cause = "the signer's certificate is bound in another role";
             return Err(Refusal::new(Code::SignerRole, cause));
         }
-        return Err(match snapshot.directory().by_leaf(&fingerprint) {
+        return Err(match snapshot.directory().by_leaf(fingerprint) {
             Some(_) => Refusal::new(
                 Code::SignerForeign,
                 "the signer is bound to another partner",

@@ -6,11 +6,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Gateway, Snapshot, logins};
+use super::{Gateway, Snapshot, jose, logins};
 use crate::{
     config::Envelope,
+    envelope::jose::{MEDIA_TYPE, sign_request, signature_digest},
     refusal::{Code, Refusal},
-    upstream::Outgoing,
+    upstream::{Answer, Outgoing, Upstream},
 };
 
 /// The header that ties the logs of all gateways on the way together.
@@ -74,9 +75,6 @@ impl Gateway {
         let service = snapshot
             .upstream(upstream)
             .ok_or_else(|| Refusal::new(Code::Fault, "no such upstream in the configuration"))?;
-        if envelope != Envelope::InsecurePlain {
-            return Err(Refusal::new(Code::Fault, "jose is not sealed yet"));
-        }
         let Call {
             method,
             path_and_query,
@@ -96,7 +94,16 @@ impl Gateway {
             headers,
         };
         let began = Instant::now();
-        let answer = logins::call(snapshot, service, outgoing, body, self.metrics()).await;
+        let answer = match envelope {
+            Envelope::InsecurePlain => {
+                logins::call(snapshot, service, outgoing, body, self.metrics()).await
+            }
+            Envelope::Jose => self.call_sealed(snapshot, service, outgoing, body).await,
+            Envelope::MosipIda | Envelope::AsReceived | Envelope::Opened => {
+                let cause = "not an envelope for a call in plain";
+                return Err(Refusal::new(Code::Fault, cause));
+            }
+        };
         service.took(self.metrics(), began.elapsed());
         let answer = answer.inspect_err(|refusal| {
             self.metrics()
@@ -109,5 +116,49 @@ impl Gateway {
             headers: answer.headers,
             body: answer.body,
         })
+    }
+
+    /// Seals the body to the upstream's party, signs for the address that is called, and opens the answer to that very request.
+    async fn call_sealed(
+        &self,
+        snapshot: &Snapshot,
+        service: &Upstream,
+        mut outgoing: Outgoing,
+        body: Bytes,
+    ) -> Result<Answer, Refusal> {
+        if outgoing.path_and_query.contains('?') {
+            let cause = "a query is not under a signature, so a sealed call has none";
+            return Err(Refusal::new(Code::Fault, cause));
+        }
+        let party = snapshot
+            .peer_of(service.name())
+            .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
+        let content_type = outgoing.headers.remove(header::CONTENT_TYPE);
+        let now = self.clock().now();
+        let sealed = jose::sealed(snapshot, party, &body, content_type.as_ref(), now)?;
+        if !sealed.is_empty() {
+            let sealed_type = HeaderValue::from_static(MEDIA_TYPE);
+            outgoing.headers.insert(header::CONTENT_TYPE, sealed_type);
+        }
+        let signer = jose::signer(snapshot, now)?;
+        let mut down = Refusal::from(Code::UpstreamDown);
+        for origin in service.origins() {
+            let uri = format!("{origin}{}", outgoing.path_and_query);
+            let now = self.clock().now();
+            let value = sign_request(signer, now, outgoing.method.as_str(), &uri, &sealed)?;
+            let request = signature_digest(Some(value.as_bytes()));
+            let mut outgoing = outgoing.clone();
+            let value = jose::header_value(&value)?;
+            outgoing.headers.insert(jose::SIGNATURE, value);
+            match service.call_at(&origin, outgoing, sealed.clone()).await {
+                Err(refusal) if refusal.code() == Code::UpstreamDown => down = refusal,
+                Err(refusal) => return Err(refusal),
+                Ok(answer) => {
+                    let now = self.clock().now();
+                    return jose::open_answer(snapshot, party, &request, answer, now);
+                }
+            }
+        }
+        Err(down)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     clock::Moment,
     config::{self, Algorithm, Report, Role},
     envelope::DetachedSigner,
-    keys::{DecryptionKey, KeyEntry},
+    keys::{ContentUnwrapKey, DecryptionKey, KeyEntry},
     tls,
     trust::{Anchors, Fingerprint, OwnCertificates, OwnKey, PartyCertificates},
 };
@@ -92,17 +92,34 @@ impl Own {
             .map(|(_, s)| s)
     }
 
-    /// Every usable decryption key, with the fingerprint that messages select it by.
+    /// Every usable RSA decryption key, with the fingerprint that messages in MOSIP's formats select it by.
     pub fn decryption_keys(&self, now: Moment) -> Vec<(Fingerprint, &DecryptionKey)> {
+        self.content_keys(now)
+            .filter_map(|(fingerprint, key)| Some((fingerprint, key.rsa()?)))
+            .collect()
+    }
+
+    /// The usable decryption key of that certificate, of whatever kind.
+    pub fn content_key(
+        &self,
+        fingerprint: &Fingerprint,
+        now: Moment,
+    ) -> Option<&ContentUnwrapKey> {
+        self.content_keys(now)
+            .find(|(f, _)| f == fingerprint)
+            .map(|(_, key)| key)
+    }
+
+    fn content_keys(&self, now: Moment) -> impl Iterator<Item = (Fingerprint, &ContentUnwrapKey)> {
         self.certificates()
             .bindings()
             .iter()
-            .filter(|b| self.standings.judge(b, &self.anchors, now).is_ok())
             .filter_map(|b| match self.certificates.key_of(b) {
-                Some(OwnKey::Encryption(key)) => Some((b.fingerprint(), key)),
+                Some(OwnKey::Encryption(key)) => Some((b, key)),
                 _ => None,
             })
-            .collect()
+            .filter(move |(b, _)| self.standings.judge(b, &self.anchors, now).is_ok())
+            .map(|(b, key)| (b.fingerprint(), key))
     }
 
     /// The newest usable TLS key.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    Gateway, Handlers, Reply, Trail,
+    Gateway, Handlers, Reply, Trail, jose,
     reply::{Identity, RefusalAnswer, ReplyBody},
 };
 use crate::{
@@ -46,8 +46,16 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
         }
         ReplyBody::Whole(body) => {
             let envelope = (trail.route()).map_or(Envelope::InsecurePlain, |route| route.from());
-            if envelope != Envelope::InsecurePlain {
-                return Err(Refusal::new(Code::Fault, "jose is not sealed yet"));
+            if envelope == Envelope::Jose {
+                let began = Instant::now();
+                let response =
+                    jose::seal_answer(gateway, reply.status, reply.headers, &body, trail)?;
+                gateway
+                    .metrics()
+                    .crypto_seconds
+                    .with_label_values(&["seal"])
+                    .observe(began.elapsed().as_secs_f64());
+                return Ok(sent_whole(response, trail));
             }
             let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
             let mut response = Response::new(AnswerBody::whole(body));
@@ -107,9 +115,19 @@ pub(super) fn seal_refusal(
         Some(route) => handlers.of(route.handler()).refusal(refusal, trail),
         None => plain_refusal(refusal, trail),
     };
+    let jose = trail.caller.is_some()
+        && (trail.route()).is_some_and(|route| route.from() == Envelope::Jose);
     // A stranger gets no signature: it costs a private-key operation.
     let signs = answer.signed && trail.caller.is_some() && can_sign(gateway, trail);
-    let mut sealed = if signs {
+    let mut sealed = if jose {
+        match jose::seal_refusal(gateway, &answer, trail) {
+            Ok(response) => sent_whole(response, trail),
+            Err(why) => {
+                tracing::error!(%why, "a refusal leaves unsealed");
+                unsigned(answer, trail)
+            }
+        }
+    } else if signs {
         match signed_json(gateway, answer.status, answer.body.clone(), trail) {
             Ok(sealed) => sealed,
             Err(why) => {
@@ -198,6 +216,12 @@ fn signed_json(
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(RESPONSE_SIGNATURE, signature);
     Ok(finish(response, bytes_out, trail))
+}
+
+/// An answer with a whole body.
+fn sent_whole(response: Response<Bytes>, trail: &Trail) -> Sealed {
+    let bytes_out = u64::try_from(response.body().len()).unwrap_or(u64::MAX);
+    finish(response.map(AnswerBody::whole), bytes_out, trail)
 }
 
 fn unsigned(answer: RefusalAnswer, trail: &Trail) -> Sealed {

@@ -323,19 +323,41 @@ impl Snapshot {
         self.standings.judge(binding, &self.anchors, now)
     }
 
-    /// The newest usable encryption certificate of a party that can be wrapped to.
+    /// The newest usable encryption certificate of a party that MOSIP's formats can be wrapped to: RSA.
     pub fn recipient<'p>(
         &self,
         party: &'p PartyCertificates,
         now: Moment,
     ) -> Option<Recipient<'p>> {
-        let binding = self
-            .standings
-            .newest(party, Role::Encryption, &self.anchors, now)?;
+        let binding =
+            self.standings
+                .newest_that(party, Role::Encryption, &self.anchors, now, |b| {
+                    b.wrapping_key().is_some()
+                })?;
         Some(Recipient {
             fingerprint: binding.fingerprint(),
             wrapping: binding.wrapping_key()?,
         })
+    }
+
+    /// The newest usable encryption certificate of a party, of whatever kind: for the envelope `jose`.
+    ///
+    /// # Errors
+    /// `ENC-004` when it has none.
+    pub fn sealed_to<'p>(
+        &self,
+        party: &'p PartyCertificates,
+        now: Moment,
+    ) -> Result<(trust::Fingerprint, &'p keys::ContentWrapKey), Refusal> {
+        self.standings
+            .newest_that(party, Role::Encryption, &self.anchors, now, |b| {
+                b.content_key().is_some()
+            })
+            .and_then(|binding| Some((binding.fingerprint(), binding.content_key()?)))
+            .ok_or_else(|| {
+                let cause = format!("`{}` has no usable encryption certificate", party.id());
+                Refusal::new(Code::NoRecipient, cause)
+            })
     }
 
     /// Path and query towards the upstream.
@@ -571,6 +593,16 @@ fn logins(
     let mut all = BTreeMap::new();
     for (i, raw) in config.login.iter().enumerate() {
         let mut here = report.within(format!("login[{i}]"));
+        let sealed = |route: &config::Route| {
+            let to = (route.to.as_ref()).filter(|to| to.envelope == config::Envelope::Jose);
+            to.and_then(|to| config.upstream.iter().find(|u| u.name == to.upstream))
+                .is_some_and(|u| u.login.as_deref() == Some(raw.name.as_str()))
+        };
+        if let Some(route) = config.route.iter().find(|route| sealed(route)) {
+            let what = format!("route `{}` is sealed to another gateway", route.name);
+            let remedy = "Only the gateway that stands before MOSIP logs in there: remove `login` from the upstream.";
+            here.error("name", what, remedy);
+        }
         if all.contains_key(&raw.name) {
             let what = format!("`{}` stands twice", raw.name);
             here.error("name", what, "Give each login its own name.");

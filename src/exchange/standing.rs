@@ -59,10 +59,22 @@ impl Standings {
         anchors: &Anchors,
         now: Moment,
     ) -> Option<&'p Binding> {
+        self.newest_that(party, role, anchors, now, |_| true)
+    }
+
+    /// The newest usable binding of a party in a role that a format can use.
+    pub(super) fn newest_that<'p>(
+        &self,
+        party: &'p PartyCertificates,
+        role: Role,
+        anchors: &Anchors,
+        now: Moment,
+        fits: impl Fn(&Binding) -> bool,
+    ) -> Option<&'p Binding> {
         party
             .bindings()
             .iter()
-            .filter(|b| b.role() == role && self.judge(b, anchors, now).is_ok())
+            .filter(|b| b.role() == role && fits(b) && self.judge(b, anchors, now).is_ok())
             .max_by_key(|b| b.valid_from())
     }
 }

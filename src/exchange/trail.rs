@@ -16,6 +16,7 @@ use crate::{
 /// Filled in by the steps as they pass; never decides anything.
 #[derive(Debug)]
 pub struct Trail {
+    gateway: Arc<Gateway>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) connection: Arc<Connection>,
     pub(super) at: Moment,
@@ -26,6 +27,8 @@ pub struct Trail {
     pub(super) caller: Option<Caller>,
     pub(super) route: Option<Arc<Route>>,
     pub(super) signed_by: Option<Fingerprint>,
+    /// The request's header `signature`, which a sealed answer names.
+    pub(super) signature: Option<http::HeaderValue>,
     pub(super) transaction_id: Option<String>,
     pub(super) bytes_in: u64,
     /// The caller's place, kept for as long as the exchange.
@@ -40,8 +43,9 @@ pub struct Trail {
 }
 
 impl Trail {
-    pub(super) fn begin(gateway: &Gateway, arrival: &Arrival) -> Self {
+    pub(super) fn begin(gateway: &Arc<Gateway>, arrival: &Arrival) -> Self {
         Self {
+            gateway: Arc::clone(gateway),
             snapshot: Arc::clone(&arrival.snapshot),
             connection: Arc::clone(&arrival.connection),
             at: gateway.clock().now(),
@@ -56,6 +60,7 @@ impl Trail {
             caller: None,
             route: None,
             signed_by: None,
+            signature: None,
             transaction_id: None,
             bytes_in: 0,
             under_way: None,
@@ -66,6 +71,11 @@ impl Trail {
             upstream_us: 0,
             upstream_status: None,
         }
+    }
+
+    /// The gateway, for calls outward.
+    pub const fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
     }
 
     /// The snapshot that this exchange sees from start to end.

@@ -1,4 +1,5 @@
-//! Handler `relay`: any other declared service, streamed both ways; the same identity, policy and limits, no envelope.
+//! Handler `relay`: any other declared service, with the same identity, policy and limits. Streamed both ways where nothing is
+//! sealed; whole where one side is.
 
 use std::{future::Future, pin::Pin, time::Instant};
 
@@ -7,8 +8,8 @@ use http::{HeaderValue, StatusCode};
 use crate::{
     config::FaceKind,
     exchange::{
-        Content, Handler, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
-        logins, plain_refusal,
+        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
+        canonical::end_to_end_headers, logins, outward::Call, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -36,9 +37,6 @@ impl Handler for Relay {
     ) -> Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>> {
         Box::pin(async move {
             let (content, handling) = permitted.begin(trail);
-            let Content::Plain(body, max) = content else {
-                return Err(Refusal::new(Code::Fault, "a relay route with an envelope"));
-            };
             let snapshot = std::sync::Arc::clone(handling.snapshot());
             let upstream = snapshot.upstream_of(handling.route())?;
             let mut headers = end_to_end_headers(handling.headers());
@@ -50,6 +48,13 @@ impl Handler for Relay {
             } else {
                 correlation_header(&mut headers, trail);
             }
+            let (body, max) = match content {
+                Content::Plain(body, max) => (body, max),
+                Content::Whole(body) => return whole(handling, headers, body, trail).await,
+                Content::Ida(_) | Content::Taken => {
+                    return Err(Refusal::new(Code::Fault, "a relay route with an ida envelope"));
+                }
+            };
             let outgoing = Outgoing {
                 method: handling.method().clone(),
                 path_and_query: handling.target().expose().to_owned(),
@@ -71,6 +76,40 @@ impl Handler for Relay {
     fn refusal(&self, refusal: &Refusal, trail: &Trail) -> RefusalAnswer {
         plain_refusal(refusal, trail)
     }
+}
+
+/// Passes on a message that is sealed on at least one side.
+async fn whole(
+    handling: Handling,
+    headers: http::HeaderMap,
+    body: bytes::Bytes,
+    trail: &mut Trail,
+) -> Result<Reply, Refusal> {
+    let route = std::sync::Arc::clone(handling.route());
+    let call = Call {
+        method: handling.method().clone(),
+        path_and_query: handling.target().expose().to_owned(),
+        headers,
+        media_type: None,
+        body,
+    };
+    let gateway = std::sync::Arc::clone(trail.gateway());
+    let began = Instant::now();
+    let answer = gateway
+        .call(
+            handling.snapshot(),
+            route.upstream().unwrap_or_default(),
+            route.to(),
+            call,
+            trail.correlation_id(),
+        )
+        .await;
+    trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
+    let mut answer = answer?;
+    // The body may be another now: opened, or sealed next.
+    answer.headers.remove(http::header::CONTENT_LENGTH);
+    let status = final_status(answer.status)?;
+    Ok(handling.answer(status, answer.headers, answer.body))
 }
 
 /// Tells the upstream who the verified partner is, and which exchange this is.

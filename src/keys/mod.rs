@@ -4,6 +4,8 @@
 //!
 //! Every key is parsed once and held; nothing here shows its content in `Debug`, logs or errors.
 
+mod agreement;
+mod content;
 mod load;
 mod pkcs12;
 mod private;
@@ -12,6 +14,8 @@ mod secret;
 mod signing;
 mod wrapping;
 
+pub use agreement::{AgreementKey, AgreementPoint, WRAPPED_LEN};
+pub use content::{ContentUnwrapKey, ContentWrapKey};
 pub use load::{KeyEntry, load};
 pub use public::{KeyKind, PublicKey};
 pub use secret::{Secret, read_secret};

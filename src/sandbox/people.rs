@@ -307,7 +307,8 @@ fn text(language: &str, value: &str) -> Text {
     }
 }
 
-fn with_check_digit(base: &str) -> String {
+/// Digits with their Verhoeff check digit behind them.
+pub(super) fn with_check_digit(base: &str) -> String {
     let digit = verhoeff(base.bytes().rev(), 1)
         .and_then(|c| INVERSE.get(c).copied())
         .unwrap_or_default();

@@ -4,6 +4,7 @@
 //! DIR/pki/…            what `triseal pki make` makes
 //! DIR/misp/…           the MISP's gateway: gateway.toml, partners/, policies/, secrets/, state/
 //! DIR/crvs/…           the partner's gateway
+//! DIR/mosip/…          what MOSIP and OpenCRVS publish: public keys, MOSIP's JSON-LD context
 //! DIR/sdk.toml         settings for the published Python SDK against the partner's service face
 //! DIR/scene.json       every path, port and id, for scripts
 //! ```
@@ -17,9 +18,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::ida::{
-    ApiKeyRecord, AuthPolicyDoc, IdaConfig, KeyKind, MispPolicyDoc, MispRecord, OwnKey,
-    PartnerRecord, PolicyRecord, Status, Validity,
+use super::{
+    ida::{
+        ApiKeyRecord, AuthPolicyDoc, IdaConfig, KeyKind, MispPolicyDoc, MispRecord, OwnKey,
+        PartnerRecord, PolicyRecord, Status, Validity,
+    },
+    mosip::{self, ClientRecord, CredentialPartner, MosipConfig},
+    opencrvs::CoreConfig,
+    register::Register,
 };
 use crate::{
     clock::Moment,
@@ -31,6 +37,9 @@ use crate::{
 
 /// The policy documents of the scene, as shipped in `policies/`.
 const EKYC_POLICY: &str = include_str!("../../policies/ekyc.json");
+
+/// The MISP's client at the login, for packets and workflows.
+const REGPROC_CLIENT: &str = "mosip-regproc-client";
 
 /// Where everything listens, on 127.0.0.1.
 #[derive(Clone, Copy, Debug)]
@@ -45,10 +54,17 @@ pub struct Ports {
     pub partner_face: u16,
     /// The embedded IDA, mutual TLS.
     pub ida: u16,
+    /// The other services of the embedded MOSIP, plain HTTP as within its cluster.
+    pub mosip: u16,
+    /// The stand-in for OpenCRVS core, plain HTTP.
+    pub core: u16,
 }
 
 impl Ports {
-    /// Five ports from `base` on.
+    /// How many there are from the base on.
+    pub const COUNT: u16 = 12;
+
+    /// Ports from `base` on.
     pub fn from_base(base: u16) -> Self {
         let at = |n| base.saturating_add(n);
         Self {
@@ -57,6 +73,8 @@ impl Ports {
             misp_admin: at(2),
             partner_face: at(3),
             ida: at(4),
+            mosip: at(8),
+            core: at(9),
         }
     }
 }
@@ -93,6 +111,10 @@ pub struct Scene {
     pub partner_config: PathBuf,
     /// What the embedded IDA knows.
     pub ida: IdaConfig,
+    /// What the rest of the embedded MOSIP knows.
+    pub mosip: MosipConfig,
+    /// What the stand-in for OpenCRVS core knows.
+    pub core: CoreConfig,
     /// The certificates, for the IDA's own TLS.
     pub built: Built,
 }
@@ -102,6 +124,10 @@ struct Secrets {
     licence: String,
     api_key: String,
     pepper: String,
+    /// Of the MISP's client for packets and workflows.
+    regproc_client: String,
+    /// Of the partner's client at the hub.
+    hub_client: String,
 }
 
 impl Scene {
@@ -123,11 +149,19 @@ impl Scene {
             licence: random_text(50)?,
             api_key: random_number()?,
             pepper: random_text(44)?,
+            regproc_client: random_text(32)?,
+            hub_client: random_text(32)?,
         };
+        let ida = ida_config(&made.built, &secrets)?;
+        let mosip = mosip_config(&made.built, &secrets, ports, ida.identities.clone())?;
+        let core = CoreConfig::new(format!("http://127.0.0.1:{}", ports.service_face))
+            .map_err(|e| SceneError::Inconsistent(e.to_string()))?;
         let scene = Self {
             misp_config: dir.join("misp/gateway.toml"),
             partner_config: dir.join("crvs/gateway.toml"),
-            ida: ida_config(&made.built, &secrets)?,
+            ida,
+            mosip,
+            core,
             built: made.built,
             ports,
             dir,
@@ -135,6 +169,7 @@ impl Scene {
         scene.write_misp(&secrets)?;
         scene.write_partner(&secrets)?;
         scene.write_clients(&secrets)?;
+        scene.write_mosip()?;
         Ok(scene)
     }
 
@@ -154,6 +189,11 @@ impl Scene {
         let api_key = hash(SecretKind::ApiKey, &secrets.api_key)?;
         let licence = hash(SecretKind::LicenceKey, &secrets.licence)?;
         secret(&home.join("secrets/pepper"), &secrets.pepper)?;
+        secret(
+            &home.join("secrets/regproc-client"),
+            &secrets.regproc_client,
+        )?;
+        secret(&home.join("secrets/hub-client-crvs"), &secrets.hub_client)?;
         file(&home.join("policies/ekyc.json"), EKYC_POLICY)?;
         file(
             &home.join("partners/crvs.toml"),
@@ -182,6 +222,26 @@ impl Scene {
             .map_err(|error| SceneError::Io { path: home, error })
     }
 
+    /// What MOSIP and OpenCRVS publish, as files, for configurations that pin it.
+    fn write_mosip(&self) -> Result<(), SceneError> {
+        let wrong = |error: openssl::error::ErrorStack| SceneError::Inconsistent(error.to_string());
+        let home = self.dir.join("mosip");
+        folder(&home)?;
+        let key = mosip::public_key(&self.mosip).map_err(wrong)?;
+        for (name, document) in [
+            ("public-key.json", key),
+            ("controller.json", mosip::controller(&self.mosip)),
+            ("mosip-context.json", mosip::context(&self.mosip)),
+        ] {
+            file(&home.join(name), &format!("{document:#}\n"))?;
+        }
+        let pem = self.core.public_key().map_err(wrong)?;
+        file(
+            &home.join("opencrvs-core.pem"),
+            &String::from_utf8_lossy(&pem),
+        )
+    }
+
     /// What a client needs: one file for the Python SDK, one for scripts. They hold secrets of this scene.
     fn write_clients(&self, secrets: &Secrets) -> Result<(), SceneError> {
         let party = |id: &str| self.dir.join("pki/parties").join(id);
@@ -207,6 +267,13 @@ impl Scene {
             "partner_id": "crvs",
             "licence_key": secrets.licence,
             "api_key": secrets.api_key,
+            "mosip": format!("http://127.0.0.1:{}", self.ports.mosip),
+            "core": format!("http://127.0.0.1:{}", self.ports.core),
+            "topic": "crvs/CREDENTIAL_ISSUED",
+            "clients": {
+                REGPROC_CLIENT: secrets.regproc_client,
+                "crvs": secrets.hub_client,
+            },
             "passwords": {
                 "crvs": password("crvs")?,
                 "misp": password("misp")?,
@@ -215,6 +282,50 @@ impl Scene {
         });
         secret(&self.dir.join("scene.json"), &format!("{scene:#}\n"))
     }
+}
+
+/// The rest of MOSIP: who may log in and who gets credentials.
+fn mosip_config(
+    built: &Built,
+    secrets: &Secrets,
+    ports: Ports,
+    register: Register,
+) -> Result<MosipConfig, SceneError> {
+    let crvs = built
+        .parties
+        .iter()
+        .find(|p| p.id == "crvs")
+        .ok_or_else(|| SceneError::Inconsistent("no party crvs".to_owned()))?;
+    let partner = CredentialPartner {
+        id: "crvs".to_owned(),
+        certificate: crvs.encryption.certificate_der.clone(),
+    };
+    let mut config =
+        MosipConfig::new(partner, register).map_err(|e| SceneError::Inconsistent(e.to_string()))?;
+    let client = |id: &str, secret: &str, roles: &[&str]| ClientRecord {
+        id: id.to_owned(),
+        secret: secret.to_owned(),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    };
+    config.hub_url = format!("http://127.0.0.1:{}/hub", ports.mosip);
+    config.allowed_audience = vec![REGPROC_CLIENT.to_owned()];
+    config.clients = vec![
+        client(
+            REGPROC_CLIENT,
+            &secrets.regproc_client,
+            &["REGISTRATION_PROCESSOR"],
+        ),
+        // At the hub the client's id is the partner's, or it may not subscribe to the partner's topics.
+        client(
+            "crvs",
+            &secrets.hub_client,
+            &[
+                "SUBSCRIBE_CREDENTIAL_ISSUED_INDIVIDUAL",
+                "PUBLISH_CREDENTIAL_STATUS_UPDATE_GENERAL",
+            ],
+        ),
+    ];
+    Ok(config)
 }
 
 fn ida_config(built: &Built, secrets: &Secrets) -> Result<IdaConfig, SceneError> {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::Moment,
     config::{Algorithm, Role},
-    keys::{VerifyingKey, WrappingKey},
+    keys::{ContentWrapKey, VerifyingKey, WrappingKey},
 };
 
 /// One certificate of one party in one role.
@@ -27,7 +27,7 @@ pub struct Binding {
     pub(super) anchors: Vec<String>,
     pub(super) organisation: Arc<str>,
     pub(super) verifying: Option<VerifyingKey>,
-    pub(super) wrapping: Option<WrappingKey>,
+    pub(super) wrapping: Option<ContentWrapKey>,
     /// What the party as a whole has against it: a key in two roles, an issuer's key.
     pub(super) objection: Option<Unusable>,
 }
@@ -78,9 +78,14 @@ impl Binding {
         self.verifying.as_ref()
     }
 
-    /// The key that content keys are wrapped to (role encryption, RSA), parsed once.
-    pub const fn wrapping_key(&self) -> Option<&WrappingKey> {
+    /// The key that content keys are wrapped to (role encryption), parsed once.
+    pub const fn content_key(&self) -> Option<&ContentWrapKey> {
         self.wrapping.as_ref()
+    }
+
+    /// The same where it is RSA, which is all that MOSIP's own formats take.
+    pub fn wrapping_key(&self) -> Option<&WrappingKey> {
+        self.wrapping.as_ref().and_then(ContentWrapKey::rsa)
     }
 
     /// Whether it may be used now: everything of design section 4.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Moment,
     config::{self, Report, Role},
-    keys::{self, DecryptionKey, KeyEntry, SigningKey},
+    keys::{self, ContentUnwrapKey, KeyEntry, SigningKey},
 };
 
 /// A private key of ours, in the form its role needs.
@@ -18,7 +18,7 @@ pub enum OwnKey {
     /// Key and chain for TLS.
     Tls(KeyEntry),
     /// The key that content keys are unwrapped with.
-    Encryption(DecryptionKey),
+    Encryption(ContentUnwrapKey),
     /// The key that messages are signed with.
     Signature(Arc<SigningKey>),
 }
@@ -91,7 +91,7 @@ impl OwnCertificates {
         &'a self,
         anchors: &'a Anchors,
         now: Moment,
-    ) -> impl Iterator<Item = (&'a Binding, &'a DecryptionKey)> {
+    ) -> impl Iterator<Item = (&'a Binding, &'a ContentUnwrapKey)> {
         self.certificates
             .usable(Role::Encryption, anchors, now)
             .filter_map(|b| match self.key_of(b) {
@@ -155,7 +155,7 @@ fn read_one(
     let binding = binding(certificates, &terms, report)?;
     let key = match raw.role {
         Role::Tls => Ok(OwnKey::Tls(entry)),
-        Role::Encryption => entry.decryption_key().map(OwnKey::Encryption),
+        Role::Encryption => entry.content_key().map(OwnKey::Encryption),
         Role::Signature => entry.signing_key().map(|k| OwnKey::Signature(Arc::new(k))),
     };
     match key {
@@ -164,7 +164,7 @@ fn read_one(
             report.error(
                 "",
                 e.to_string(),
-                "Use RSA for encryption; RSA, P-256 or Ed25519 for signatures.",
+                "Use RSA, P-256 or P-384 for encryption; RSA, P-256 or Ed25519 for signatures.",
             );
             None
         }
@@ -231,6 +231,7 @@ mod tests {
         assert_eq!(own.tls(&anchors, NOW).count(), 1);
         let (binding, key) = own.encryption(&anchors, NOW).next().unwrap();
         let wrapped = binding.wrapping_key().unwrap().wrap(&[3; 32]).unwrap();
+        let key = key.rsa().unwrap();
         assert_eq!(key.unwrap(&wrapped).unwrap().as_slice(), &[3; 32]);
         let (binding, key) = own.signature(&anchors, NOW).next().unwrap();
         let signature = key.sign(binding.algorithm().unwrap(), b"m").unwrap();
@@ -239,13 +240,22 @@ mod tests {
     }
 
     #[test]
-    fn an_elliptic_key_of_ours_cannot_be_for_encryption() {
+    fn an_elliptic_key_of_ours_unwraps_but_an_edwards_key_cannot() {
         let ca = Ca::root("root");
         let mut world = World::of(&ca);
         let anchors = world.anchors();
         let leaves = [(Role::Encryption, Leaf::encryption())];
+        let (ours, mistakes) = own(&mut world, &anchors, &leaves, &ca);
+        assert!(!mistakes.refuse(), "{mistakes}");
+        let (_, key) = ours.encryption(&anchors, NOW).next().unwrap();
+        assert!(matches!(key, ContentUnwrapKey::Curve(_)));
+
+        let mut edwards = Leaf::encryption();
+        edwards.key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let leaves = [(Role::Encryption, edwards)];
         let (_, mistakes) = own(&mut world, &anchors, &leaves, &ca);
         assert!(mistakes.refuse());
-        assert!(mistakes.to_string().contains("Use RSA for encryption"));
+        let told = mistakes.to_string();
+        assert!(told.contains("P-384 for encryption"), "{told}");
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Moment,
     config::{self, Algorithm, PeerCertificate, Report, Role, RoleAnchors},
-    keys::{VerifyingKey, WrappingKey, default_algorithm},
+    keys::{ContentWrapKey, VerifyingKey, default_algorithm},
 };
 
 /// What the configuration says of a party's certificates.
@@ -247,7 +247,7 @@ pub(super) fn binding(
         }
     });
     let wrapping = (terms.role == Role::Encryption)
-        .then(|| WrappingKey::new(leaf.key()).ok())
+        .then(|| ContentWrapKey::new(leaf.key()).ok())
         .flatten();
     let later = |a: Moment| terms.valid_from.map_or(a, |b| a.max(b));
     let earlier = |a: Moment| terms.valid_until.map_or(a, |b| a.min(b));

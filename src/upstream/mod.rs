@@ -62,6 +62,23 @@ struct Address {
     unhealthy_until_ms: AtomicI64,
 }
 
+/// One address of an upstream.
+#[derive(Debug)]
+pub struct Origin<'u>(&'u Address);
+
+impl std::fmt::Display for Origin<'_> {
+    /// Scheme and authority in the normal form of RFC 3986 section 6.2.3.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (scheme, authority) = (self.0.scheme, &self.0.authority);
+        let host = authority.host().to_ascii_lowercase();
+        let own = if scheme == "https" { 443 } else { 80 };
+        match authority.port_u16().filter(|port| *port != own) {
+            Some(port) => write!(f, "{scheme}://{host}:{port}"),
+            None => write!(f, "{scheme}://{host}"),
+        }
+    }
+}
+
 /// How requests reach an address.
 #[derive(Debug)]
 enum Transport {
@@ -191,6 +208,41 @@ impl Upstream {
                         self.spec.name, self.spec.answer_timeout_ms
                     ),
                 ))
+            })
+    }
+
+    /// The addresses in the order in which they would be tried now: for messages that are signed for one address.
+    pub fn origins(&self) -> Vec<Origin<'_>> {
+        self.in_turn().map(Origin).collect()
+    }
+
+    /// As [`Upstream::call`], at one address and no other.
+    ///
+    /// # Errors
+    /// As [`Upstream::call`]. After `UP-001` nothing was sent, and another address may be tried.
+    pub async fn call_at(
+        &self,
+        origin: &Origin<'_>,
+        outgoing: Outgoing,
+        body: Bytes,
+    ) -> Result<Answer, Refusal> {
+        let limit = Duration::from_millis(self.spec.answer_timeout_ms);
+        let called = async {
+            let body = RequestBody::whole(body);
+            let (parts, incoming, lease) = self.attempt(origin.0, outgoing, body).await?;
+            let body = self.collect(Streamed::new(incoming, lease, limit)).await?;
+            Ok(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body,
+            })
+        };
+        tokio::time::timeout(limit, called)
+            .await
+            .unwrap_or_else(|_| {
+                let ms = self.spec.answer_timeout_ms;
+                let cause = format!("{}: no answer within {ms} ms", self.spec.name);
+                Err(Refusal::new(Code::UpstreamSlow, cause))
             })
     }
 

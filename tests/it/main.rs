@@ -24,6 +24,7 @@ mod packet;
 mod partners_states;
 mod pki_tools;
 mod reload;
+mod sandbox_registration;
 mod service_face;
 mod trust_changes;
 

@@ -17,11 +17,11 @@ const TAG: usize = 16;
 const NONCE: usize = 16;
 
 /// What encryption adds to a text.
-pub(super) const OVERHEAD: usize = TAG + NONCE;
+pub(in crate::envelope) const OVERHEAD: usize = TAG + NONCE;
 
 /// Why an operation failed. There is no detail on purpose: every cause of a failed decryption looks the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failed;
+pub(in crate::envelope) struct Failed;
 
 /// Whom a message is sealed to: an encryption certificate with its key.
 pub struct Recipient<'k> {
@@ -32,10 +32,10 @@ pub struct Recipient<'k> {
 }
 
 /// The key of one message.
-pub(super) struct ContentKey(Zeroizing<[u8; 32]>);
+pub(in crate::envelope) struct ContentKey(Zeroizing<[u8; 32]>);
 
 impl ContentKey {
-    pub(super) fn random() -> Result<Self, Failed> {
+    pub(in crate::envelope) fn random() -> Result<Self, Failed> {
         let mut key = Zeroizing::new([0; 32]);
         fill(key.as_mut())?;
         Ok(Self(key))
@@ -44,7 +44,7 @@ impl ContentKey {
     /// Unwraps a content key. Where that fails the answer is a random key, so that what follows takes the same road and
     /// fails there (RFC 7516 section 11.5). Only a wrapped key whose length is not the modulus', which everybody can see, is
     /// not worth an RSA operation.
-    pub(super) fn unwrap(key: &DecryptionKey, wrapped: &[u8]) -> Result<Self, Failed> {
+    pub(in crate::envelope) fn unwrap(key: &DecryptionKey, wrapped: &[u8]) -> Result<Self, Failed> {
         let mut random = Self::random()?;
         if let Ok(unwrapped) = key.unwrap(wrapped)
             && let Ok(bytes) = <&[u8; 32]>::try_from(unwrapped.as_slice())
@@ -54,12 +54,17 @@ impl ContentKey {
         Ok(random)
     }
 
-    pub(super) fn wrap(&self, key: &WrappingKey) -> Result<Vec<u8>, Failed> {
+    pub(in crate::envelope) fn wrap(&self, key: &WrappingKey) -> Result<Vec<u8>, Failed> {
         key.wrap(&self.0).map_err(|_| Failed)
     }
 
+    /// The key's bytes, for the other layouts of MOSIP's hybrid encryption.
+    pub(in crate::envelope) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// `ciphertext ‖ tag ‖ nonce` of a text, with a fresh nonce.
-    pub(super) fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, Failed> {
+    pub(in crate::envelope) fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, Failed> {
         let mut nonce = [0; NONCE];
         fill(&mut nonce)?;
         let mut out = Vec::with_capacity(plain.len().saturating_add(OVERHEAD));
@@ -74,7 +79,7 @@ impl ContentKey {
     }
 
     /// The text behind `ciphertext ‖ tag ‖ nonce`, decrypted where it stands.
-    pub(super) fn open(
+    pub(in crate::envelope) fn open(
         &self,
         mut sealed: Zeroizing<Vec<u8>>,
     ) -> Result<Zeroizing<Vec<u8>>, Failed> {
@@ -94,7 +99,7 @@ impl ContentKey {
     }
 }
 
-fn fill(bytes: &mut [u8]) -> Result<(), Failed> {
+pub(in crate::envelope) fn fill(bytes: &mut [u8]) -> Result<(), Failed> {
     SystemRandom::new().fill(bytes).map_err(|_| Failed)
 }
 

@@ -6,7 +6,7 @@
 //! factors and attributes a partner may use is for `policy` to say.
 
 mod answer;
-mod cipher;
+pub(in crate::envelope) mod cipher;
 mod factors;
 mod identity;
 mod members;

@@ -37,13 +37,13 @@ impl HostRules {
     }
 }
 
-/// Reads the host, in lower case and without port.
+/// Reads the host, in lower case and without port, and the port where one was stated.
 pub(super) fn read(
     parts: &Parts,
     http2: bool,
     rules: &HostRules,
     sni: Option<&str>,
-) -> Result<Arc<str>, Refusal> {
+) -> Result<(Arc<str>, Option<u16>), Refusal> {
     let wrong = |cause| Refusal::new(Code::HttpHost, cause);
     let header = single_host(&parts.headers)?;
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
@@ -56,12 +56,13 @@ pub(super) fn read(
         (false, None, None) => return Err(wrong("no Host")),
         (false, Some(_), _) => return Err(Refusal::new(Code::HttpPath, "absolute target")),
     };
-    let host = without_port(stated).ok_or_else(|| wrong("Host is not well-formed"))?;
+    let (host, port) = apart(stated).ok_or_else(|| wrong("Host is not well-formed"))?;
     if sni.is_some_and(|sni| !sni.eq_ignore_ascii_case(host)) {
         return Err(wrong("Host is not the TLS server name"));
     }
     rules
         .find(host)
+        .map(|host| (host, port))
         .ok_or_else(|| wrong("Host is not a name of this face"))
 }
 
@@ -77,22 +78,25 @@ fn single_host(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
         .map_err(|_| Refusal::new(Code::HttpHost, "Host is not ASCII"))
 }
 
-/// The name or bracketed address, if what follows is nothing or one port.
-fn without_port(stated: &str) -> Option<&str> {
+/// The name or bracketed address, and what follows: nothing or one port.
+fn apart(stated: &str) -> Option<(&str, Option<u16>)> {
     let end = if stated.starts_with('[') {
         stated.find(']')?.saturating_add(1)
     } else {
         stated.find(':').unwrap_or(stated.len())
     };
     let (host, port) = stated.split_at_checked(end)?;
-    let port_is_well_formed = match port.strip_prefix(':') {
-        Some(digits) => digits.parse::<u16>().is_ok() && digits.bytes().all(|b| b.is_ascii_digit()),
-        None => port.is_empty(),
+    let port = match port.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(digits.parse::<u16>().ok()?)
+        }
+        None if port.is_empty() => None,
+        Some(_) | None => return None,
     };
     let name = |b: u8| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_');
     let host_is_well_formed = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => (1..=255).contains(&host.len()) && host.bytes().all(name),
     };
-    (host_is_well_formed && port_is_well_formed).then_some(host)
+    host_is_well_formed.then_some((host, port))
 }

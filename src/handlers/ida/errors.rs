@@ -146,6 +146,7 @@ fn told(refusal: &Refusal) -> Told {
         Code::SignatureForm
         | Code::SignatureAlgorithm
         | Code::SignerUnusable
+        | Code::SignatureTarget
         | Code::SignatureWrong => filter(
             "IDA-MPA-001",
             "Digital signature verification failed for request",
@@ -189,6 +190,7 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::SealedForm
         | Code::LoginRefused
         | Code::LoginDown
         | Code::LoginForm

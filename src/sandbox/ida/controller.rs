@@ -59,7 +59,7 @@ impl Ida {
             now,
         )?;
         log.passed("consent, time and form");
-        let person = self.person(&individual).map_err(Stop::one)?;
+        let person = &self.person(&individual).map_err(Stop::one)?;
         unlocked(person, passed).map_err(Stop::one)?;
         log.passed("individual is known");
         let token =
@@ -163,7 +163,7 @@ impl Ida {
     ) -> Result<Verdict, Stop> {
         let (individual, channels) = validate::otp(&self.config, &passed.outer, now)?;
         log.passed("time and form");
-        let person = self.person(&individual).map_err(Stop::one)?;
+        let person = &self.person(&individual).map_err(Stop::one)?;
         if person.locked.contains(&Lockable::Otp) {
             return Err(Stop::one(locked("otp")));
         }
@@ -211,7 +211,7 @@ impl Ida {
     ) -> Result<Verdict, Stop> {
         let individual = validate::exchange(&self.config, &passed.outer, now)?;
         log.passed("time and form");
-        let person = self.person(&individual).map_err(Stop::one)?;
+        let person = &self.person(&individual).map_err(Stop::one)?;
         let subject = self
             .lock()
             .kyc_tokens
@@ -249,22 +249,19 @@ impl Ida {
     }
 
     /// The person behind an id.
-    fn person(&self, individual: &Individual) -> Result<&Person, Failure> {
-        let person = self
-            .config
-            .identities
-            .iter()
-            .find(|person| match individual.id_type {
-                IdType::Uin => person.uin == individual.id,
-                IdType::Vid => person.vid == individual.id,
-                IdType::Handle => false,
-            })
-            .ok_or_else(|| {
-                Failure::new(
-                    "IDA-MLC-018",
-                    format!("{} not available in database", individual.id_type.name()),
-                )
-            })?;
+    fn person(&self, individual: &Individual) -> Result<Person, Failure> {
+        let identities = &self.config.identities;
+        let person = match individual.id_type {
+            IdType::Uin => identities.by_uin(&individual.id),
+            IdType::Vid => identities.by_vid(&individual.id),
+            IdType::Handle => None,
+        }
+        .ok_or_else(|| {
+            Failure::new(
+                "IDA-MLC-018",
+                format!("{} not available in database", individual.id_type.name()),
+            )
+        })?;
         match (person.standing, individual.id_type) {
             (Standing::Active, _) => Ok(person),
             (Standing::Deactivated, IdType::Vid) => Err(Failure::new(

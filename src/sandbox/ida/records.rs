@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::policy::{AuthPolicyDoc, MispPolicyDoc};
-use crate::{clock::Moment, sandbox::people::Person};
+use crate::{clock::Moment, sandbox::register::Register};
 
 /// A private key with its certificate.
 #[derive(Clone)]
@@ -229,7 +229,7 @@ pub struct IdaConfig {
     /// How `x5c` is decoded.
     pub keymanager: KeymanagerVersion,
     /// Who can be authenticated.
-    pub identities: Vec<Person>,
+    pub identities: Register,
 }
 
 impl IdaConfig {
@@ -254,7 +254,7 @@ impl IdaConfig {
             languages: words(&["eng", "fra", "spa", "ara", "hin"]),
             factors: words(&["demo", "otp"]),
             keymanager: KeymanagerVersion::default(),
-            identities: crate::sandbox::people::all(),
+            identities: Register::of_the_sandbox(),
         }
     }
 }

@@ -35,7 +35,7 @@ impl World {
     /// One of its own, for tests that make MOSIP misbehave.
     pub fn start(name: &str) -> Self {
         for _ in 0..20 {
-            let base = free_ports(5);
+            let base = free_ports(triseal::sandbox::scene::Ports::COUNT);
             let dir = fresh_dir(name);
             let process = Process::start(
                 Path::new(env!("CARGO_BIN_EXE_triseal")),

@@ -1,0 +1,161 @@
+//! Our keys behind josekit's signer and verifier, and the making of both signatures.
+//!
+//! josekit's own context refuses a payload with a dot that is not encoded, as every body here is; what is signed is therefore
+//! put together here, from its traits on.
+
+use std::sync::Arc;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use josekit::{
+    JoseError,
+    jws::{ES256, EdDSA, JwsAlgorithm, JwsSigner, JwsVerifier, PS256, RS256},
+};
+use serde_json::{Value, json};
+
+use super::signature::{AnswerBinding, Binding, COMMON, JTI, RequestBinding, signing_input};
+use crate::{
+    clock::Moment,
+    config::Algorithm,
+    envelope::{DetachedSigner, forms, jws},
+    keys::{KeyError, SigningKey, VerifyingKey},
+    refusal::{Code, Refusal},
+};
+
+/// Signs a request: the value of its header `signature`. `uri` is the target without query and fragment (RFC 9449
+/// section 4.2).
+///
+/// # Errors
+/// `GW-003` when the key cannot sign with its algorithm.
+pub fn sign_request(
+    signer: &DetachedSigner,
+    now: Moment,
+    method: &str,
+    uri: &str,
+    body: &[u8],
+) -> Result<String, Refusal> {
+    sign::<RequestBinding>(signer, now, [json!(method), json!(uri)], body)
+}
+
+/// Signs an answer: the value of its header `response-signature`. `request` is
+/// [`signature_digest`](super::signature_digest) of what it answers.
+///
+/// # Errors
+/// `GW-003` when the key cannot sign with its algorithm.
+pub fn sign_answer(
+    signer: &DetachedSigner,
+    now: Moment,
+    status: u16,
+    request: &[u8; 32],
+    body: &[u8],
+) -> Result<String, Refusal> {
+    let request = forms::to_base64url(request);
+    sign::<AnswerBinding>(signer, now, [json!(status), json!(request)], body)
+}
+
+fn sign<B: Binding>(
+    signer: &DetachedSigner,
+    now: Moment,
+    values: [Value; 2],
+    body: &[u8],
+) -> Result<String, Refusal> {
+    let failed = |e: &dyn std::fmt::Display| Refusal::new(Code::NoSigner, e.to_string());
+    let mut jti = [0; JTI];
+    SystemRandom::new()
+        .fill(&mut jti)
+        .map_err(|_| Refusal::new(Code::Fault, "no random numbers"))?;
+    let crit = [COMMON.as_slice(), &B::NAMES].concat();
+    let mut header = json!({
+        "alg": jws::name(signer.algorithm()),
+        "x5t#S256": forms::to_base64url(signer.fingerprint().as_bytes()),
+        "b64": false,
+        "iat": now.s(),
+        "jti": forms::to_base64url(&jti),
+    });
+    if let Value::Object(members) = &mut header {
+        for (name, value) in B::NAMES.into_iter().zip(values) {
+            members.insert(name.to_owned(), value);
+        }
+        members.insert("crit".to_owned(), json!(crit));
+    }
+    let protected = forms::to_base64url(header.to_string().as_bytes());
+    let signature = Signer {
+        algorithm: signer.algorithm(),
+        key: Arc::clone(signer.key()),
+    }
+    .sign(&signing_input(&protected, body))
+    .map_err(|e| failed(&e))?;
+    Ok(format!("{protected}..{}", forms::to_base64url(&signature)))
+}
+
+/// A signing key of ours as josekit takes it.
+#[derive(Clone, Debug)]
+struct Signer {
+    algorithm: Algorithm,
+    key: Arc<SigningKey>,
+}
+
+impl JwsSigner for Signer {
+    fn algorithm(&self) -> &dyn JwsAlgorithm {
+        library(self.algorithm)
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        None
+    }
+
+    fn signature_len(&self) -> usize {
+        match self.algorithm {
+            Algorithm::RS256 | Algorithm::PS256 => 256,
+            Algorithm::ES256 | Algorithm::EdDSA => 64,
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, JoseError> {
+        self.key
+            .sign(self.algorithm, message)
+            .map_err(|e| JoseError::InvalidKeyFormat(e.into()))
+    }
+
+    fn box_clone(&self) -> Box<dyn JwsSigner> {
+        Box::new(self.clone())
+    }
+}
+
+/// A verifying key of ours as josekit takes it.
+#[derive(Clone, Debug)]
+pub(super) struct Verifier(VerifyingKey);
+
+impl Verifier {
+    pub(super) fn new(key: &VerifyingKey) -> Self {
+        Self(key.clone())
+    }
+}
+
+impl JwsVerifier for Verifier {
+    fn algorithm(&self) -> &dyn JwsAlgorithm {
+        library(self.0.algorithm())
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        None
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), JoseError> {
+        self.0
+            .verify(message, signature)
+            .map_err(|e: KeyError| JoseError::InvalidSignature(e.into()))
+    }
+
+    fn box_clone(&self) -> Box<dyn JwsVerifier> {
+        Box::new(self.clone())
+    }
+}
+
+fn library(algorithm: Algorithm) -> &'static dyn JwsAlgorithm {
+    match algorithm {
+        Algorithm::RS256 => &RS256,
+        Algorithm::PS256 => &PS256,
+        Algorithm::ES256 => &ES256,
+        Algorithm::EdDSA => &EdDSA,
+    }
+}
