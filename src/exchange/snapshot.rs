@@ -686,6 +686,16 @@ fn logins(
     let mut all = BTreeMap::new();
     for (i, raw) in config.login.iter().enumerate() {
         let mut here = report.within(format!("login[{i}]"));
+        let sealed = |route: &config::Route| {
+            let to = (route.to.as_ref()).filter(|to| to.envelope == config::Envelope::Jose);
+            to.and_then(|to| config.upstream.iter().find(|u| u.name == to.upstream))
+                .is_some_and(|u| u.login.as_deref() == Some(raw.name.as_str()))
+        };
+        if let Some(route) = config.route.iter().find(|route| sealed(route)) {
+            let what = format!("route `{}` is sealed to another gateway", route.name);
+            let remedy = "Only the gateway that stands before MOSIP logs in there: remove `login` from the upstream.";
+            here.error("name", what, remedy);
+        }
         if all.contains_key(&raw.name) {
             let what = format!("`{}` stands twice", raw.name);
             here.error("name", what, "Give each login its own name.");

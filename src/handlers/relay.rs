@@ -8,9 +8,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::{
     config::FaceKind,
     exchange::{
-        outward::Call,
-        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
-        logins, plain_refusal,
+        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
+        canonical::end_to_end_headers, logins, outward::Call, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
