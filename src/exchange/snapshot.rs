@@ -9,7 +9,7 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, needs_jose, standing::Standings, subscriptions::Subscriptions,
+    Limits, Own, canonical::HostRules, logins::Login, needs_jose, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -17,9 +17,9 @@ use crate::{
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
     partners::{Directory, Partner},
-    policy::{Policies, RouteTable},
+    policy::{Policies, RouteTable, SeederPolicy},
     refusal::{Code, Refusal},
-    tls,
+    store, tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
     upstream::{TlsSettings, Upstream},
 };
@@ -39,10 +39,12 @@ pub struct Snapshot {
     policies: Policies,
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
+    logins: BTreeMap<String, Login>,
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
+    seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
@@ -114,6 +116,12 @@ impl Snapshot {
         let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
+        let seeder = SeederPolicy::build(
+            config.token_seeder.as_ref(),
+            config.store.is_some(),
+            &upstream_names,
+            &mut report.within("token_seeder"),
+        );
         let store_keys = store_keys(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
@@ -126,6 +134,7 @@ impl Snapshot {
             previous.filter(|p| p.upstream_seed == seed),
             &mut report,
         );
+        let logins = logins(&config, &upstreams, clock, previous, &mut report);
         let faces = faces(&config, &anchors, &own, &mut report, now);
         needs(
             &config,
@@ -199,9 +208,11 @@ impl Snapshot {
             policies,
             routes,
             upstreams,
+            logins,
             faces,
             substitutes,
             store_keys,
+            seeder,
             subscriptions,
             watched: BTreeSet::new(),
             next_change,
@@ -280,6 +291,11 @@ impl Snapshot {
         &self.routes
     }
 
+    /// What may be asked of the token seeder.
+    pub const fn seeder(&self) -> Option<&SeederPolicy> {
+        self.seeder.as_ref()
+    }
+
     /// The freshness window.
     pub const fn window(&self) -> Window {
         self.window
@@ -308,6 +324,16 @@ impl Snapshot {
     /// Every upstream.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values()
+    }
+
+    /// The login whose token goes with requests to an upstream.
+    pub fn login_of(&self, upstream: &Upstream) -> Option<&Login> {
+        self.logins.get(upstream.spec().login.as_deref()?)
+    }
+
+    /// Every login.
+    pub fn logins(&self) -> impl Iterator<Item = &Login> {
+        self.logins.values()
     }
 
     /// The party behind an upstream.
@@ -420,7 +446,8 @@ impl Snapshot {
             ),
             (
                 "store",
-                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url),
+                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url)
+                    || self.store_keys != next.store_keys,
             ),
             ("log", old.log.access != new.log.access),
         ];
@@ -548,9 +575,25 @@ fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
             "Add one: key = [{ file = \"…\" }].",
         );
     }
-    (store.key.iter().enumerate())
-        .filter_map(|(i, raw)| keys::read_secret(raw, &mut here.within(format!("key[{i}]"))))
-        .collect()
+    let mut keys = Vec::new();
+    for (i, raw) in store.key.iter().enumerate() {
+        let mut at = here.within(format!("key[{i}]"));
+        let Some(text) = keys::read_secret(raw, &mut at) else {
+            continue;
+        };
+        match store::parse_key(&text) {
+            Some(key) if keys.contains(&key) => {
+                at.error("", "the same key stands twice", "Remove one.");
+            }
+            Some(key) => keys.push(key),
+            None => at.error(
+                "",
+                "this is no key: 32 bytes in base64 are wanted",
+                "Make one with `triseal store key`.",
+            ),
+        }
+    }
+    keys
 }
 
 /// What upstreams depend on besides their own section: when it is the same, they keep their connections over a reload.
@@ -617,6 +660,78 @@ fn upstreams(
         if let Some(upstream) = Upstream::build(raw, settings.as_ref(), clock, &mut here) {
             all.insert(raw.name.clone(), Arc::new(upstream));
         }
+    }
+    all
+}
+
+fn logins(
+    config: &Config,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+    clock: &Clock,
+    previous: Option<&Snapshot>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, Login> {
+    let names: Vec<&str> = config.login.iter().map(|l| l.name.as_str()).collect();
+    for (i, raw) in config.upstream.iter().enumerate() {
+        if let Some(login) = &raw.login
+            && !names.contains(&login.as_str())
+        {
+            report.within(format!("upstream[{i}]")).error(
+                "login",
+                format!("there is no login `{login}`"),
+                config::spelling::remedy(login, &names),
+            );
+        }
+    }
+    let mut all = BTreeMap::new();
+    for (i, raw) in config.login.iter().enumerate() {
+        let mut here = report.within(format!("login[{i}]"));
+        let sealed = |route: &config::Route| {
+            let to = (route.to.as_ref()).filter(|to| to.envelope == config::Envelope::Jose);
+            to.and_then(|to| config.upstream.iter().find(|u| u.name == to.upstream))
+                .is_some_and(|u| u.login.as_deref() == Some(raw.name.as_str()))
+        };
+        if let Some(route) = config.route.iter().find(|route| sealed(route)) {
+            let what = format!("route `{}` is sealed to another gateway", route.name);
+            let remedy = "Only the gateway that stands before MOSIP logs in there: remove `login` from the upstream.";
+            here.error("name", what, remedy);
+        }
+        if all.contains_key(&raw.name) {
+            let what = format!("`{}` stands twice", raw.name);
+            here.error("name", what, "Give each login its own name.");
+        }
+        let used = |u: &config::Upstream| u.login.as_deref() == Some(raw.name.as_str());
+        if !config.upstream.iter().any(used) {
+            let remedy = "Set `login` on the upstreams that need its token.";
+            here.warning("name", "no upstream uses this login", remedy);
+        }
+        if raw.client_id.is_empty() {
+            here.error("client_id", "is empty", "Give the client id.");
+        }
+        if !raw.path.starts_with('/') || !raw.path.bytes().all(|b| b.is_ascii_graphic()) {
+            let remedy = "Write a path such as /v1/authmanager/authenticate/clientidsecretkey.";
+            here.error("path", "this is no path", remedy);
+        }
+        let secret = keys::read_secret(&raw.secret, &mut here.within("secret"));
+        let Some(upstream) = config.upstream.iter().find(|u| u.name == raw.upstream) else {
+            let known: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
+            here.error(
+                "upstream",
+                format!("there is no upstream `{}`", raw.upstream),
+                config::spelling::remedy(&raw.upstream, &known),
+            );
+            continue;
+        };
+        if upstream.login.is_some() {
+            let remedy = "Remove `login` there: nobody has a token before the login.";
+            here.error("upstream", "authmanager itself names a login", remedy);
+        }
+        let (Some(secret), Some(upstream)) = (secret, upstreams.get(&raw.upstream)) else {
+            continue;
+        };
+        let previous = previous.and_then(|p| p.logins.get(&raw.name));
+        let login = Login::new(raw, secret, upstream, clock, previous);
+        all.insert(raw.name.clone(), login);
     }
     all
 }

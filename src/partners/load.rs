@@ -75,6 +75,7 @@ pub(super) fn partner(
         access,
         shared_keys: raw.insecure_shared_keys,
         subscribing,
+        packet: raw.packet.clone(),
     })
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    config::{Client, PartnerKind},
+    config::{Client, PacketRules, PartnerKind},
     refusal::{Code, Refusal},
     trust::PartyCertificates,
 };
@@ -33,6 +33,7 @@ pub struct Partner {
     pub(super) access: Access,
     pub(super) shared_keys: bool,
     pub(super) subscribing: Option<Subscribing>,
+    pub(super) packet: Option<PacketRules>,
     pub(super) under_way: AtomicUsize,
 }
 
@@ -130,6 +131,11 @@ impl Partner {
     /// Whether one of its keys may stand in several roles (`insecure_shared_keys`).
     pub const fn shared_keys(&self) -> bool {
         self.shared_keys
+    }
+
+    /// What narrows the packets it may make.
+    pub const fn packet(&self) -> Option<&PacketRules> {
+        self.packet.as_ref()
     }
 
     /// Whether the partner may come now.

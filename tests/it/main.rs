@@ -21,6 +21,7 @@ mod health;
 mod identity;
 mod jose;
 mod limits;
+mod packet;
 mod partners_states;
 mod pki_tools;
 mod reload;
@@ -30,14 +31,18 @@ mod trust_changes;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
 mod attacks;
-mod credential;
 mod canaries;
+mod credential;
 mod encodings;
 mod envelopes;
+mod esignet_page;
 mod forge;
 mod ida_refusals;
 mod mutations;
 mod python;
+mod scripted;
 mod sdk;
 mod skipped_steps;
+mod token_seeder;
 mod upstream_faults;
+mod websub;
