@@ -33,6 +33,7 @@ pub fn all(gateway: &Arc<Gateway>) -> Handlers {
 
 /// What does the errands that handlers left in the store, one for each kind of errand.
 pub fn doers() -> Vec<Box<dyn Doer>> {
-    websub::doers(None)
-    vec![Box::new(token_seeder::Deliveries)]
+    let mut all = websub::doers(None);
+    all.push(Box::new(token_seeder::Deliveries));
+    all
 }
