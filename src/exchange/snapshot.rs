@@ -8,7 +8,7 @@ use std::{
 
 use rustls::ServerConfig;
 
-use super::{Limits, Own, canonical::HostRules, standing::Standings};
+use super::{Limits, Own, canonical::HostRules, registrations::Registrations, standing::Standings};
 use crate::{
     clock::{Clock, Moment},
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
@@ -41,6 +41,7 @@ pub struct Snapshot {
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
+    registrations: Option<Registrations>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -112,6 +113,7 @@ impl Snapshot {
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
         let store_keys = store_keys(&config, &mut report);
+        let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -184,6 +186,7 @@ impl Snapshot {
             faces,
             substitutes,
             store_keys,
+            registrations,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -209,6 +212,11 @@ impl Snapshot {
     pub fn store(&self) -> Option<(&str, &Path, &[Secret])> {
         let store = self.config.store.as_ref()?;
         Some((&store.url, &self.base, &self.store_keys))
+    }
+
+    /// OpenCRVS, where it is configured.
+    pub const fn registrations(&self) -> Option<&Registrations> {
+        self.registrations.as_ref()
     }
 
     /// The access log's file, when it is not standard output.

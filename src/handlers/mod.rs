@@ -2,6 +2,7 @@
 //! recording are not theirs to do.
 
 mod ida;
+pub mod opencrvs;
 pub mod packet;
 mod relay;
 
@@ -15,15 +16,13 @@ use crate::{
     exchange::{Gateway, Handlers, errands::Doer},
 };
 
-/// All handlers, for this gateway.
-pub fn all(gateway: &Arc<Gateway>) -> Handlers {
+/// All handlers, and what does the errands that they leave in the store.
+pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     let metrics = gateway.metrics();
-    Handlers::default()
+    let (opencrvs, registering) = opencrvs::pair(gateway);
+    let handlers = Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
-        .with(HandlerKind::Relay, Relay::new(metrics.clone()))
-}
-
-/// What does the errands that handlers left in the store, one for each kind of errand.
-pub fn doers() -> Vec<Box<dyn Doer>> {
-    Vec::new()
+        .with(HandlerKind::OpenCrvs, opencrvs)
+        .with(HandlerKind::Relay, Relay::new(metrics.clone()));
+    (handlers, vec![registering])
 }

@@ -8,9 +8,8 @@ use http::{HeaderValue, StatusCode};
 use crate::{
     config::FaceKind,
     exchange::{
-        outward::Call,
-        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
-        plain_refusal,
+        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
+        canonical::end_to_end_headers, outward::Call, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -53,7 +52,10 @@ impl Handler for Relay {
                 Content::Plain(body, max) => (body, max),
                 Content::Whole(body) => return whole(handling, headers, body, trail).await,
                 Content::Ida(_) | Content::Taken => {
-                    return Err(Refusal::new(Code::Fault, "a relay route with an ida envelope"));
+                    return Err(Refusal::new(
+                        Code::Fault,
+                        "a relay route with an ida envelope",
+                    ));
                 }
             };
             let outgoing = Outgoing {
