@@ -6,6 +6,7 @@
 
 mod admit;
 mod arrive;
+mod browser;
 pub mod canonical;
 mod condition;
 pub mod errands;
@@ -20,6 +21,7 @@ pub mod outward;
 mod own;
 mod permit;
 mod record;
+pub mod registrations;
 mod reply;
 mod seal;
 mod snapshot;

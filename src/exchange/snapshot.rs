@@ -9,7 +9,7 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, logins::Login, needs_jose, standing::Standings, subscriptions::Subscriptions,
+    Limits, Own, canonical::HostRules, logins::Login, needs_jose, registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -46,6 +46,7 @@ pub struct Snapshot {
     store_keys: Vec<Secret>,
     seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
+    registrations: Option<Registrations>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -124,6 +125,7 @@ impl Snapshot {
         );
         let store_keys = store_keys(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
+        let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -214,6 +216,7 @@ impl Snapshot {
             store_keys,
             seeder,
             subscriptions,
+            registrations,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -244,6 +247,11 @@ impl Snapshot {
     /// WebSub, where it is configured.
     pub const fn subscriptions(&self) -> Option<&Subscriptions> {
         self.subscriptions.as_ref()
+    }
+
+    /// OpenCRVS, where it is configured.
+    pub const fn registrations(&self) -> Option<&Registrations> {
+        self.registrations.as_ref()
     }
 
     /// The access log's file, when it is not standard output.

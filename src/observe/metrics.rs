@@ -51,7 +51,7 @@ pub struct Metrics {
     pub websub_silent: IntGaugeVec,
     /// Access log lines lost.
     pub access_log_lost: IntCounter,
-    /// Errands that are not done, by kind and standing.
+    /// Errands that are not done, by kind, standing and step.
     pub errands: IntGaugeVec,
     /// Seconds since the oldest open errand was stored, by kind.
     pub errand_oldest: GaugeVec,
@@ -223,7 +223,7 @@ impl Metrics {
             errands: int_gauges(
                 "triseal_errands",
                 "Errands that are not done.",
-                &["kind", "standing"],
+                &["kind", "standing", "step"],
             )?,
             errand_oldest: gauges(
                 "triseal_errand_oldest_age_seconds",

@@ -329,10 +329,13 @@ fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
         | HandlerKind::TokenSeeder
         | HandlerKind::Esignet
         | HandlerKind::WebSub
-        | HandlerKind::OpenCrvs
             if raw.methods.is_empty() =>
         {
             methods.extend([Method::GET, Method::POST, Method::PUT]);
+        }
+        // OPTIONS is how a browser asks whether it may.
+        HandlerKind::OpenCrvs if raw.methods.is_empty() => {
+            methods.extend([Method::POST, Method::OPTIONS]);
         }
         _ => {}
     }

@@ -190,6 +190,20 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::BearerMissing
+        | Code::BearerForm
+        | Code::BearerSignature
+        | Code::BearerIssuer
+        | Code::BearerAudience
+        | Code::BearerExpired
+        | Code::BearerScope
+        | Code::BearerRecord
+        | Code::BearerKeys
+        | Code::RegistrationKind
+        | Code::RegistrationOther
+        | Code::LoginForeign
+        | Code::IdaInput
+        | Code::IdaRefused
         | Code::SealedForm
         | Code::SeederForm
         | Code::SeederProgram
