@@ -286,7 +286,7 @@ pub struct Refusal {
 }
 
 /// The longest code of somebody else's that is passed on.
-const STATED_MAX: usize = 40;
+const STATED_MAX: usize = 24;
 
 impl Refusal {
     /// A refusal with the cause for the operator's log. The cause never reaches the caller; it must hold no secret, no
@@ -307,12 +307,17 @@ impl Refusal {
         self
     }
 
-    /// Names the code that the service behind us gave, such as `RPR-WIN-001`. Passed on only when it looks like one.
+    /// Names the code that the service behind us gave, such as `RPR-WIN-001`. Taken only when it looks like one.
     #[must_use]
     pub fn stating(mut self, code: &str) -> Self {
-        let letters = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        let fits = !code.is_empty() && code.len() <= STATED_MAX && code.bytes().all(letters);
-        self.stated = fits.then(|| code.to_owned());
+        let letters = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
+        let fits = code.len() <= STATED_MAX
+            && code.bytes().all(letters)
+            && code.ends_with(|c: char| c.is_ascii_digit());
+        if fits {
+            self.cause.push_str(&format!(" ({code})"));
+            self.stated = Some(code.to_owned());
+        }
         self
     }
 
@@ -399,6 +404,19 @@ mod tests {
                 rows[0]
             );
             assert!(rows[0].contains(&status), "{code}: {}", rows[0]);
+        }
+    }
+
+    #[test]
+    fn a_code_of_somebody_elses_is_taken_only_when_it_looks_like_one() {
+        for good in ["RPR-WIN-001", "KER-ATH-019", "500"] {
+            let refusal = Refusal::new(Code::PacketErrors, "x").stating(good);
+            assert_eq!(refusal.stated(), Some(good));
+            assert_eq!(refusal.cause(), format!("x ({good})"));
+        }
+        for bad in ["", "secret-1", "RPR-WIN", "A B1", "<1", "KER-ATH-0191234567890123456"] {
+            let refusal = Refusal::new(Code::PacketErrors, "x").stating(bad);
+            assert_eq!((refusal.stated(), refusal.cause()), (None, "x"));
         }
     }
 

@@ -8,7 +8,10 @@ use std::{
 
 use rustls::ServerConfig;
 
-use super::{Limits, Own, canonical::HostRules, registrations::Registrations, standing::Standings};
+use super::{
+    Limits, Own, canonical::HostRules, logins::Login, needs_jose, registrations::Registrations, standing::Standings,
+    subscriptions::Subscriptions,
+};
 use crate::{
     clock::{Clock, Moment},
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
@@ -37,11 +40,13 @@ pub struct Snapshot {
     policies: Policies,
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
+    logins: BTreeMap<String, Login>,
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
     registrations: Option<Registrations>,
+    subscriptions: Option<Subscriptions>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -114,6 +119,7 @@ impl Snapshot {
         let substitutes = substitutes(&config, &mut report);
         let store_keys = store_keys(&config, &mut report);
         let registrations = Registrations::build(&config, &mut report);
+        let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -124,6 +130,7 @@ impl Snapshot {
             previous.filter(|p| p.upstream_seed == seed),
             &mut report,
         );
+        let logins = logins(&config, &upstreams, clock, previous, &mut report);
         let faces = faces(&config, &anchors, &own, &mut report, now);
         needs(
             &config,
@@ -160,6 +167,20 @@ impl Snapshot {
             }
         };
         shared_keys(&document, &own, &peers, &directory, mistakes);
+        let parties = needs_jose::Parties {
+            own: &own,
+            peers: &peers,
+            directory: &directory,
+            standings: &standings,
+            anchors: &anchors,
+        };
+        needs_jose::check(&config, &parties, &mut Report::new(&document, mistakes), now);
+        subscribers(
+            &directory,
+            &upstreams,
+            subscriptions.as_ref(),
+            &mut Report::new(&document, mistakes),
+        );
         let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let next_change = std::iter::once(own.certificates())
             .chain(peers.values())
@@ -183,10 +204,12 @@ impl Snapshot {
             policies,
             routes,
             upstreams,
+            logins,
             faces,
             substitutes,
             store_keys,
             registrations,
+            subscriptions,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -217,6 +240,11 @@ impl Snapshot {
     /// OpenCRVS, where it is configured.
     pub const fn registrations(&self) -> Option<&Registrations> {
         self.registrations.as_ref()
+    }
+
+    /// WebSub, where it is configured.
+    pub const fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.subscriptions.as_ref()
     }
 
     /// The access log's file, when it is not standard output.
@@ -292,6 +320,16 @@ impl Snapshot {
     /// Every upstream.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values()
+    }
+
+    /// The login whose token goes with requests to an upstream.
+    pub fn login_of(&self, upstream: &Upstream) -> Option<&Login> {
+        self.logins.get(upstream.spec().login.as_deref()?)
+    }
+
+    /// Every login.
+    pub fn logins(&self) -> impl Iterator<Item = &Login> {
+        self.logins.values()
     }
 
     /// The party behind an upstream.
@@ -482,6 +520,45 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
     all
 }
 
+/// Partners that may subscribe lead to an upstream of ours, and to topics that we are subscribed to for them.
+fn subscribers(
+    directory: &Directory,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+    subscriptions: Option<&Subscriptions>,
+    report: &mut Report<'_>,
+) {
+    let known: Vec<&str> = upstreams.keys().map(String::as_str).collect();
+    for partner in directory.iter() {
+        let Some(subscribing) = partner.subscribing() else {
+            continue;
+        };
+        if !upstreams.contains_key(subscribing.upstream()) {
+            report.error(
+                "upstream",
+                format!(
+                    "partner {} takes deliveries at `{}`, which is no upstream",
+                    partner.id(),
+                    subscribing.upstream()
+                ),
+                config::spelling::remedy(subscribing.upstream(), &known),
+            );
+        }
+        for topic in subscribing.topics() {
+            let ours = subscriptions.and_then(|all| all.to(topic));
+            if ours.is_none_or(|one| *one.taker() != super::subscriptions::Taker::Partners) {
+                report.error(
+                    "websub",
+                    format!(
+                        "partner {} may subscribe to `{topic}`, to which we are not subscribed for partners",
+                        partner.id()
+                    ),
+                    "Add a [[websub.subscription]] to the topic with hand_on.partners = true.",
+                );
+            }
+        }
+    }
+}
+
 fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
     let Some(store) = &config.store else {
         return Vec::new();
@@ -579,6 +656,68 @@ fn upstreams(
         if let Some(upstream) = Upstream::build(raw, settings.as_ref(), clock, &mut here) {
             all.insert(raw.name.clone(), Arc::new(upstream));
         }
+    }
+    all
+}
+
+fn logins(
+    config: &Config,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+    clock: &Clock,
+    previous: Option<&Snapshot>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, Login> {
+    let names: Vec<&str> = config.login.iter().map(|l| l.name.as_str()).collect();
+    for (i, raw) in config.upstream.iter().enumerate() {
+        if let Some(login) = &raw.login
+            && !names.contains(&login.as_str())
+        {
+            report.within(format!("upstream[{i}]")).error(
+                "login",
+                format!("there is no login `{login}`"),
+                config::spelling::remedy(login, &names),
+            );
+        }
+    }
+    let mut all = BTreeMap::new();
+    for (i, raw) in config.login.iter().enumerate() {
+        let mut here = report.within(format!("login[{i}]"));
+        if all.contains_key(&raw.name) {
+            let what = format!("`{}` stands twice", raw.name);
+            here.error("name", what, "Give each login its own name.");
+        }
+        let used = |u: &config::Upstream| u.login.as_deref() == Some(raw.name.as_str());
+        if !config.upstream.iter().any(used) {
+            let remedy = "Set `login` on the upstreams that need its token.";
+            here.warning("name", "no upstream uses this login", remedy);
+        }
+        if raw.client_id.is_empty() {
+            here.error("client_id", "is empty", "Give the client id.");
+        }
+        if !raw.path.starts_with('/') || !raw.path.bytes().all(|b| b.is_ascii_graphic()) {
+            let remedy = "Write a path such as /v1/authmanager/authenticate/clientidsecretkey.";
+            here.error("path", "this is no path", remedy);
+        }
+        let secret = keys::read_secret(&raw.secret, &mut here.within("secret"));
+        let Some(upstream) = config.upstream.iter().find(|u| u.name == raw.upstream) else {
+            let known: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
+            here.error(
+                "upstream",
+                format!("there is no upstream `{}`", raw.upstream),
+                config::spelling::remedy(&raw.upstream, &known),
+            );
+            continue;
+        };
+        if upstream.login.is_some() {
+            let remedy = "Remove `login` there: nobody has a token before the login.";
+            here.error("upstream", "authmanager itself names a login", remedy);
+        }
+        let (Some(secret), Some(upstream)) = (secret, upstreams.get(&raw.upstream)) else {
+            continue;
+        };
+        let previous = previous.and_then(|p| p.logins.get(&raw.name));
+        let login = Login::new(raw, secret, upstream, clock, previous);
+        all.insert(raw.name.clone(), login);
     }
     all
 }

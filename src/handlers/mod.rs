@@ -7,6 +7,7 @@ pub mod packet;
 mod relay;
 
 pub use ida::Ida;
+pub use packet::Packet;
 pub use relay::Relay;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     let (opencrvs, registering) = opencrvs::pair(gateway);
     let handlers = Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::OpenCrvs, opencrvs)
         .with(HandlerKind::Relay, Relay::new(metrics.clone()));
     (handlers, vec![registering])

@@ -8,8 +8,9 @@ use http::{HeaderValue, StatusCode};
 use crate::{
     config::FaceKind,
     exchange::{
-        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
-        canonical::end_to_end_headers, outward::Call, plain_refusal,
+        outward::Call,
+        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
+        logins, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -52,10 +53,7 @@ impl Handler for Relay {
                 Content::Plain(body, max) => (body, max),
                 Content::Whole(body) => return whole(handling, headers, body, trail).await,
                 Content::Ida(_) | Content::Taken => {
-                    return Err(Refusal::new(
-                        Code::Fault,
-                        "a relay route with an ida envelope",
-                    ));
+                    return Err(Refusal::new(Code::Fault, "a relay route with an ida envelope"));
                 }
             };
             let outgoing = Outgoing {
@@ -64,9 +62,8 @@ impl Handler for Relay {
                 headers,
             };
             let began = Instant::now();
-            let answer = upstream
-                .stream(outgoing, RequestBody::streamed(body, max))
-                .await;
+            let body = RequestBody::streamed(body, max);
+            let answer = logins::stream(&snapshot, upstream, outgoing, body, &self.metrics).await;
             trail.called_upstream(
                 began,
                 answer.as_ref().ok().map(|(status, ..)| status.as_u16()),

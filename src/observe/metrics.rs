@@ -35,6 +35,10 @@ pub struct Metrics {
     pub certificate_expiry: GaugeVec,
     /// Seconds until a revocation list stops being accepted, by anchor.
     pub revocation_seconds_left: GaugeVec,
+    /// Tokens fetched from MOSIP's authmanager, by login and outcome (`fetched` or a code).
+    pub logins: IntCounterVec,
+    /// Seconds for which a login's token still holds, by login.
+    pub login_token_seconds_left: GaugeVec,
     /// Messages remembered against replay.
     pub replay_entries: IntGauge,
     /// Generation of the snapshot in force.
@@ -181,6 +185,16 @@ impl Metrics {
                 "triseal_revocation_list_seconds_left",
                 "Until a revocation list is refused, grace included.",
                 &["anchor"],
+            )?,
+            logins: counters(
+                "triseal_logins_total",
+                "Tokens asked of MOSIP's authmanager.",
+                &["login", "outcome"],
+            )?,
+            login_token_seconds_left: gauges(
+                "triseal_login_token_seconds_left",
+                "Until the token of a login expires.",
+                &["login"],
             )?,
             replay_entries: int_gauge(
                 "triseal_replay_entries",

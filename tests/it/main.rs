@@ -20,6 +20,7 @@ mod edge;
 mod health;
 mod identity;
 mod limits;
+mod packet;
 mod partners_states;
 mod pki_tools;
 mod reload;
@@ -29,6 +30,7 @@ mod trust_changes;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
 mod attacks;
+mod credential;
 mod canaries;
 mod encodings;
 mod envelopes;
@@ -36,6 +38,7 @@ mod forge;
 mod ida_refusals;
 mod mutations;
 mod python;
+mod scripted;
 mod sdk;
 mod skipped_steps;
 mod upstream_faults;
