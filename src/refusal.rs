@@ -259,6 +259,16 @@ codes! {
     /// IDA refuses us, or fails.
     IdaRefused = "CRVS-014", Upstream, 502, "MOSIP's IDA did not answer the question. Give the correlation id to the gateway's operator.";
 
+    // WebSub.
+    /// The hub asks about a subscription that we did not ask for.
+    IntentUnexpected = "WSB-001", Caller, 404, "No request of that mode and topic is pending here.";
+    /// The partner may not subscribe to the topic.
+    TopicForbidden = "WSB-002", Caller, 403, "The partner may not subscribe to this topic. Ask the gateway's operator to list it.";
+    /// The partner may not name this callback.
+    CallbackForbidden = "WSB-003", Caller, 403, "The partner may not use this callback. Ask the gateway's operator to list it.";
+    /// The form of a subscription is not right.
+    SubscriptionForm = "WSB-004", Caller, 400, "Send hub.mode (subscribe or unsubscribe), hub.topic, hub.callback, and to subscribe a hub.secret of 16 to 199 bytes, each once.";
+
     // Ourselves.
     /// More exchanges than the gateway takes at once.
     Overloaded = "GW-001", Gateway, 503, "The gateway is busy. Try again in a few seconds.";

@@ -1,6 +1,7 @@
 //! The process: what lives longer than a snapshot.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -68,6 +69,10 @@ pub struct Gateway {
     replay: ReplayGuard,
     store: Option<Store>,
     metrics: Metrics,
+    /// When a hub was last heard of, by subscription.
+    heard: Mutex<BTreeMap<String, Moment>>,
+    /// What those who do errands have found wrong.
+    reported: Mutex<BTreeMap<&'static str, Vec<Value>>>,
     access: AccessLog,
     started: Moment,
     in_flight: AtomicUsize,
@@ -121,6 +126,8 @@ impl Gateway {
             replay,
             store,
             metrics,
+            heard: Mutex::default(),
+            reported: Mutex::default(),
             access,
             started: now,
             in_flight: AtomicUsize::new(0),
@@ -214,11 +221,31 @@ impl Gateway {
         self.store.as_ref()
     }
 
+    /// Takes note that a hub was heard of: a delivery it signed, or its question.
+    pub fn heard(&self, subscription: &str) {
+        let now = self.clock.now();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.insert(subscription.to_owned(), now);
+    }
+
+    /// When a subscription's hub was last heard of, in this process.
+    pub fn last_heard(&self, subscription: &str) -> Option<Moment> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(subscription).copied()
+    }
+
+    /// Replaces what is shown on the health page under this name.
+    pub fn report(&self, who: &'static str, findings: Vec<Value>) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.insert(who, findings);
+    }
+
     pub(super) const fn access(&self) -> &AccessLog {
         &self.access
     }
 
-    pub(super) fn new_correlation_id(&self) -> String {
+    /// A correlation id for what begins here.
+    pub fn new_correlation_id(&self) -> String {
         let n = self.correlation_next.fetch_add(1, Ordering::Relaxed);
         format!("{:016x}{n:016x}", self.correlation_prefix)
     }
@@ -333,6 +360,9 @@ impl Gateway {
         let now = self.clock.now();
         let snapshot = self.snapshot();
         let mut findings = snapshot.findings(now);
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.extend(reported.values().flatten().cloned());
+        drop(reported);
         if let Some(store) = &self.store {
             findings.extend(errands::findings(store, now));
             let registrations = snapshot.registrations();

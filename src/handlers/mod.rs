@@ -5,10 +5,12 @@ mod ida;
 pub mod opencrvs;
 pub mod packet;
 mod relay;
+pub mod websub;
 
 pub use ida::Ida;
 pub use packet::Packet;
 pub use relay::Relay;
+pub use websub::WebSub;
 
 use std::sync::Arc;
 
@@ -25,6 +27,9 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
         .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::OpenCrvs, opencrvs)
-        .with(HandlerKind::Relay, Relay::new(metrics.clone()));
-    (handlers, vec![registering])
+        .with(HandlerKind::Relay, Relay::new(metrics.clone()))
+        .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)));
+    let mut doers = websub::doers(Some(Arc::new(opencrvs::Credentials)));
+    doers.push(registering);
+    (handlers, doers)
 }

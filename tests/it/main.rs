@@ -42,3 +42,4 @@ mod scripted;
 mod sdk;
 mod skipped_steps;
 mod upstream_faults;
+mod websub;

@@ -212,6 +212,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::PacketForbidden
         | Code::PacketErrors
         | Code::PacketLost
+        | Code::IntentUnexpected
+        | Code::TopicForbidden
+        | Code::CallbackForbidden
+        | Code::SubscriptionForm
         | Code::PacketAnswer
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.

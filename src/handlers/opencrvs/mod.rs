@@ -22,6 +22,7 @@ mod tokens;
 mod transaction;
 mod verify;
 
+pub use credential::Credentials;
 pub use transaction::summary;
 
 use std::{future::Future, pin::Pin, sync::Arc};
