@@ -32,7 +32,7 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
         .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)))
         .with(HandlerKind::TokenSeeder, TokenSeeder)
         .with(HandlerKind::Relay, Relay::new(metrics.clone()));
-    let mut doers = websub::doers(Some(Arc::new(opencrvs::ToRegistrations)));
+    let mut doers = websub::doers(Some(Arc::new(opencrvs::Credentials)));
     doers.push(registering);
     doers.push(Box::new(token_seeder::Deliveries));
     (handlers, doers)

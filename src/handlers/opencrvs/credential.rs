@@ -1,11 +1,14 @@
 //! A credential has come: the seam between handler `websub`, which has opened and verified it, and the registration that
 //! waits for it.
 
+use std::{future::Future, pin::Pin, sync::Arc};
+
 use serde_json::{Map, Value};
 
 use super::transaction::{CREDENTIAL_RECEIVED, Credential, Kind, Transaction};
 use crate::{
     exchange::{Gateway, registrations::REGISTRATION},
+    handlers::websub::{Delivered, Taken, Takes},
     store::{Errand, Revision, Standing, StoreError},
 };
 
@@ -42,6 +45,51 @@ pub enum CredentialTaken {
     Unknown,
     /// It is not believed, for this reason; no secrets, no persons.
     Refused(&'static str),
+}
+
+/// Takes the deliveries of subscriptions that say `hand_on.opencrvs`.
+#[derive(Debug)]
+pub struct Credentials;
+
+impl Takes for Credentials {
+    fn take<'a>(
+        &'a self,
+        gateway: &'a Arc<Gateway>,
+        delivered: &'a Delivered,
+    ) -> Pin<Box<dyn Future<Output = Taken> + Send + 'a>> {
+        Box::pin(hand_on(gateway, delivered))
+    }
+}
+
+async fn hand_on(gateway: &Gateway, delivered: &Delivered) -> Taken {
+    let Some(verified) = delivered.credential() else {
+        return Taken::Never("the subscription does not open credentials".to_owned());
+    };
+    let Some(subject_id) = verified.subject_segment() else {
+        return Taken::Never("the credential is about nobody".to_owned());
+    };
+    let registration_id = (delivered.event().get("event"))
+        .and_then(|event| event.get("data")?.get("registrationId")?.as_str())
+        .map(str::to_owned);
+    let received = CredentialReceived {
+        registration_id,
+        subject_id: subject_id.to_owned(),
+        proven: subject(verified.proven()),
+        unproven: subject(verified.unproven()),
+    };
+    match receive(gateway, received).await {
+        Ok(CredentialTaken::Taken | CredentialTaken::Duplicate) => Taken::Done,
+        Ok(CredentialTaken::Unknown) => {
+            Taken::Never("no registration with that id is here".to_owned())
+        }
+        Ok(CredentialTaken::Refused(why)) => Taken::Never(why.to_owned()),
+        Err(error) => Taken::Later(error.to_string()),
+    }
+}
+
+fn subject(of: &Map<String, Value>) -> Map<String, Value> {
+    let members = of.get("credentialSubject").and_then(Value::as_object);
+    members.cloned().unwrap_or_default()
 }
 
 /// Gives a credential to the registration that waits for it. When this returns, the registration is on disk with it.

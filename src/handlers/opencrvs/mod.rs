@@ -13,7 +13,6 @@
 mod answer;
 mod confirm;
 pub mod credential;
-mod delivery;
 mod doer;
 mod fields;
 mod ida;
@@ -23,7 +22,7 @@ mod tokens;
 mod transaction;
 mod verify;
 
-pub use delivery::ToRegistrations;
+pub use credential::Credentials;
 pub use transaction::summary;
 
 use std::{future::Future, pin::Pin, sync::Arc};
