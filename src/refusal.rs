@@ -209,6 +209,15 @@ codes! {
     /// The upstream's answer cannot be decrypted.
     UpstreamUndecryptable = "UP-007", Upstream, 502, "The answer of the service behind the gateway cannot be decrypted.";
 
+    // The token seeder.
+    /// The request is not of the token seeder's form.
+    SeederForm = "SEED-001", Caller, 400, "The request is not of the form that the token seeder takes. Send its JSON envelope, for files beside the parts `request` and `csv_file`.";
+    /// A jq program is not on the list.
+    SeederProgram = "SEED-002", Caller, 403, "A jq program is not on the list. Use an agreed `outputFormat` word by word, and plain names of fields in `mapping`.";
+    /// A callback's address, method or login is not that of a declared target.
+    SeederCallback = "SEED-003", Caller, 403, "The callback is not to one of your declared targets. Write address, method and login exactly as agreed.";
+    /// No such request or callback, or another partner's.
+    SeederUnknown = "SEED-004", Caller, 404, "There is no such request or callback of yours. It may have ended.";
     // Our login at MOSIP's authmanager.
     /// authmanager refused client id, secret or application.
     LoginRefused = "LGN-001", Gateway, 502, "MOSIP does not accept the gateway's own login. Its operator must correct client id, secret or application.";

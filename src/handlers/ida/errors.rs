@@ -191,6 +191,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Fault
         | Code::StoreDown
         | Code::SealedForm
+        | Code::SeederForm
+        | Code::SeederProgram
+        | Code::SeederCallback
+        | Code::SeederUnknown
         | Code::LoginRefused
         | Code::LoginDown
         | Code::LoginForm
