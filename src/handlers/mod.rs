@@ -4,14 +4,14 @@
 mod ida;
 pub mod packet;
 mod relay;
-pub mod websub;
 mod token_seeder;
+pub mod websub;
 
 pub use ida::Ida;
 pub use packet::Packet;
 pub use relay::Relay;
-pub use websub::WebSub;
 pub use token_seeder::TokenSeeder;
+pub use websub::WebSub;
 
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ pub fn all(gateway: &Arc<Gateway>) -> Handlers {
 
 /// What does the errands that handlers left in the store, one for each kind of errand.
 pub fn doers() -> Vec<Box<dyn Doer>> {
-    websub::doers(None)
-    vec![Box::new(token_seeder::Deliveries)]
+    let mut doers = websub::doers(None);
+    doers.push(Box::new(token_seeder::Deliveries));
+    doers
 }
