@@ -18,6 +18,7 @@
 mod crypto;
 mod gateway;
 mod histogram;
+mod intake;
 mod load;
 mod machine;
 mod partner;
@@ -77,6 +78,8 @@ enum Question {
     Connections,
     /// Sealed exchanges against the bare cryptography.
     Sealed,
+    /// Deliveries of a WebSub hub, stored before they are answered.
+    Intake,
 }
 
 fn main() {
@@ -169,6 +172,9 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
     if let Some(triseal) = &triseal {
         if asked(Question::Sealed) {
             bench.sealed(triseal, report).await;
+        }
+        if asked(Question::Intake) {
+            bench.intake(triseal, report).await;
         }
         let peak = machine::rss_mib(&triseal.pids());
         report.figure("rss_after_mib", peak);

@@ -37,3 +37,10 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     doers.push(Box::new(token_seeder::Deliveries));
     (handlers, doers)
 }
+
+/// What does the errands that handlers left in the store, one for each kind of errand.
+pub fn doers() -> Vec<Box<dyn Doer>> {
+    let mut doers = websub::doers(None);
+    doers.push(Box::new(token_seeder::Deliveries));
+    doers
+}
