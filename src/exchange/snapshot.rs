@@ -17,7 +17,7 @@ use crate::{
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
     partners::{Directory, Partner},
-    policy::{Policies, RouteTable},
+    policy::{Policies, RouteTable, SeederPolicy},
     refusal::{Code, Refusal},
     store, tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
@@ -44,6 +44,7 @@ pub struct Snapshot {
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
+    seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
@@ -115,6 +116,12 @@ impl Snapshot {
         let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
+        let seeder = SeederPolicy::build(
+            config.token_seeder.as_ref(),
+            config.store.is_some(),
+            &upstream_names,
+            &mut report.within("token_seeder"),
+        );
         let store_keys = store_keys(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
@@ -205,6 +212,7 @@ impl Snapshot {
             faces,
             substitutes,
             store_keys,
+            seeder,
             subscriptions,
             watched: BTreeSet::new(),
             next_change,
@@ -281,6 +289,11 @@ impl Snapshot {
     /// The routes.
     pub const fn routes(&self) -> &RouteTable {
         &self.routes
+    }
+
+    /// What may be asked of the token seeder.
+    pub const fn seeder(&self) -> Option<&SeederPolicy> {
+        self.seeder.as_ref()
     }
 
     /// The freshness window.
@@ -673,6 +686,16 @@ fn logins(
     let mut all = BTreeMap::new();
     for (i, raw) in config.login.iter().enumerate() {
         let mut here = report.within(format!("login[{i}]"));
+        let sealed = |route: &config::Route| {
+            let to = (route.to.as_ref()).filter(|to| to.envelope == config::Envelope::Jose);
+            to.and_then(|to| config.upstream.iter().find(|u| u.name == to.upstream))
+                .is_some_and(|u| u.login.as_deref() == Some(raw.name.as_str()))
+        };
+        if let Some(route) = config.route.iter().find(|route| sealed(route)) {
+            let what = format!("route `{}` is sealed to another gateway", route.name);
+            let remedy = "Only the gateway that stands before MOSIP logs in there: remove `login` from the upstream.";
+            here.error("name", what, remedy);
+        }
         if all.contains_key(&raw.name) {
             let what = format!("`{}` stands twice", raw.name);
             here.error("name", what, "Give each login its own name.");

@@ -45,6 +45,10 @@ pub struct Metrics {
     pub snapshot_generation: IntGauge,
     /// Reloads by outcome.
     pub reloads: IntCounterVec,
+    /// WebSub deliveries by subscription and outcome.
+    pub websub_deliveries: IntCounterVec,
+    /// Seconds since the hub of a subscription was last heard of.
+    pub websub_silent: IntGaugeVec,
     /// Access log lines lost.
     pub access_log_lost: IntCounter,
     /// Errands that are not done, by kind and standing.
@@ -205,6 +209,16 @@ impl Metrics {
                 "Generation of the configuration in force.",
             )?,
             reloads: counters("triseal_reloads_total", "Reloads by outcome.", &["outcome"])?,
+            websub_deliveries: counters(
+                "triseal_websub_deliveries_total",
+                "Deliveries of the hub by outcome.",
+                &["subscription", "outcome"],
+            )?,
+            websub_silent: int_gauges(
+                "triseal_websub_silent_seconds",
+                "Since the hub of a subscription was last heard of.",
+                &["subscription"],
+            )?,
             access_log_lost,
             errands: int_gauges(
                 "triseal_errands",
