@@ -9,6 +9,7 @@ mod arrive;
 pub mod canonical;
 mod condition;
 pub mod errands;
+pub mod esignet;
 mod gateway;
 mod identify;
 mod jose;

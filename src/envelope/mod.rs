@@ -9,6 +9,8 @@ mod freshness;
 pub mod jose;
 pub mod json;
 mod jws;
+pub mod jwt;
+pub mod key_set;
 pub mod keymanager;
 mod mark;
 pub mod mosip_ida;
@@ -17,6 +19,7 @@ mod signer;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod userinfo;
 
 pub use forms::Forms;
 pub(crate) use forms::{base64url, sha256};

@@ -8,7 +8,7 @@ use std::{
 
 use rustls::ServerConfig;
 
-use super::{Limits, Own, canonical::HostRules, logins::Login, standing::Standings};
+use super::{Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, standing::Standings};
 use crate::{
     clock::{Clock, Moment},
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
@@ -38,6 +38,7 @@ pub struct Snapshot {
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
     logins: BTreeMap<String, Login>,
+    esignet: Option<Esignet>,
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
@@ -159,6 +160,12 @@ impl Snapshot {
                 )
             }
         };
+        let esignet = Esignet::build(
+            &config,
+            &directory,
+            previous.and_then(|p| p.esignet.as_ref()),
+            &mut Report::new(&document, mistakes),
+        );
         shared_keys(&document, &own, &peers, &directory, mistakes);
         let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let next_change = std::iter::once(own.certificates())
@@ -184,6 +191,7 @@ impl Snapshot {
             routes,
             upstreams,
             logins,
+            esignet,
             faces,
             substitutes,
             store_keys,
@@ -292,6 +300,11 @@ impl Snapshot {
     /// The login whose token goes with requests to an upstream.
     pub fn login_of(&self, upstream: &Upstream) -> Option<&Login> {
         self.logins.get(upstream.spec().login.as_deref()?)
+    }
+
+    /// E-Signet, where it is configured.
+    pub const fn esignet(&self) -> Option<&Esignet> {
+        self.esignet.as_ref()
     }
 
     /// Every login.

@@ -1,10 +1,12 @@
 //! The protocols of the routes. Each handler is given a `Permitted` and gives back a `Reply`; sealing, signing and
 //! recording are not theirs to do.
 
+pub mod esignet;
 mod ida;
 pub mod packet;
 mod relay;
 
+pub use esignet::Esignet;
 pub use ida::Ida;
 pub use packet::Packet;
 pub use relay::Relay;
@@ -21,11 +23,12 @@ pub fn all(gateway: &Arc<Gateway>) -> Handlers {
     let metrics = gateway.metrics();
     Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Esignet, Esignet)
         .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::Relay, Relay::new(metrics.clone()))
 }
 
 /// What does the errands that handlers left in the store, one for each kind of errand.
 pub fn doers() -> Vec<Box<dyn Doer>> {
-    Vec::new()
+    vec![Box::new(esignet::FetchKeys)]
 }

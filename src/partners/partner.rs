@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::{ApiKey, HashedSecret, LicenceKey, Network, PartnerId, Registered, Registration};
+use super::{ApiKey, HashedSecret, LicenceKey, Network, OidcClient, PartnerId, Registered, Registration};
 use crate::{
     clock::Moment,
     config::{Client, PacketRules, PartnerKind},
@@ -31,6 +31,7 @@ pub struct Partner {
     pub(super) access: Access,
     pub(super) shared_keys: bool,
     pub(super) packet: Option<PacketRules>,
+    pub(super) oidc_clients: Vec<OidcClient>,
     pub(super) under_way: AtomicUsize,
 }
 
@@ -128,6 +129,11 @@ impl Partner {
     /// What narrows the packets it may make.
     pub const fn packet(&self) -> Option<&PacketRules> {
         self.packet.as_ref()
+    }
+
+    /// The clients of E-Signet that it stands for.
+    pub fn oidc_clients(&self) -> &[OidcClient] {
+        &self.oidc_clients
     }
 
     /// Whether the partner may come now.
