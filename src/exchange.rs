@@ -10,6 +10,7 @@ mod browser;
 pub mod canonical;
 mod condition;
 pub mod errands;
+pub mod esignet;
 mod gateway;
 mod identify;
 mod jose;

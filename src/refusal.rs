@@ -276,6 +276,35 @@ codes! {
     IdaInput = "CRVS-013", Caller, 400, "MOSIP's IDA does not take the national id or a demographic value as it was sent. Correct it.";
     /// IDA refuses us, or fails.
     IdaRefused = "CRVS-014", Upstream, 502, "MOSIP's IDA did not answer the question. Give the correlation id to the gateway's operator.";
+    // E-Signet.
+    /// The client is none of the caller's.
+    ClientUnknown = "ESG-001", Caller, 403, "The client id is not registered for this caller. Ask the gateway's operator to list it.";
+    /// The redirect URI is none of the client's.
+    RedirectUnknown = "ESG-002", Caller, 403, "The redirect_uri is not registered for this client. Ask the gateway's operator to list it.";
+    /// There is no client assertion, or it is no JWT of the one form.
+    AssertionForm = "ESG-003", Caller, 401, "Send client_assertion_type and a client_assertion that is a compact JWT.";
+    /// The assertion is not signed by the client's registered key with its algorithm.
+    AssertionSignature = "ESG-004", Caller, 401, "The client_assertion is not signed with the client's registered key and algorithm.";
+    /// A claim of the assertion is missing or wrong.
+    AssertionClaim = "ESG-005", Caller, 401, "The client_assertion needs iss and sub of the client, aud of E-Signet, iat, exp within five minutes, and a new jti.";
+    /// The assertion was used before.
+    AssertionReplayed = "ESG-006", Caller, 401, "This client_assertion was used before. Make a new one with a new jti.";
+    /// A service sends an assertion although the gateway makes it.
+    AssertionUnwanted = "ESG-007", Caller, 400, "The gateway makes the client assertion. Send the request without one.";
+    /// E-Signet's keys or documents were not fetched yet, or are too old.
+    EsignetKeys = "ESG-008", Gateway, 503, "The gateway has no current keys of E-Signet. Try again in a few seconds.";
+    /// What E-Signet gave for a code is not what it must be.
+    TokenAnswer = "ESG-009", Upstream, 502, "E-Signet's token answer is not signed by it, not for this client, or of another form.";
+    /// The userinfo is not of the client's form.
+    UserinfoForm = "ESG-010", Upstream, 502, "E-Signet's userinfo is not of the form agreed for this client.";
+    /// The userinfo is not signed by E-Signet.
+    UserinfoSignature = "ESG-011", Upstream, 502, "E-Signet's userinfo is not signed by a key of its set.";
+    /// The userinfo is about somebody else than the id token.
+    UserinfoSubject = "ESG-012", Upstream, 502, "E-Signet's userinfo is about another person than the one who logged in.";
+    /// The access token was not obtained through this gateway.
+    AccessTokenUnknown = "ESG-013", Caller, 401, "The access token is missing, has expired, or was not obtained through this gateway. Log in again.";
+    /// E-Signet refused, in its own words.
+    EsignetRefused = "ESG-014", Upstream, 502, "E-Signet refused the request. Log in again.";
 
     // Ourselves.
     /// More exchanges than the gateway takes at once.

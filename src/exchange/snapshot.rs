@@ -9,7 +9,7 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, logins::Login, needs_jose, registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
+    Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose, registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -40,6 +40,7 @@ pub struct Snapshot {
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
     logins: BTreeMap<String, Login>,
+    esignet: Option<Esignet>,
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
@@ -172,6 +173,12 @@ impl Snapshot {
                 )
             }
         };
+        let esignet = Esignet::build(
+            &config,
+            &directory,
+            previous.and_then(|p| p.esignet.as_ref()),
+            &mut Report::new(&document, mistakes),
+        );
         shared_keys(&document, &own, &peers, &directory, mistakes);
         let parties = needs_jose::Parties {
             own: &own,
@@ -211,6 +218,7 @@ impl Snapshot {
             routes,
             upstreams,
             logins,
+            esignet,
             faces,
             substitutes,
             store_keys,
@@ -337,6 +345,11 @@ impl Snapshot {
     /// The login whose token goes with requests to an upstream.
     pub fn login_of(&self, upstream: &Upstream) -> Option<&Login> {
         self.logins.get(upstream.spec().login.as_deref()?)
+    }
+
+    /// E-Signet, where it is configured.
+    pub const fn esignet(&self) -> Option<&Esignet> {
+        self.esignet.as_ref()
     }
 
     /// Every login.

@@ -1,6 +1,7 @@
 //! The protocols of the routes. Each handler is given a `Permitted` and gives back a `Reply`; sealing, signing and
 //! recording are not theirs to do.
 
+pub mod esignet;
 mod ida;
 pub mod opencrvs;
 pub mod packet;
@@ -8,6 +9,7 @@ mod relay;
 mod token_seeder;
 pub mod websub;
 
+pub use esignet::Esignet;
 pub use ida::Ida;
 pub use packet::Packet;
 pub use relay::Relay;
@@ -27,6 +29,7 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     let (opencrvs, registering) = opencrvs::pair(gateway);
     let handlers = Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Esignet, Esignet)
         .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::OpenCrvs, opencrvs)
         .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)))
@@ -35,12 +38,6 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     let mut doers = websub::doers(Some(Arc::new(opencrvs::Credentials)));
     doers.push(registering);
     doers.push(Box::new(token_seeder::Deliveries));
+    doers.push(Box::new(esignet::FetchKeys));
     (handlers, doers)
-}
-
-/// What does the errands that handlers left in the store, one for each kind of errand.
-pub fn doers() -> Vec<Box<dyn Doer>> {
-    let mut doers = websub::doers(None);
-    doers.push(Box::new(token_seeder::Deliveries));
-    doers
 }
