@@ -26,6 +26,12 @@ const LICENCE_KEY: &str = "benchlicencekey0123456789";
 const API_KEY: &str = "123456";
 const PARTNER: &str = "bench";
 
+/// Where the hub delivers, and the secret it signs under.
+pub const DELIVERY_PATH: &str = "/websub/callback";
+pub const HUB_SECRET: &str = "the secret of the bench's hub";
+pub const TOPIC: &str = "bench/EVENTS";
+const STORE_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
 /// The path of a sealed exchange.
 pub fn kyc_path() -> String {
     format!("/idauthentication/v1/kyc/{LICENCE_KEY}/{PARTNER}/{API_KEY}")
@@ -46,6 +52,8 @@ impl Gateway {
         fs::create_dir_all(folder.join("partners")).unwrap();
         let (port, admin) = (free_port(), free_port());
         pki::write_private(&folder.join("pepper"), PEPPER);
+        pki::write_private(&folder.join("hub"), HUB_SECRET);
+        pki::write_private(&folder.join("store-key"), STORE_KEY);
         fs::write(folder.join("policy.json"), POLICY).unwrap();
         let file = folder.join("triseal.toml");
         fs::write(&file, main_file(pki, port, admin, upstream)).unwrap();
@@ -187,6 +195,27 @@ handler = "ida"
 from = {{ face = "partner", envelope = "mosip-ida" }}
 to = {{ upstream = "standin", envelope = "opened" }}
 
+[[route]]
+name = "websub"
+path = "{DELIVERY_PATH}"
+handler = "websub"
+from = {{ face = "partner", envelope = "insecure_plain" }}
+
+[store]
+url = "sqlite:state/store.db"
+key = [{{ file = "store-key" }}]
+
+[websub]
+upstream = "standin"
+envelope = "insecure_plain"
+
+[[websub.subscription]]
+name = "bench"
+topic = "{TOPIC}"
+callback = "https://localhost{DELIVERY_PATH}"
+secret = {{ file = "hub" }}
+hand_on = {{ service = {{ upstream = "standin", envelope = "insecure_plain", path = "/taken" }} }}
+
 [limits]
 # Requests are signed ahead of a round, and none is dated ahead.
 freshness_back_ms = 600_000
@@ -218,7 +247,7 @@ fn partner_file(pki: &Pki) -> String {
 id = "{PARTNER}"
 organisation = "{organisation}"
 kind = "auth"
-routes = ["relay", "jose", "ida-kyc"]
+routes = ["relay", "jose", "ida-kyc", "websub"]
 clients = ["keymanager"]
 
 [anchors]

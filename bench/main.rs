@@ -18,6 +18,7 @@
 mod crypto;
 mod gateway;
 mod histogram;
+mod intake;
 mod jose;
 mod load;
 mod machine;
@@ -84,6 +85,8 @@ enum Question {
     Sealed,
     /// The same in the envelope `jose`, with RSA-2048 and with P-256 keys.
     SealedJose,
+    /// Deliveries of a WebSub hub, stored before they are answered.
+    Intake,
 }
 
 fn main() {
@@ -185,6 +188,9 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
             bench
                 .sealed_jose(&triseal, Exchange::JoseP256, report)
                 .await;
+        }
+        if asked(Question::Intake) {
+            bench.intake(triseal, report).await;
         }
         let peak = machine::rss_mib(&triseal.pids());
         report.figure("rss_after_mib", peak);

@@ -669,6 +669,9 @@ pub struct Partner {
     /// Narrows which packets it may make: what a route allows must be allowed here as well.
     #[serde(default)]
     pub packet: Option<PacketRules>,
+    /// Clients of E-Signet that it stands for.
+    #[serde(default)]
+    pub oidc_client: Vec<OidcClient>,
 }
 
 /// An API key.
