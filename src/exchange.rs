@@ -13,6 +13,8 @@ mod gateway;
 mod identify;
 mod jose;
 mod limits;
+mod needs_jose;
+pub mod logins;
 mod open;
 pub mod outward;
 mod own;
@@ -22,6 +24,7 @@ mod reply;
 mod seal;
 mod snapshot;
 mod standing;
+pub mod subscriptions;
 mod trail;
 
 pub use admit::{Admitted, Near, Target};

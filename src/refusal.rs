@@ -209,6 +209,15 @@ codes! {
     /// The upstream's answer cannot be decrypted.
     UpstreamUndecryptable = "UP-007", Upstream, 502, "The answer of the service behind the gateway cannot be decrypted.";
 
+    // The token seeder.
+    /// The request is not of the token seeder's form.
+    SeederForm = "SEED-001", Caller, 400, "The request is not of the form that the token seeder takes. Send its JSON envelope, for files beside the parts `request` and `csv_file`.";
+    /// A jq program is not on the list.
+    SeederProgram = "SEED-002", Caller, 403, "A jq program is not on the list. Use an agreed `outputFormat` word by word, and plain names of fields in `mapping`.";
+    /// A callback's address, method or login is not that of a declared target.
+    SeederCallback = "SEED-003", Caller, 403, "The callback is not to one of your declared targets. Write address, method and login exactly as agreed.";
+    /// No such request or callback, or another partner's.
+    SeederUnknown = "SEED-004", Caller, 404, "There is no such request or callback of yours. It may have ended.";
     // Our login at MOSIP's authmanager.
     /// authmanager refused client id, secret or application.
     LoginRefused = "LGN-001", Gateway, 502, "MOSIP does not accept the gateway's own login. Its operator must correct client id, secret or application.";
@@ -228,6 +237,16 @@ codes! {
     PacketLost = "PKT-003", Upstream, 502, "MOSIP answered without doing what was asked. Send the same request again later.";
     /// MOSIP's answer is of another form, or about another packet.
     PacketAnswer = "PKT-004", Upstream, 502, "MOSIP's answer does not fit the request. It is not known whether it was done; send the same request again later.";
+
+    // WebSub.
+    /// The hub asks about a subscription that we did not ask for.
+    IntentUnexpected = "WSB-001", Caller, 404, "No request of that mode and topic is pending here.";
+    /// The partner may not subscribe to the topic.
+    TopicForbidden = "WSB-002", Caller, 403, "The partner may not subscribe to this topic. Ask the gateway's operator to list it.";
+    /// The partner may not name this callback.
+    CallbackForbidden = "WSB-003", Caller, 403, "The partner may not use this callback. Ask the gateway's operator to list it.";
+    /// The form of a subscription is not right.
+    SubscriptionForm = "WSB-004", Caller, 400, "Send hub.mode (subscribe or unsubscribe), hub.topic, hub.callback, and to subscribe a hub.secret of 16 to 199 bytes, each once.";
 
     // Ourselves.
     /// More exchanges than the gateway takes at once.
@@ -256,7 +275,7 @@ pub struct Refusal {
 }
 
 /// The longest code of somebody else's that is passed on.
-const STATED_MAX: usize = 40;
+const STATED_MAX: usize = 24;
 
 impl Refusal {
     /// A refusal with the cause for the operator's log. The cause never reaches the caller; it must hold no secret, no
@@ -277,12 +296,17 @@ impl Refusal {
         self
     }
 
-    /// Names the code that the service behind us gave, such as `RPR-WIN-001`. Passed on only when it looks like one.
+    /// Names the code that the service behind us gave, such as `RPR-WIN-001`. Taken only when it looks like one.
     #[must_use]
     pub fn stating(mut self, code: &str) -> Self {
-        let letters = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        let fits = !code.is_empty() && code.len() <= STATED_MAX && code.bytes().all(letters);
-        self.stated = fits.then(|| code.to_owned());
+        let letters = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
+        let fits = code.len() <= STATED_MAX
+            && code.bytes().all(letters)
+            && code.ends_with(|c: char| c.is_ascii_digit());
+        if fits {
+            self.cause.push_str(&format!(" ({code})"));
+            self.stated = Some(code.to_owned());
+        }
         self
     }
 
@@ -369,6 +393,19 @@ mod tests {
                 rows[0]
             );
             assert!(rows[0].contains(&status), "{code}: {}", rows[0]);
+        }
+    }
+
+    #[test]
+    fn a_code_of_somebody_elses_is_taken_only_when_it_looks_like_one() {
+        for good in ["RPR-WIN-001", "KER-ATH-019", "500"] {
+            let refusal = Refusal::new(Code::PacketErrors, "x").stating(good);
+            assert_eq!(refusal.stated(), Some(good));
+            assert_eq!(refusal.cause(), format!("x ({good})"));
+        }
+        for bad in ["", "secret-1", "RPR-WIN", "A B1", "<1", "KER-ATH-0191234567890123456"] {
+            let refusal = Refusal::new(Code::PacketErrors, "x").stating(bad);
+            assert_eq!((refusal.stated(), refusal.cause()), (None, "x"));
         }
     }
 

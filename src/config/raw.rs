@@ -663,6 +663,9 @@ pub struct Partner {
     /// Kind service: how it is known.
     #[serde(default)]
     pub access: Option<Access>,
+    /// What it may subscribe to, and where deliveries go.
+    #[serde(default)]
+    pub websub: Option<PartnerWebSub>,
     /// Narrows which packets it may make: what a route allows must be allowed here as well.
     #[serde(default)]
     pub packet: Option<PacketRules>,

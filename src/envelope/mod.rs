@@ -19,6 +19,8 @@ mod testing;
 pub mod time;
 
 pub use forms::Forms;
+#[cfg(test)]
+pub(crate) use forms::to_base64url;
 pub(crate) use forms::{base64url, sha256};
 pub use freshness::Window;
 pub use jws::DetachedJws;

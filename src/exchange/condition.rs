@@ -78,6 +78,12 @@ impl Snapshot {
                 findings.push(json!({"what": what, "triedAgainInMs": ms}));
             }
         }
+        for login in self.logins() {
+            if let Some((what, ms)) = login.trouble(now) {
+                let what = format!("login {}: {what}", login.name());
+                findings.push(json!({"what": what, "triedAgainInMs": ms}));
+            }
+        }
         findings
     }
 
@@ -85,11 +91,19 @@ impl Snapshot {
     pub(super) fn refresh_metrics(&self, metrics: &Metrics, now: Moment) {
         metrics.certificate_expiry.reset();
         metrics.revocation_seconds_left.reset();
+        metrics.login_token_seconds_left.reset();
         for party in std::iter::once(self.own().certificates())
             .chain(self.peers())
             .chain(self.directory().iter().map(|p| p.certificates()))
         {
             expiry(metrics, party);
+        }
+        for login in self.logins() {
+            #[expect(clippy::cast_precision_loss, reason = "seconds fit")]
+            metrics
+                .login_token_seconds_left
+                .with_label_values(&[login.name()])
+                .set(login.seconds_left(now) as f64);
         }
         for anchor in self.anchors().iter() {
             if let Some(left) = least_left(anchor, now) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Gateway, Snapshot, jose};
+use super::{Gateway, Snapshot, jose, logins};
 use crate::{
     config::Envelope,
     envelope::jose::{MEDIA_TYPE, sign_request, signature_digest},
@@ -95,7 +95,9 @@ impl Gateway {
         };
         let began = Instant::now();
         let answer = match envelope {
-            Envelope::InsecurePlain => service.call(outgoing, body).await,
+            Envelope::InsecurePlain => {
+                logins::call(snapshot, service, outgoing, body, self.metrics()).await
+            }
             Envelope::Jose => self.call_sealed(snapshot, service, outgoing, body).await,
             Envelope::MosipIda | Envelope::AsReceived | Envelope::Opened => {
                 let cause = "not an envelope for a call in plain";

@@ -8,16 +8,18 @@ use std::{
 
 use rustls::ServerConfig;
 
-use super::{Limits, Own, canonical::HostRules, standing::Standings};
+use super::{
+    Limits, Own, canonical::HostRules, logins::Login, needs_jose, standing::Standings, subscriptions::Subscriptions,
+};
 use crate::{
     clock::{Clock, Moment},
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
     partners::{Directory, Partner},
-    policy::{Policies, RouteTable},
+    policy::{Policies, RouteTable, SeederPolicy},
     refusal::{Code, Refusal},
-    tls,
+    store, tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
     upstream::{TlsSettings, Upstream},
 };
@@ -37,10 +39,13 @@ pub struct Snapshot {
     policies: Policies,
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
+    logins: BTreeMap<String, Login>,
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
+    seeder: Option<SeederPolicy>,
+    subscriptions: Option<Subscriptions>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -111,7 +116,14 @@ impl Snapshot {
         let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
+        let seeder = SeederPolicy::build(
+            config.token_seeder.as_ref(),
+            config.store.is_some(),
+            &upstream_names,
+            &mut report.within("token_seeder"),
+        );
         let store_keys = store_keys(&config, &mut report);
+        let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -122,6 +134,7 @@ impl Snapshot {
             previous.filter(|p| p.upstream_seed == seed),
             &mut report,
         );
+        let logins = logins(&config, &upstreams, clock, previous, &mut report);
         let faces = faces(&config, &anchors, &own, &mut report, now);
         needs(
             &config,
@@ -158,6 +171,20 @@ impl Snapshot {
             }
         };
         shared_keys(&document, &own, &peers, &directory, mistakes);
+        let parties = needs_jose::Parties {
+            own: &own,
+            peers: &peers,
+            directory: &directory,
+            standings: &standings,
+            anchors: &anchors,
+        };
+        needs_jose::check(&config, &parties, &mut Report::new(&document, mistakes), now);
+        subscribers(
+            &directory,
+            &upstreams,
+            subscriptions.as_ref(),
+            &mut Report::new(&document, mistakes),
+        );
         let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let next_change = std::iter::once(own.certificates())
             .chain(peers.values())
@@ -181,9 +208,12 @@ impl Snapshot {
             policies,
             routes,
             upstreams,
+            logins,
             faces,
             substitutes,
             store_keys,
+            seeder,
+            subscriptions,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -209,6 +239,11 @@ impl Snapshot {
     pub fn store(&self) -> Option<(&str, &Path, &[Secret])> {
         let store = self.config.store.as_ref()?;
         Some((&store.url, &self.base, &self.store_keys))
+    }
+
+    /// WebSub, where it is configured.
+    pub const fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.subscriptions.as_ref()
     }
 
     /// The access log's file, when it is not standard output.
@@ -256,6 +291,11 @@ impl Snapshot {
         &self.routes
     }
 
+    /// What may be asked of the token seeder.
+    pub const fn seeder(&self) -> Option<&SeederPolicy> {
+        self.seeder.as_ref()
+    }
+
     /// The freshness window.
     pub const fn window(&self) -> Window {
         self.window
@@ -284,6 +324,16 @@ impl Snapshot {
     /// Every upstream.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values()
+    }
+
+    /// The login whose token goes with requests to an upstream.
+    pub fn login_of(&self, upstream: &Upstream) -> Option<&Login> {
+        self.logins.get(upstream.spec().login.as_deref()?)
+    }
+
+    /// Every login.
+    pub fn logins(&self) -> impl Iterator<Item = &Login> {
+        self.logins.values()
     }
 
     /// The party behind an upstream.
@@ -396,7 +446,8 @@ impl Snapshot {
             ),
             (
                 "store",
-                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url),
+                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url)
+                    || self.store_keys != next.store_keys,
             ),
             ("log", old.log.access != new.log.access),
         ];
@@ -473,6 +524,45 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
     all
 }
 
+/// Partners that may subscribe lead to an upstream of ours, and to topics that we are subscribed to for them.
+fn subscribers(
+    directory: &Directory,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+    subscriptions: Option<&Subscriptions>,
+    report: &mut Report<'_>,
+) {
+    let known: Vec<&str> = upstreams.keys().map(String::as_str).collect();
+    for partner in directory.iter() {
+        let Some(subscribing) = partner.subscribing() else {
+            continue;
+        };
+        if !upstreams.contains_key(subscribing.upstream()) {
+            report.error(
+                "upstream",
+                format!(
+                    "partner {} takes deliveries at `{}`, which is no upstream",
+                    partner.id(),
+                    subscribing.upstream()
+                ),
+                config::spelling::remedy(subscribing.upstream(), &known),
+            );
+        }
+        for topic in subscribing.topics() {
+            let ours = subscriptions.and_then(|all| all.to(topic));
+            if ours.is_none_or(|one| *one.taker() != super::subscriptions::Taker::Partners) {
+                report.error(
+                    "websub",
+                    format!(
+                        "partner {} may subscribe to `{topic}`, to which we are not subscribed for partners",
+                        partner.id()
+                    ),
+                    "Add a [[websub.subscription]] to the topic with hand_on.partners = true.",
+                );
+            }
+        }
+    }
+}
+
 fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
     let Some(store) = &config.store else {
         return Vec::new();
@@ -485,9 +575,25 @@ fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
             "Add one: key = [{ file = \"…\" }].",
         );
     }
-    (store.key.iter().enumerate())
-        .filter_map(|(i, raw)| keys::read_secret(raw, &mut here.within(format!("key[{i}]"))))
-        .collect()
+    let mut keys = Vec::new();
+    for (i, raw) in store.key.iter().enumerate() {
+        let mut at = here.within(format!("key[{i}]"));
+        let Some(text) = keys::read_secret(raw, &mut at) else {
+            continue;
+        };
+        match store::parse_key(&text) {
+            Some(key) if keys.contains(&key) => {
+                at.error("", "the same key stands twice", "Remove one.");
+            }
+            Some(key) => keys.push(key),
+            None => at.error(
+                "",
+                "this is no key: 32 bytes in base64 are wanted",
+                "Make one with `triseal store key`.",
+            ),
+        }
+    }
+    keys
 }
 
 /// What upstreams depend on besides their own section: when it is the same, they keep their connections over a reload.
@@ -554,6 +660,78 @@ fn upstreams(
         if let Some(upstream) = Upstream::build(raw, settings.as_ref(), clock, &mut here) {
             all.insert(raw.name.clone(), Arc::new(upstream));
         }
+    }
+    all
+}
+
+fn logins(
+    config: &Config,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+    clock: &Clock,
+    previous: Option<&Snapshot>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, Login> {
+    let names: Vec<&str> = config.login.iter().map(|l| l.name.as_str()).collect();
+    for (i, raw) in config.upstream.iter().enumerate() {
+        if let Some(login) = &raw.login
+            && !names.contains(&login.as_str())
+        {
+            report.within(format!("upstream[{i}]")).error(
+                "login",
+                format!("there is no login `{login}`"),
+                config::spelling::remedy(login, &names),
+            );
+        }
+    }
+    let mut all = BTreeMap::new();
+    for (i, raw) in config.login.iter().enumerate() {
+        let mut here = report.within(format!("login[{i}]"));
+        let sealed = |route: &config::Route| {
+            let to = (route.to.as_ref()).filter(|to| to.envelope == config::Envelope::Jose);
+            to.and_then(|to| config.upstream.iter().find(|u| u.name == to.upstream))
+                .is_some_and(|u| u.login.as_deref() == Some(raw.name.as_str()))
+        };
+        if let Some(route) = config.route.iter().find(|route| sealed(route)) {
+            let what = format!("route `{}` is sealed to another gateway", route.name);
+            let remedy = "Only the gateway that stands before MOSIP logs in there: remove `login` from the upstream.";
+            here.error("name", what, remedy);
+        }
+        if all.contains_key(&raw.name) {
+            let what = format!("`{}` stands twice", raw.name);
+            here.error("name", what, "Give each login its own name.");
+        }
+        let used = |u: &config::Upstream| u.login.as_deref() == Some(raw.name.as_str());
+        if !config.upstream.iter().any(used) {
+            let remedy = "Set `login` on the upstreams that need its token.";
+            here.warning("name", "no upstream uses this login", remedy);
+        }
+        if raw.client_id.is_empty() {
+            here.error("client_id", "is empty", "Give the client id.");
+        }
+        if !raw.path.starts_with('/') || !raw.path.bytes().all(|b| b.is_ascii_graphic()) {
+            let remedy = "Write a path such as /v1/authmanager/authenticate/clientidsecretkey.";
+            here.error("path", "this is no path", remedy);
+        }
+        let secret = keys::read_secret(&raw.secret, &mut here.within("secret"));
+        let Some(upstream) = config.upstream.iter().find(|u| u.name == raw.upstream) else {
+            let known: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
+            here.error(
+                "upstream",
+                format!("there is no upstream `{}`", raw.upstream),
+                config::spelling::remedy(&raw.upstream, &known),
+            );
+            continue;
+        };
+        if upstream.login.is_some() {
+            let remedy = "Remove `login` there: nobody has a token before the login.";
+            here.error("upstream", "authmanager itself names a login", remedy);
+        }
+        let (Some(secret), Some(upstream)) = (secret, upstreams.get(&raw.upstream)) else {
+            continue;
+        };
+        let previous = previous.and_then(|p| p.logins.get(&raw.name));
+        let login = Login::new(raw, secret, upstream, clock, previous);
+        all.insert(raw.name.clone(), login);
     }
     all
 }

@@ -99,6 +99,11 @@ impl Trail {
         self.connection.kind
     }
 
+    /// Whether the caller is known by now.
+    pub const fn caller_is_known(&self) -> bool {
+        self.caller.is_some()
+    }
+
     /// MOSIP's transaction id, once the message was read.
     pub fn transaction_id(&self) -> Option<&str> {
         self.transaction_id.as_deref()

@@ -8,9 +8,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::{
     config::FaceKind,
     exchange::{
-        outward::Call,
-        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
-        plain_refusal,
+        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
+        canonical::end_to_end_headers, logins, outward::Call, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -65,9 +64,8 @@ impl Handler for Relay {
                 headers,
             };
             let began = Instant::now();
-            let answer = upstream
-                .stream(outgoing, RequestBody::streamed(body, max))
-                .await;
+            let body = RequestBody::streamed(body, max);
+            let answer = logins::stream(&snapshot, upstream, outgoing, body, &self.metrics).await;
             trail.called_upstream(
                 began,
                 answer.as_ref().ok().map(|(status, ..)| status.as_u16()),

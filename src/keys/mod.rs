@@ -10,6 +10,7 @@ mod load;
 mod pkcs12;
 mod private;
 mod public;
+mod roca;
 mod secret;
 mod signing;
 mod wrapping;

@@ -35,14 +35,32 @@ pub struct Metrics {
     pub certificate_expiry: GaugeVec,
     /// Seconds until a revocation list stops being accepted, by anchor.
     pub revocation_seconds_left: GaugeVec,
+    /// Tokens fetched from MOSIP's authmanager, by login and outcome (`fetched` or a code).
+    pub logins: IntCounterVec,
+    /// Seconds for which a login's token still holds, by login.
+    pub login_token_seconds_left: GaugeVec,
     /// Messages remembered against replay.
     pub replay_entries: IntGauge,
     /// Generation of the snapshot in force.
     pub snapshot_generation: IntGauge,
     /// Reloads by outcome.
     pub reloads: IntCounterVec,
+    /// WebSub deliveries by subscription and outcome.
+    pub websub_deliveries: IntCounterVec,
+    /// Seconds since the hub of a subscription was last heard of.
+    pub websub_silent: IntGaugeVec,
     /// Access log lines lost.
     pub access_log_lost: IntCounter,
+    /// Errands that are not done, by kind and standing.
+    pub errands: IntGaugeVec,
+    /// Seconds since the oldest open errand was stored, by kind.
+    pub errand_oldest: GaugeVec,
+    /// Attempts at errands by kind and what came of them.
+    pub errand_attempts: IntCounterVec,
+    /// Seconds of each commit of the store.
+    pub store_commit_seconds: Histogram,
+    /// Commits of the store that failed.
+    pub store_failures: IntCounter,
     /// When the process started, as seconds since 1970.
     pub start_time: Gauge,
 }
@@ -107,6 +125,16 @@ impl Metrics {
         let access_log_lost =
             IntCounter::new("triseal_access_log_lost_total", "Access log lines lost.")?;
         registry.register(Box::new(access_log_lost.clone()))?;
+        let store_commit_seconds = Histogram::with_opts(
+            HistogramOpts::new("triseal_store_commit_seconds", "Commits of the store.")
+                .buckets(SECONDS.to_vec()),
+        )?;
+        registry.register(Box::new(store_commit_seconds.clone()))?;
+        let store_failures = IntCounter::new(
+            "triseal_store_failures_total",
+            "Commits of the store that failed.",
+        )?;
+        registry.register(Box::new(store_failures.clone()))?;
         let start_time = Gauge::new("process_start_time_seconds", "When the process started.")?;
         registry.register(Box::new(start_time.clone()))?;
         Ok(Self {
@@ -162,6 +190,16 @@ impl Metrics {
                 "Until a revocation list is refused, grace included.",
                 &["anchor"],
             )?,
+            logins: counters(
+                "triseal_logins_total",
+                "Tokens asked of MOSIP's authmanager.",
+                &["login", "outcome"],
+            )?,
+            login_token_seconds_left: gauges(
+                "triseal_login_token_seconds_left",
+                "Until the token of a login expires.",
+                &["login"],
+            )?,
             replay_entries: int_gauge(
                 "triseal_replay_entries",
                 "Messages remembered against replay.",
@@ -171,7 +209,34 @@ impl Metrics {
                 "Generation of the configuration in force.",
             )?,
             reloads: counters("triseal_reloads_total", "Reloads by outcome.", &["outcome"])?,
+            websub_deliveries: counters(
+                "triseal_websub_deliveries_total",
+                "Deliveries of the hub by outcome.",
+                &["subscription", "outcome"],
+            )?,
+            websub_silent: int_gauges(
+                "triseal_websub_silent_seconds",
+                "Since the hub of a subscription was last heard of.",
+                &["subscription"],
+            )?,
             access_log_lost,
+            errands: int_gauges(
+                "triseal_errands",
+                "Errands that are not done.",
+                &["kind", "standing"],
+            )?,
+            errand_oldest: gauges(
+                "triseal_errand_oldest_age_seconds",
+                "Since the oldest open errand was stored.",
+                &["kind"],
+            )?,
+            errand_attempts: counters(
+                "triseal_errand_attempts_total",
+                "Attempts at errands by what came of them.",
+                &["kind", "outcome"],
+            )?,
+            store_commit_seconds,
+            store_failures,
             start_time,
             registry,
         })

@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{
-    ApiKey, HashedSecret, LicenceKey, Network, Partner, PartnerId, Registration, partner::Access,
+    ApiKey, HashedSecret, LicenceKey, Network, Partner, PartnerId, Registration, Subscribing,
+    partner::Access,
 };
 use crate::{
     clock::Moment,
@@ -55,6 +56,7 @@ pub(super) fn partner(
     let api_keys = api_keys(raw, around, report);
     let licence_keys = licence_keys(raw, around, report);
     let access = access(raw, report);
+    let subscribing = Subscribing::build(raw, report);
     pepper(raw, around.pepper, report);
     idle(raw, report);
     let mut clients = raw.clients.clone();
@@ -72,6 +74,8 @@ pub(super) fn partner(
         clients,
         access,
         shared_keys: raw.insecure_shared_keys,
+        subscribing,
+        packet: raw.packet.clone(),
     })
 }
 

@@ -9,10 +9,12 @@ use std::{
     },
 };
 
-use super::{ApiKey, HashedSecret, LicenceKey, Network, PartnerId, Registered, Registration};
+use super::{
+    ApiKey, HashedSecret, LicenceKey, Network, PartnerId, Registered, Registration, Subscribing,
+};
 use crate::{
     clock::Moment,
-    config::{Client, PartnerKind},
+    config::{Client, PacketRules, PartnerKind},
     refusal::{Code, Refusal},
     trust::PartyCertificates,
 };
@@ -30,6 +32,8 @@ pub struct Partner {
     pub(super) clients: Vec<Client>,
     pub(super) access: Access,
     pub(super) shared_keys: bool,
+    pub(super) subscribing: Option<Subscribing>,
+    pub(super) packet: Option<PacketRules>,
     pub(super) under_way: AtomicUsize,
 }
 
@@ -119,9 +123,19 @@ impl Partner {
         &self.access
     }
 
+    /// What it may subscribe to.
+    pub const fn subscribing(&self) -> Option<&Subscribing> {
+        self.subscribing.as_ref()
+    }
+
     /// Whether one of its keys may stand in several roles (`insecure_shared_keys`).
     pub const fn shared_keys(&self) -> bool {
         self.shared_keys
+    }
+
+    /// What narrows the packets it may make.
+    pub const fn packet(&self) -> Option<&PacketRules> {
+        self.packet.as_ref()
     }
 
     /// Whether the partner may come now.

@@ -5,7 +5,10 @@
 
 use http::Method;
 
-use super::path::{PathPattern, Segment};
+use super::{
+    packet::{PacketOperation, PacketPolicy},
+    path::{PathPattern, Segment},
+};
 use crate::{
     config::{self, Envelope, FaceKind, HandlerKind, Report, spelling},
     ida::Operation,
@@ -35,6 +38,7 @@ pub struct Route {
     methods: Vec<Method>,
     handler: HandlerKind,
     operation: Option<Operation>,
+    packet: Option<PacketPolicy>,
     face: FaceKind,
     from: Envelope,
     upstream: Option<String>,
@@ -59,7 +63,7 @@ impl Route {
             .and_then(|to| to.path.as_ref())
             .map(|text| pattern(text, "to.path", report));
         envelopes(raw, report);
-        let methods = methods(raw, report);
+        let mut methods = methods(raw, report);
         match &raw.to {
             Some(to) if !upstream_names.contains(&to.upstream.as_str()) => {
                 let what = format!("there is no upstream `{}`", to.upstream);
@@ -109,6 +113,10 @@ impl Route {
                 );
             }
         }
+        let packet = PacketPolicy::build(raw, to_path.as_ref().unwrap_or(&path), report);
+        if let Some(packet) = &packet {
+            packet_methods(raw, packet.operation(), &mut methods, report);
+        }
         own_keys(raw, to_path.as_ref().unwrap_or(&path), report);
         Some(Self {
             name: raw.name.clone(),
@@ -116,13 +124,15 @@ impl Route {
             methods,
             handler: raw.handler,
             operation,
+            packet,
             face: raw.from.face,
             from: raw.from.envelope,
             upstream: raw.to.as_ref().map(|to| to.upstream.clone()),
             to: (raw.to.as_ref()).map_or(Envelope::InsecurePlain, |to| to.envelope),
             to_path,
             body_max_bytes: raw.body_max_bytes,
-            query: raw.query,
+            // The hub's questions stand in the query.
+            query: raw.query || raw.handler == HandlerKind::WebSub,
         })
     }
 
@@ -159,6 +169,11 @@ impl Route {
     /// What an `ida` route does; `None` for others.
     pub const fn operation(&self) -> Option<Operation> {
         self.operation
+    }
+
+    /// What a `packet` route does and which packets it allows; `None` for others.
+    pub const fn packet(&self) -> Option<&PacketPolicy> {
+        self.packet.as_ref()
     }
 
     /// The kind of face the route is on.
@@ -322,6 +337,22 @@ fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
         _ => {}
     }
     methods
+}
+
+/// A packet route takes its operation's one method.
+fn packet_methods(
+    raw: &config::Route,
+    operation: PacketOperation,
+    methods: &mut Vec<Method>,
+    report: &mut Report<'_>,
+) {
+    let method = operation.method();
+    if raw.methods.is_empty() {
+        *methods = vec![method];
+    } else if *methods != [method.clone()] {
+        let what = format!("this path of MOSIP takes {method} and nothing else");
+        report.error("methods", what, "Leave it out.");
+    }
 }
 
 /// The operation of an `ida` path: literal segments, the words of an operation, then the three identifiers.

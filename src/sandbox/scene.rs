@@ -19,11 +19,14 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
+    esignet::{self, EsignetConfig, Pkce, UserinfoForm},
     ida::{
         ApiKeyRecord, AuthPolicyDoc, IdaConfig, KeyKind, MispPolicyDoc, MispRecord, OwnKey,
         PartnerRecord, PolicyRecord, Status, Validity,
     },
     mosip::{self, ClientRecord, CredentialPartner, MosipConfig},
+    mts::MtsConfig,
+    odoo::OdooConfig,
     opencrvs::CoreConfig,
     register::Register,
 };
@@ -58,6 +61,12 @@ pub struct Ports {
     pub mosip: u16,
     /// The stand-in for OpenCRVS core, plain HTTP.
     pub core: u16,
+    /// E-Signet, plain HTTP.
+    pub esignet: u16,
+    /// The token seeder, plain HTTP.
+    pub mts: u16,
+    /// The stand-in for OpenG2P's Odoo, plain HTTP.
+    pub odoo: u16,
 }
 
 impl Ports {
@@ -75,6 +84,9 @@ impl Ports {
             ida: at(4),
             mosip: at(8),
             core: at(9),
+            esignet: at(5),
+            mts: at(6),
+            odoo: at(7),
         }
     }
 }
@@ -115,6 +127,12 @@ pub struct Scene {
     pub mosip: MosipConfig,
     /// What the stand-in for OpenCRVS core knows.
     pub core: CoreConfig,
+    /// What E-Signet knows.
+    pub esignet: EsignetConfig,
+    /// What the token seeder knows.
+    pub mts: MtsConfig,
+    /// Who may log in at the stand-in for Odoo.
+    pub odoo: OdooConfig,
     /// The certificates, for the IDA's own TLS.
     pub built: Built,
 }
@@ -128,6 +146,8 @@ struct Secrets {
     regproc_client: String,
     /// Of the partner's client at the hub.
     hub_client: String,
+    /// Of the token seeder's user at Odoo.
+    odoo: String,
 }
 
 impl Scene {
@@ -151,17 +171,28 @@ impl Scene {
             pepper: random_text(44)?,
             regproc_client: random_text(32)?,
             hub_client: random_text(32)?,
+            odoo: random_text(32)?,
         };
         let ida = ida_config(&made.built, &secrets)?;
         let mosip = mosip_config(&made.built, &secrets, ports, ida.identities.clone())?;
         let core = CoreConfig::new(format!("http://127.0.0.1:{}", ports.service_face))
             .map_err(|e| SceneError::Inconsistent(e.to_string()))?;
+        let esignet = esignet_config(&made.built, ports, ida.identities.clone())?;
         let scene = Self {
             misp_config: dir.join("misp/gateway.toml"),
             partner_config: dir.join("crvs/gateway.toml"),
             ida,
             mosip,
             core,
+            esignet,
+            mts: MtsConfig {
+                partner: "mts".to_owned(),
+            },
+            odoo: OdooConfig {
+                database: "registry".to_owned(),
+                login: "token-seeder".to_owned(),
+                password: secrets.odoo.clone(),
+            },
             built: made.built,
             ports,
             dir,
@@ -269,6 +300,14 @@ impl Scene {
             "api_key": secrets.api_key,
             "mosip": format!("http://127.0.0.1:{}", self.ports.mosip),
             "core": format!("http://127.0.0.1:{}", self.ports.core),
+            "esignet": self.esignet.origin,
+            "mts": format!("http://127.0.0.1:{}", self.ports.mts),
+            "odoo": {
+                "address": format!("http://127.0.0.1:{}", self.ports.odoo),
+                "database": self.odoo.database,
+                "login": self.odoo.login,
+                "password": self.odoo.password,
+            },
             "topic": "crvs/CREDENTIAL_ISSUED",
             "clients": {
                 REGPROC_CLIENT: secrets.regproc_client,
@@ -325,6 +364,66 @@ fn mosip_config(
             ],
         ),
     ];
+    Ok(config)
+}
+
+/// E-Signet: claims are signed by MOSIP, and the partner is two clients, one of which gets them sealed.
+fn esignet_config(
+    built: &Built,
+    ports: Ports,
+    register: Register,
+) -> Result<EsignetConfig, SceneError> {
+    let party = |id: &str| {
+        built
+            .parties
+            .iter()
+            .find(|p| p.id == id)
+            .ok_or_else(|| SceneError::Inconsistent(format!("no party {id}")))
+    };
+    let (mosip, crvs) = (party("mosip")?, party("crvs")?);
+    let authority = OwnKey {
+        key: mosip.signature.key.expose_pkcs8_der().to_vec().into(),
+        certificate: mosip.signature.certificate_der.clone(),
+    };
+    let origin = format!("http://127.0.0.1:{}", ports.esignet);
+    let key = esignet::public_jwk(&crvs.signature.certificate_der)
+        .map_err(|e| SceneError::Inconsistent(e.to_string()))?;
+    let client = |id: &str, userinfo, pkce| esignet::ClientRecord {
+        id: id.to_owned(),
+        name: "Civil Registry".to_owned(),
+        redirect_uris: vec![
+            format!("{origin}/sandbox/landing"),
+            "http://localhost:3000/".to_owned(),
+        ],
+        key: key.clone(),
+        claims: [
+            "name",
+            "given_name",
+            "middle_name",
+            "family_name",
+            "gender",
+            "birthdate",
+            "address",
+            "email",
+            "phone_number",
+            "individual_id",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        userinfo,
+        pkce,
+    };
+    let sealed = UserinfoForm::Jwe {
+        certificate: crvs.encryption.certificate_der.clone(),
+        compressed: false,
+    };
+    let clients = vec![
+        client("crvs-client", UserinfoForm::Jws, Pkce::Optional),
+        client("crvs-sealed", sealed, Pkce::Required),
+    ];
+    let mut config = EsignetConfig::new(origin, authority);
+    config.people = register;
+    config.clients = clients;
     Ok(config)
 }
 

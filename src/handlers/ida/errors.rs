@@ -191,6 +191,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Fault
         | Code::StoreDown
         | Code::SealedForm
+        | Code::SeederForm
+        | Code::SeederProgram
+        | Code::SeederCallback
+        | Code::SeederUnknown
         | Code::LoginRefused
         | Code::LoginDown
         | Code::LoginForm
@@ -198,6 +202,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::PacketForbidden
         | Code::PacketErrors
         | Code::PacketLost
+        | Code::IntentUnexpected
+        | Code::TopicForbidden
+        | Code::CallbackForbidden
+        | Code::SubscriptionForm
         | Code::PacketAnswer
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.

@@ -17,7 +17,7 @@ use crate::{
     envelope::{DetachedJws, Forms, mosip_ida},
     exchange::{
         Content, Handler, Handling, IdaMessage, Identity, Permitted, RefusalAnswer, Reply,
-        Snapshot, Trail, plain_refusal,
+        Snapshot, Trail, logins, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -53,7 +53,7 @@ impl Ida {
         let upstream = snapshot.upstream_of(handling.route())?;
         let (outgoing, body) = self.outgoing(&snapshot, &handling, &message, trail)?;
         let began = Instant::now();
-        let answer = upstream.call(outgoing, body).await;
+        let answer = logins::call(&snapshot, upstream, outgoing, body, &self.metrics).await;
         trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
         count(&self.metrics, upstream, began, answer.as_ref().err());
         let answer = answer?;

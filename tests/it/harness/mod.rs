@@ -17,7 +17,7 @@ mod wait;
 mod world;
 
 pub use answer::Answer;
-pub use ask::{Ask, Signer, Wire, der};
+pub use ask::{Ask, Signer, Wire, der, now};
 pub use curl::curl;
 pub use http::get;
 pub use process::{Output, Process, run, triseal};
