@@ -83,10 +83,10 @@ enum Question {
     Connections,
     /// Sealed exchanges against the bare cryptography.
     Sealed,
-    /// The same in the envelope `jose`, with RSA-2048 and with P-256 keys.
-    SealedJose,
     /// Deliveries of a WebSub hub, stored before they are answered.
     Intake,
+    /// The same in the envelope `jose`, with RSA-2048 and with P-256 keys.
+    SealedJose,
 }
 
 fn main() {
@@ -180,6 +180,9 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
         if asked(Question::Sealed) {
             bench.sealed(triseal, report).await;
         }
+        if asked(Question::Intake) {
+            bench.intake(triseal, report).await;
+        }
         if asked(Question::SealedJose) {
             bench.sealed_jose(triseal, Exchange::JoseRsa, report).await;
             let folder = folder.join("triseal-p256");
@@ -188,9 +191,6 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
             bench
                 .sealed_jose(&triseal, Exchange::JoseP256, report)
                 .await;
-        }
-        if asked(Question::Intake) {
-            bench.intake(triseal, report).await;
         }
         let peak = machine::rss_mib(&triseal.pids());
         report.figure("rss_after_mib", peak);
