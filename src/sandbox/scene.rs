@@ -11,6 +11,7 @@
 
 mod doors;
 mod gateways;
+mod seeder;
 
 use std::{
     fs,
@@ -251,6 +252,7 @@ impl Scene {
         let (mut routes, mut more): (&[&str], _) = (&[], String::new());
         if doors == Doors::All {
             config.push_str(&doors::misp(self.ports));
+            config.push_str(&seeder::misp(self.ports));
             (routes, more) = (&doors::PARTNER_ROUTES, doors::subscriber(self.ports));
             store_key(&home)?;
             secret(&home.join("secrets/hub-secret-crvs"), &random_text(40)?)?;
@@ -287,6 +289,7 @@ impl Scene {
         let mut routes: &[&str] = &[];
         if doors == Doors::All {
             config.push_str(&doors::partner(self.ports, &self.mosip.host));
+            config.push_str(&seeder::partner(self.ports));
             routes = &doors::SERVICE_ROUTES;
             store_key(&home)?;
             secret(&home.join("secrets/hub-secret"), &random_text(40)?)?;

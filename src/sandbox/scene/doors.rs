@@ -1,19 +1,40 @@
 //! The doors beside IDA in both configurations: packets and workflows, credentials by WebSub, OpenCRVS' own API. Each
 //! function is a part of a configuration; the parts of one gateway stand together.
 
-use super::Ports;
+use super::{Ports, seeder};
 
 /// What the two sides agree on for the partner's credentials.
 pub(super) const TOPIC: &str = "crvs/CREDENTIAL_ISSUED";
 
 /// Routes that a partner may use at the MISP's gateway.
-pub(super) const PARTNER_ROUTES: [&str; 3] = ["create-packet", "workflow", "websub-hub"];
+pub(super) const PARTNER_ROUTES: [&str; 10] = [
+    "create-packet",
+    "workflow",
+    "websub-hub",
+    "mts-json",
+    "mts-csv",
+    "mts-odk",
+    "mts-status",
+    "mts-file",
+    "mts-fields",
+    "mts-ping",
+];
 /// Routes that MOSIP's own services may use at the MISP's gateway.
-pub(super) const MOSIP_ROUTES: [&str; 1] = ["websub-delivery"];
+pub(super) const MOSIP_ROUTES: [&str; 2] = ["websub-delivery", seeder::CALLBACK_ROUTE];
 /// Routes that the MISP may use at the partner's gateway.
-pub(super) const MISP_ROUTES: [&str; 1] = ["websub-callback"];
+pub(super) const MISP_ROUTES: [&str; 2] = ["websub-callback", seeder::CALLBACK_ROUTE];
 /// Routes that services may use at the partner's gateway.
-pub(super) const SERVICE_ROUTES: [&str; 2] = ["create-packet", "workflow"];
+pub(super) const SERVICE_ROUTES: [&str; 9] = [
+    "create-packet",
+    "workflow",
+    "mts-json",
+    "mts-csv",
+    "mts-odk",
+    "mts-status",
+    "mts-file",
+    "mts-fields",
+    "mts-ping",
+];
 
 /// More of the MISP's gateway.
 pub(super) fn misp(ports: Ports) -> String {
