@@ -39,6 +39,7 @@ mod esignet_page;
 mod forge;
 mod ida_refusals;
 mod mutations;
+mod openapi;
 mod python;
 mod scripted;
 mod sdk;
