@@ -209,6 +209,15 @@ codes! {
     /// The upstream's answer cannot be decrypted.
     UpstreamUndecryptable = "UP-007", Upstream, 502, "The answer of the service behind the gateway cannot be decrypted.";
 
+    // The token seeder.
+    /// The request is not of the token seeder's form.
+    SeederForm = "SEED-001", Caller, 400, "The request is not of the form that the token seeder takes. Send its JSON envelope, for files beside the parts `request` and `csv_file`.";
+    /// A jq program is not on the list.
+    SeederProgram = "SEED-002", Caller, 403, "A jq program is not on the list. Use an agreed `outputFormat` word by word, and plain names of fields in `mapping`.";
+    /// A callback's address, method or login is not that of a declared target.
+    SeederCallback = "SEED-003", Caller, 403, "The callback is not to one of your declared targets. Write address, method and login exactly as agreed.";
+    /// No such request or callback, or another partner's.
+    SeederUnknown = "SEED-004", Caller, 404, "There is no such request or callback of yours. It may have ended.";
     // Our login at MOSIP's authmanager.
     /// authmanager refused client id, secret or application.
     LoginRefused = "LGN-001", Gateway, 502, "MOSIP does not accept the gateway's own login. Its operator must correct client id, secret or application.";
@@ -229,6 +238,44 @@ codes! {
     /// MOSIP's answer is of another form, or about another packet.
     PacketAnswer = "PKT-004", Upstream, 502, "MOSIP's answer does not fit the request. It is not known whether it was done; send the same request again later.";
 
+    // WebSub.
+    /// The hub asks about a subscription that we did not ask for.
+    IntentUnexpected = "WSB-001", Caller, 404, "No request of that mode and topic is pending here.";
+    /// The partner may not subscribe to the topic.
+    TopicForbidden = "WSB-002", Caller, 403, "The partner may not subscribe to this topic. Ask the gateway's operator to list it.";
+    /// The partner may not name this callback.
+    CallbackForbidden = "WSB-003", Caller, 403, "The partner may not use this callback. Ask the gateway's operator to list it.";
+    /// The form of a subscription is not right.
+    SubscriptionForm = "WSB-004", Caller, 400, "Send hub.mode (subscribe or unsubscribe), hub.topic, hub.callback, and to subscribe a hub.secret of 16 to 199 bytes, each once.";
+    // Tokens and registrations of OpenCRVS.
+    /// No OpenCRVS token.
+    BearerMissing = "CRVS-001", Caller, 401, "Send the OpenCRVS token in the header `Authorization: Bearer`.";
+    /// The token is no RS256 JWT of the plain form.
+    BearerForm = "CRVS-002", Caller, 401, "The OpenCRVS token is not a JWT signed with RS256.";
+    /// No known key of the issuer made the token's signature.
+    BearerSignature = "CRVS-003", Caller, 401, "The OpenCRVS token is not signed by the key of OpenCRVS' auth service.";
+    /// The token is of another issuer.
+    BearerIssuer = "CRVS-004", Caller, 401, "The OpenCRVS token is of another issuer.";
+    /// The token is for another audience.
+    BearerAudience = "CRVS-005", Caller, 401, "The OpenCRVS token is for another audience.";
+    /// The token is over, has not begun, or never ends.
+    BearerExpired = "CRVS-006", Caller, 401, "The OpenCRVS token is not valid at this time. Get a new one.";
+    /// The token lacks the scope of the route.
+    BearerScope = "CRVS-007", Caller, 403, "The OpenCRVS token lacks the scope of this route.";
+    /// The token names no event or no action.
+    BearerRecord = "CRVS-008", Caller, 401, "The OpenCRVS token names no event or no action. Use the token of the record that is registered.";
+    /// The keys of the token's issuer are not known yet.
+    BearerKeys = "CRVS-009", Gateway, 503, "The gateway does not know the key of OpenCRVS' auth service yet. Try again later.";
+    /// Neither a birth nor a death, or both.
+    RegistrationKind = "CRVS-010", Caller, 400, "Send exactly one of `requestFields.birthCertificateNumber` and `requestFields.deathCertificateNumber`.";
+    /// The registration number belongs to another event.
+    RegistrationOther = "CRVS-011", Caller, 409, "The registration number is under way for another event. Use the number of this event.";
+    /// E-Signet's client or the address to return to is not the configured one.
+    LoginForeign = "CRVS-012", Caller, 403, "The client id or the redirect URI is not one of this gateway's. Ask its operator to list it.";
+    /// IDA does not take what was asked.
+    IdaInput = "CRVS-013", Caller, 400, "MOSIP's IDA does not take the national id or a demographic value as it was sent. Correct it.";
+    /// IDA refuses us, or fails.
+    IdaRefused = "CRVS-014", Upstream, 502, "MOSIP's IDA did not answer the question. Give the correlation id to the gateway's operator.";
     // E-Signet.
     /// The client is none of the caller's.
     ClientUnknown = "ESG-001", Caller, 403, "The client id is not registered for this caller. Ask the gateway's operator to list it.";

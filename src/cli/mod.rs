@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 pub mod check;
+pub mod deliveries;
 pub mod health;
 mod output;
 pub mod partners;
@@ -8,5 +9,6 @@ pub mod pki;
 mod probe;
 mod process;
 pub mod run;
+pub mod store;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

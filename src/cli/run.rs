@@ -18,7 +18,10 @@ use crate::{
     clock::Clock,
     config::Mistakes,
     edge,
-    exchange::{Gateway, StartError, errands},
+    exchange::{
+        Gateway, StartError,
+        errands::{self, Doer},
+    },
     handlers, observe,
 };
 
@@ -88,14 +91,14 @@ pub fn run(args: &Run) -> ExitCode {
         tracing::error!(%error, "not started: no thread for reloads");
         return ExitCode::FAILURE;
     }
-    let doing = match Errands::begin(&gateway) {
+    let (handlers, doers) = handlers::all(&gateway);
+    let doing = match Errands::begin(&gateway, doers) {
         Ok(doing) => doing,
         Err(error) => {
             tracing::error!(%error, "not started: no thread for errands");
             return ExitCode::FAILURE;
         }
     };
-    let handlers = handlers::all(&gateway);
     let served = edge::run(&gateway, handlers);
     gateway.begin_stop();
     doing.end();
@@ -116,7 +119,7 @@ pub fn run(args: &Run) -> ExitCode {
 struct Errands(std::thread::JoinHandle<()>);
 
 impl Errands {
-    fn begin(gateway: &Arc<Gateway>) -> std::io::Result<Self> {
+    fn begin(gateway: &Arc<Gateway>, doers: Vec<Box<dyn Doer>>) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -124,7 +127,7 @@ impl Errands {
         let thread = std::thread::Builder::new()
             .name("errands".to_owned())
             .spawn(move || {
-                runtime.block_on(errands::run(Arc::clone(&gateway), handlers::doers()));
+                runtime.block_on(errands::run(Arc::clone(&gateway), doers));
             })?;
         Ok(Self(thread))
     }

@@ -20,11 +20,14 @@ use crate::{
     clock::Clock,
     config::{self, Mistakes, Report},
     sandbox::{
+        esignet::{Esignet, EsignetService},
         ida::{Ida, IdaService},
         mosip::Mosip,
+        mts::{Mts, MtsService},
+        odoo::Odoo,
         opencrvs::Core,
         people,
-        scene::{Ports, Scene},
+        scene::{Doors, Ports, Scene},
         server,
     },
     tls,
@@ -48,6 +51,9 @@ pub struct Sandbox {
     /// Start the embedded MOSIP only; start the gateways yourself with the configurations that are printed.
     #[arg(long)]
     no_gateways: bool,
+    /// Configure the gateways for IDA only, without store, packets, WebSub and the other doors.
+    #[arg(long)]
+    ida_only: bool,
     /// Print the identities that the embedded MOSIP knows, and stop.
     #[arg(long)]
     people: bool,
@@ -71,20 +77,17 @@ pub fn run(args: &Sandbox) -> ExitCode {
 fn serve(args: &Sandbox) -> Result<(), String> {
     let clock = Clock::system();
     let ports = Ports::from_base(args.port_base);
-    for port in [
-        ports.service_face,
-        ports.partner_admin,
-        ports.misp_admin,
-        ports.partner_face,
-        ports.ida,
-        ports.mosip,
-        ports.core,
-    ] {
+    let doors = if args.ida_only {
+        Doors::Ida
+    } else {
+        Doors::All
+    };
+    for port in (0..Ports::COUNT).map(|n| args.port_base.saturating_add(n)) {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|e| format!("port {port} is not free: {e}. Choose another --port-base."))?;
     }
     say("making the PKI, two configurations and their secrets");
-    let scene = Scene::set(&args.dir, ports, clock.now()).map_err(|e| e.to_string())?;
+    let scene = Scene::set(&args.dir, ports, doors, clock.now()).map_err(|e| e.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -93,9 +96,11 @@ fn serve(args: &Sandbox) -> Result<(), String> {
     runtime.block_on(async {
         // From the start: a signal that ended us while gateways start would leave them behind.
         let told = Told::listen()?;
-        let ida = start_ida(&scene, &clock).await?;
+        let ida = Ida::new(scene.ida.clone()).map_err(|e| e.to_string())?;
+        let seeded = Arc::new(ida.with_log(|line| output::say(line)));
+        let ida = start_ida(&scene, &clock, &seeded).await?;
         say(&format!("MOSIP IDA listens on {}", ida.address()));
-        let plain = start_plain(&scene, &clock).await?;
+        let plain = start_plain(&scene, &clock, &seeded).await?;
         let mut gateways = Vec::new();
         if !args.no_gateways {
             for (name, config, admin) in [
@@ -124,10 +129,12 @@ fn serve(args: &Sandbox) -> Result<(), String> {
     })
 }
 
-async fn start_ida(scene: &Scene, clock: &Clock) -> Result<server::Running, String> {
-    let ida = Ida::new(scene.ida.clone()).map_err(|e| e.to_string())?;
-    let ida = ida.with_log(|line| output::say(line));
-    let service = IdaService::new(Arc::new(ida), clock.clone());
+async fn start_ida(
+    scene: &Scene,
+    clock: &Clock,
+    ida: &Arc<Ida>,
+) -> Result<server::Running, String> {
+    let service = IdaService::new(ida.clone(), clock.clone());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, scene.ports.ida));
     let listener = tokio::net::TcpListener::bind(address)
         .await
@@ -141,7 +148,11 @@ async fn start_ida(scene: &Scene, clock: &Clock) -> Result<server::Running, Stri
 }
 
 /// The services that are reached without TLS: MOSIP's within its cluster, and the partner's own.
-async fn start_plain(scene: &Scene, clock: &Clock) -> Result<Vec<server::Running>, String> {
+async fn start_plain(
+    scene: &Scene,
+    clock: &Clock,
+    ida: &Arc<Ida>,
+) -> Result<Vec<server::Running>, String> {
     let log = Some(|line: &str| output::say(line));
     let mosip = Mosip::new(scene.mosip.clone(), clock.clone(), log);
     let core = Core::new(scene.core.clone(), clock.clone(), log);
@@ -152,7 +163,17 @@ async fn start_plain(scene: &Scene, clock: &Clock) -> Result<Vec<server::Running
     ));
     let core = start_one(scene.ports.core, core).await?;
     say(&format!("OpenCRVS core listens on {}", core.address()));
-    Ok(vec![mosip, core])
+    let esignet = Esignet::new(scene.esignet.clone()).map_err(|e| e.to_string())?;
+    let esignet = EsignetService::new(Arc::new(esignet), clock.clone());
+    let esignet = start_one(scene.ports.esignet, esignet).await?;
+    say(&format!("E-Signet listens on {}", esignet.address()));
+    let mts = Mts::start(scene.mts.clone(), ida.clone(), clock.clone());
+    let mts = start_one(scene.ports.mts, MtsService::new(mts)).await?;
+    say(&format!("the token seeder listens on {}", mts.address()));
+    let odoo = Odoo::new(scene.odoo.clone(), clock.clone());
+    let odoo = start_one(scene.ports.odoo, odoo).await?;
+    say(&format!("Odoo's stand-in listens on {}", odoo.address()));
+    Ok(vec![mosip, core, esignet, mts, odoo])
 }
 
 async fn start_one(port: u16, service: impl server::Handler) -> Result<server::Running, String> {
@@ -347,6 +368,9 @@ fn guide(scene: &Scene, no_gateways: bool) -> String {
   MOSIP     ──▶  https://localhost:{ida}  the embedded IDA
                  http://127.0.0.1:{mosip}   login, packets, workflows, WebSub hub
   OpenCRVS  ──▶  http://127.0.0.1:{core}   a stand-in for its core
+  browsers  ──▶  http://127.0.0.1:{esignet}   E-Signet, and its login page
+  OpenG2P   ──▶  http://127.0.0.1:{mts}   the token seeder
+                 http://127.0.0.1:{odoo}   a stand-in for its Odoo
 
 {start}  Python SDK settings   {dir}/sdk.toml
   ids, keys and ports   {dir}/scene.json
@@ -361,5 +385,8 @@ fn guide(scene: &Scene, no_gateways: bool) -> String {
         ida = ports.ida,
         mosip = ports.mosip,
         core = ports.core,
+        esignet = ports.esignet,
+        mts = ports.mts,
+        odoo = ports.odoo,
     )
 }

@@ -263,7 +263,7 @@ pub struct Peer {
 }
 
 /// Which kind of caller comes to a face.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum FaceKind {
     /// Partners, over mutual TLS.
@@ -663,6 +663,9 @@ pub struct Partner {
     /// Kind service: how it is known.
     #[serde(default)]
     pub access: Option<Access>,
+    /// What it may subscribe to, and where deliveries go.
+    #[serde(default)]
+    pub websub: Option<PartnerWebSub>,
     /// Narrows which packets it may make: what a route allows must be allowed here as well.
     #[serde(default)]
     pub packet: Option<PacketRules>,

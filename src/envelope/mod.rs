@@ -4,11 +4,12 @@
 //! function of its arguments but [`ReplayGuard`], which remembers. Whose key it is and whether its certificate may be used
 //! is decided by `trust` and `partners`: a message only ever *names* a certificate, by its fingerprint.
 
-mod forms;
+pub(crate) mod forms;
 mod freshness;
 pub mod jose;
 pub mod json;
 mod jws;
+pub mod compact;
 pub mod jwt;
 pub mod key_set;
 pub mod keymanager;
@@ -22,6 +23,8 @@ pub mod time;
 pub mod userinfo;
 
 pub use forms::Forms;
+#[cfg(test)]
+pub(crate) use forms::to_base64url;
 pub(crate) use forms::{base64url, sha256};
 pub use freshness::Window;
 pub use jws::DetachedJws;

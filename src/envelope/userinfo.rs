@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     forms, json,
-    jwt::{Jwt, JwtProblem},
+    compact::{Jwt, JwtProblem},
     key_set::KeySet,
 };
 use crate::{

@@ -8,6 +8,10 @@ use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Durat
 
 use tokio::task::JoinSet;
 
+mod upkeep;
+
+pub(super) use upkeep::{findings, refresh_metrics};
+
 use super::Gateway;
 use crate::store::{Errand, Settlement, StoreError};
 
@@ -46,6 +50,8 @@ pub async fn run(gateway: Arc<Gateway>, doers: Vec<Box<dyn Doer>>) {
     let mut under_way: HashMap<&'static str, usize> = HashMap::new();
     let mut pulse = gateway.pulse();
     let mut tended: HashMap<&'static str, JoinSet<()>> = HashMap::new();
+    let mut upkeep = JoinSet::new();
+    upkeep.spawn(upkeep::run(Arc::clone(&gateway)));
     while !pulse.borrow().stopping {
         while let Some(ended) = busy.try_join_next() {
             if let Ok(kind) = ended
@@ -125,6 +131,24 @@ async fn attempt(gateway: &Arc<Gateway>, doer: &dyn Doer, errand: Errand) {
     let Some(store) = gateway.store() else {
         return;
     };
+    let outcome = match &settlement {
+        Settlement::Done | Settlement::Finish { .. } => "done",
+        Settlement::Next { .. } => "next",
+        Settlement::Wait { .. } => "wait",
+        Settlement::Retry { .. } => "retry",
+        Settlement::Park { .. } => "parked",
+    };
+    let attempts = &gateway.metrics().errand_attempts;
+    attempts.with_label_values(&[doer.kind(), outcome]).inc();
+    if let Settlement::Park { reason } = &settlement {
+        tracing::error!(
+            kind = doer.kind(),
+            errand = errand.id(),
+            step = errand.step(),
+            reason,
+            "an errand is parked"
+        );
+    }
     let now = gateway.clock().now();
     if let Err(error) = store.settle(&errand, settlement, now).await {
         // Its lease runs out, and it is attempted again.

@@ -9,9 +9,7 @@ use crate::{
     config::Role,
     envelope::{
         DetachedSigner,
-        jose::{
-            self, AnswerSignature, MEDIA_TYPE, RequestSignature, SealedBody, signature_digest,
-        },
+        jose::{self, AnswerSignature, MEDIA_TYPE, RequestSignature, SealedBody, signature_digest},
     },
     partners::Caller,
     refusal::{Code, Refusal},
@@ -46,8 +44,7 @@ pub(super) fn open_request(
     let text = value
         .to_str()
         .map_err(|_| Refusal::new(Code::SignatureForm, "not visible ASCII"))?;
-    let signature =
-        RequestSignature::parse(text).map_err(jose::SignatureProblem::of_request)?;
+    let signature = RequestSignature::parse(text).map_err(jose::SignatureProblem::of_request)?;
     let now = gateway.clock().now();
     let key = open::signer(snapshot, caller, &signature.signer(), now)?;
     signature

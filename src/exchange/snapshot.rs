@@ -8,16 +8,18 @@ use std::{
 
 use rustls::ServerConfig;
 
-use super::{Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, standing::Standings};
+use super::{
+    Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose, registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
+};
 use crate::{
     clock::{Clock, Moment},
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
     partners::{Directory, Partner},
-    policy::{Policies, RouteTable},
+    policy::{Policies, RouteTable, SeederPolicy},
     refusal::{Code, Refusal},
-    tls,
+    store, tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
     upstream::{TlsSettings, Upstream},
 };
@@ -43,6 +45,9 @@ pub struct Snapshot {
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
+    seeder: Option<SeederPolicy>,
+    subscriptions: Option<Subscriptions>,
+    registrations: Option<Registrations>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -113,7 +118,15 @@ impl Snapshot {
         let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
+        let seeder = SeederPolicy::build(
+            config.token_seeder.as_ref(),
+            config.store.is_some(),
+            &upstream_names,
+            &mut report.within("token_seeder"),
+        );
         let store_keys = store_keys(&config, &mut report);
+        let subscriptions = Subscriptions::build(&config, &routes, &mut report);
+        let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -167,6 +180,20 @@ impl Snapshot {
             &mut Report::new(&document, mistakes),
         );
         shared_keys(&document, &own, &peers, &directory, mistakes);
+        let parties = needs_jose::Parties {
+            own: &own,
+            peers: &peers,
+            directory: &directory,
+            standings: &standings,
+            anchors: &anchors,
+        };
+        needs_jose::check(&config, &parties, &mut Report::new(&document, mistakes), now);
+        subscribers(
+            &directory,
+            &upstreams,
+            subscriptions.as_ref(),
+            &mut Report::new(&document, mistakes),
+        );
         let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let next_change = std::iter::once(own.certificates())
             .chain(peers.values())
@@ -195,6 +222,9 @@ impl Snapshot {
             faces,
             substitutes,
             store_keys,
+            seeder,
+            subscriptions,
+            registrations,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -220,6 +250,16 @@ impl Snapshot {
     pub fn store(&self) -> Option<(&str, &Path, &[Secret])> {
         let store = self.config.store.as_ref()?;
         Some((&store.url, &self.base, &self.store_keys))
+    }
+
+    /// WebSub, where it is configured.
+    pub const fn subscriptions(&self) -> Option<&Subscriptions> {
+        self.subscriptions.as_ref()
+    }
+
+    /// OpenCRVS, where it is configured.
+    pub const fn registrations(&self) -> Option<&Registrations> {
+        self.registrations.as_ref()
     }
 
     /// The access log's file, when it is not standard output.
@@ -265,6 +305,11 @@ impl Snapshot {
     /// The routes.
     pub const fn routes(&self) -> &RouteTable {
         &self.routes
+    }
+
+    /// What may be asked of the token seeder.
+    pub const fn seeder(&self) -> Option<&SeederPolicy> {
+        self.seeder.as_ref()
     }
 
     /// The freshness window.
@@ -422,7 +467,8 @@ impl Snapshot {
             ),
             (
                 "store",
-                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url),
+                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url)
+                    || self.store_keys != next.store_keys,
             ),
             ("log", old.log.access != new.log.access),
         ];
@@ -499,6 +545,45 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
     all
 }
 
+/// Partners that may subscribe lead to an upstream of ours, and to topics that we are subscribed to for them.
+fn subscribers(
+    directory: &Directory,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+    subscriptions: Option<&Subscriptions>,
+    report: &mut Report<'_>,
+) {
+    let known: Vec<&str> = upstreams.keys().map(String::as_str).collect();
+    for partner in directory.iter() {
+        let Some(subscribing) = partner.subscribing() else {
+            continue;
+        };
+        if !upstreams.contains_key(subscribing.upstream()) {
+            report.error(
+                "upstream",
+                format!(
+                    "partner {} takes deliveries at `{}`, which is no upstream",
+                    partner.id(),
+                    subscribing.upstream()
+                ),
+                config::spelling::remedy(subscribing.upstream(), &known),
+            );
+        }
+        for topic in subscribing.topics() {
+            let ours = subscriptions.and_then(|all| all.to(topic));
+            if ours.is_none_or(|one| *one.taker() != super::subscriptions::Taker::Partners) {
+                report.error(
+                    "websub",
+                    format!(
+                        "partner {} may subscribe to `{topic}`, to which we are not subscribed for partners",
+                        partner.id()
+                    ),
+                    "Add a [[websub.subscription]] to the topic with hand_on.partners = true.",
+                );
+            }
+        }
+    }
+}
+
 fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
     let Some(store) = &config.store else {
         return Vec::new();
@@ -511,9 +596,25 @@ fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
             "Add one: key = [{ file = \"…\" }].",
         );
     }
-    (store.key.iter().enumerate())
-        .filter_map(|(i, raw)| keys::read_secret(raw, &mut here.within(format!("key[{i}]"))))
-        .collect()
+    let mut keys = Vec::new();
+    for (i, raw) in store.key.iter().enumerate() {
+        let mut at = here.within(format!("key[{i}]"));
+        let Some(text) = keys::read_secret(raw, &mut at) else {
+            continue;
+        };
+        match store::parse_key(&text) {
+            Some(key) if keys.contains(&key) => {
+                at.error("", "the same key stands twice", "Remove one.");
+            }
+            Some(key) => keys.push(key),
+            None => at.error(
+                "",
+                "this is no key: 32 bytes in base64 are wanted",
+                "Make one with `triseal store key`.",
+            ),
+        }
+    }
+    keys
 }
 
 /// What upstreams depend on besides their own section: when it is the same, they keep their connections over a reload.

@@ -103,9 +103,8 @@ impl AgreementPoint {
     /// [`KeyError::Wrapping`] when the library fails.
     pub fn wrap(&self, content_key: &[u8; 32]) -> Result<(Vec<u8>, [u8; WRAPPED_LEN]), KeyError> {
         let failed = KeyError::Wrapping;
-        let ephemeral =
-            agreement::PrivateKey::generate(curve(self.kind).ok_or(KeyError::Unfit)?)
-                .map_err(|_| failed)?;
+        let ephemeral = agreement::PrivateKey::generate(curve(self.kind).ok_or(KeyError::Unfit)?)
+            .map_err(|_| failed)?;
         let public = ephemeral.compute_public_key().map_err(|_| failed)?;
         let key_encryption_key =
             agreement::agree(&ephemeral, self.point.clone(), failed, |z| Ok(derive(z)))?;
@@ -207,7 +206,15 @@ mod tests {
         compressed[0] = 2;
         let mut hybrid = ephemeral.clone();
         hybrid[0] = 6;
-        for bad in [&foreign[..], &off_curve, &compressed, &hybrid, &[], &[0], &[4; 65]] {
+        for bad in [
+            &foreign[..],
+            &off_curve,
+            &compressed,
+            &hybrid,
+            &[],
+            &[0],
+            &[4; 65],
+        ] {
             assert_eq!(key.unwrap(bad, &wrapped).unwrap_err(), KeyError::Unwrapping);
         }
         let mut altered = wrapped;
@@ -238,6 +245,9 @@ mod tests {
             110, 163, 218, 128, 106, 72, 246, 218, 167, 121, 140, 254, 144, 196,
         ];
         let hex: String = derive(&z).iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hex, "89ab838633757805bd678cb164f2427776824e8f784152f23747096449921f46");
+        assert_eq!(
+            hex,
+            "89ab838633757805bd678cb164f2427776824e8f784152f23747096449921f46"
+        );
     }
 }

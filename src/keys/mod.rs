@@ -11,6 +11,7 @@ mod load;
 mod pkcs12;
 mod private;
 mod public;
+mod roca;
 mod secret;
 mod signing;
 mod wrapping;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use x509_parser::{prelude::FromDer, public_key::PublicKey as Parsed, x509::SubjectPublicKeyInfo};
 
-use super::KeyError;
+use super::{KeyError, roca::is_roca};
 
 /// The kinds of key that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +37,7 @@ pub struct PublicKey {
     bits: u32,
     spki: Vec<u8>,
     raw: Vec<u8>,
+    roca: bool,
 }
 
 impl PublicKey {
@@ -54,11 +55,13 @@ impl PublicKey {
             let parameters = spki.algorithm.parameters.as_ref()?;
             Some(parameters.as_oid().ok()?.to_id_string())
         };
+        let mut roca = false;
         let (kind, bits) = match spki.algorithm.algorithm.to_id_string().as_str() {
             "1.2.840.113549.1.1.1" => {
                 let Ok(Parsed::RSA(key)) = spki.parsed() else {
                     return Err(KeyError::Malformed);
                 };
+                roca = is_roca(key.modulus);
                 (KeyKind::Rsa, bits(key.modulus))
             }
             "1.2.840.10045.2.1" => match curve().as_deref() {
@@ -75,6 +78,7 @@ impl PublicKey {
             bits,
             spki: der.to_vec(),
             raw,
+            roca,
         })
     }
 
@@ -86,6 +90,11 @@ impl PublicKey {
     /// Its size: the length of an RSA modulus, or of a curve's field.
     pub const fn bits(&self) -> u32 {
         self.bits
+    }
+
+    /// Whether it is an RSA key of the faulty library of CVE-2017-15361, so that its private half is no secret.
+    pub const fn is_roca(&self) -> bool {
+        self.roca
     }
 
     /// The DER of its SubjectPublicKeyInfo.

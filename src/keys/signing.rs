@@ -121,7 +121,7 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError::Unfit`] when they do not go together, [`KeyError::Malformed`] when the library does not take the key.
     pub fn new(key: &PublicKey, algorithm: Algorithm) -> Result<Self, KeyError> {
-        if !fits(key.kind(), algorithm) {
+        if !fits(key.kind(), algorithm) || key.is_roca() {
             return Err(KeyError::Unfit);
         }
         let library: &'static dyn VerificationAlgorithm = match algorithm {

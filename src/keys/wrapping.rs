@@ -65,7 +65,7 @@ impl WrappingKey {
     /// # Errors
     /// [`KeyError::Unfit`] when it is not RSA, [`KeyError::Malformed`] when the library does not take it.
     pub fn new(key: &PublicKey) -> Result<Self, KeyError> {
-        if key.kind() != KeyKind::Rsa {
+        if key.kind() != KeyKind::Rsa || key.is_roca() {
             return Err(KeyError::Unfit);
         }
         if !(2048..=8192).contains(&key.bits()) {

@@ -47,8 +47,22 @@ pub struct Metrics {
     pub snapshot_generation: IntGauge,
     /// Reloads by outcome.
     pub reloads: IntCounterVec,
+    /// WebSub deliveries by subscription and outcome.
+    pub websub_deliveries: IntCounterVec,
+    /// Seconds since the hub of a subscription was last heard of.
+    pub websub_silent: IntGaugeVec,
     /// Access log lines lost.
     pub access_log_lost: IntCounter,
+    /// Errands that are not done, by kind, standing and step.
+    pub errands: IntGaugeVec,
+    /// Seconds since the oldest open errand was stored, by kind.
+    pub errand_oldest: GaugeVec,
+    /// Attempts at errands by kind and what came of them.
+    pub errand_attempts: IntCounterVec,
+    /// Seconds of each commit of the store.
+    pub store_commit_seconds: Histogram,
+    /// Commits of the store that failed.
+    pub store_failures: IntCounter,
     /// When the process started, as seconds since 1970.
     pub start_time: Gauge,
 }
@@ -113,6 +127,16 @@ impl Metrics {
         let access_log_lost =
             IntCounter::new("triseal_access_log_lost_total", "Access log lines lost.")?;
         registry.register(Box::new(access_log_lost.clone()))?;
+        let store_commit_seconds = Histogram::with_opts(
+            HistogramOpts::new("triseal_store_commit_seconds", "Commits of the store.")
+                .buckets(SECONDS.to_vec()),
+        )?;
+        registry.register(Box::new(store_commit_seconds.clone()))?;
+        let store_failures = IntCounter::new(
+            "triseal_store_failures_total",
+            "Commits of the store that failed.",
+        )?;
+        registry.register(Box::new(store_failures.clone()))?;
         let start_time = Gauge::new("process_start_time_seconds", "When the process started.")?;
         registry.register(Box::new(start_time.clone()))?;
         Ok(Self {
@@ -191,7 +215,34 @@ impl Metrics {
                 "Generation of the configuration in force.",
             )?,
             reloads: counters("triseal_reloads_total", "Reloads by outcome.", &["outcome"])?,
+            websub_deliveries: counters(
+                "triseal_websub_deliveries_total",
+                "Deliveries of the hub by outcome.",
+                &["subscription", "outcome"],
+            )?,
+            websub_silent: int_gauges(
+                "triseal_websub_silent_seconds",
+                "Since the hub of a subscription was last heard of.",
+                &["subscription"],
+            )?,
             access_log_lost,
+            errands: int_gauges(
+                "triseal_errands",
+                "Errands that are not done.",
+                &["kind", "standing", "step"],
+            )?,
+            errand_oldest: gauges(
+                "triseal_errand_oldest_age_seconds",
+                "Since the oldest open errand was stored.",
+                &["kind"],
+            )?,
+            errand_attempts: counters(
+                "triseal_errand_attempts_total",
+                "Attempts at errands by what came of them.",
+                &["kind", "outcome"],
+            )?,
+            store_commit_seconds,
+            store_failures,
             start_time,
             registry,
         })

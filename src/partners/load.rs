@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::{
     ApiKey, HashedSecret, LicenceKey, Network, OidcClient, Partner, PartnerId, Registration,
-    oidc_client::OIDC_CLIENTS_MAX, partner::Access,
+    Subscribing, oidc_client::OIDC_CLIENTS_MAX, partner::Access,
 };
 use crate::{
     clock::Moment,
@@ -57,6 +57,7 @@ pub(super) fn partner(
     let licence_keys = licence_keys(raw, around, report);
     let oidc_clients = oidc_clients(raw, report);
     let access = access(raw, report);
+    let subscribing = Subscribing::build(raw, report);
     pepper(raw, around.pepper, report);
     idle(raw, report);
     let mut clients = raw.clients.clone();
@@ -74,6 +75,7 @@ pub(super) fn partner(
         clients,
         access,
         shared_keys: raw.insecure_shared_keys,
+        subscribing,
         packet: raw.packet.clone(),
         oidc_clients,
     })

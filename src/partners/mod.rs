@@ -17,6 +17,7 @@ pub mod registration;
 pub mod secrets;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod websub;
 
 pub use directory::Directory;
 pub use id::PartnerId;
@@ -27,3 +28,4 @@ pub use oidc_client::{OidcClient, Redirects};
 pub use partner::{Partner, UnderWay};
 pub use registration::{Registered, Registration};
 pub use secrets::{HashedSecret, Pepper, SecretKind};
+pub use websub::{Subscribing, callback_path, is_topic};

@@ -9,7 +9,9 @@ use std::{
     },
 };
 
-use super::{ApiKey, HashedSecret, LicenceKey, Network, OidcClient, PartnerId, Registered, Registration};
+use super::{
+    ApiKey, HashedSecret, LicenceKey, Network, OidcClient, PartnerId, Registered, Registration, Subscribing,
+};
 use crate::{
     clock::Moment,
     config::{Client, PacketRules, PartnerKind},
@@ -30,6 +32,7 @@ pub struct Partner {
     pub(super) clients: Vec<Client>,
     pub(super) access: Access,
     pub(super) shared_keys: bool,
+    pub(super) subscribing: Option<Subscribing>,
     pub(super) packet: Option<PacketRules>,
     pub(super) oidc_clients: Vec<OidcClient>,
     pub(super) under_way: AtomicUsize,
@@ -119,6 +122,11 @@ impl Partner {
     /// How it is known on a service face.
     pub const fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// What it may subscribe to.
+    pub const fn subscribing(&self) -> Option<&Subscribing> {
+        self.subscribing.as_ref()
     }
 
     /// Whether one of its keys may stand in several roles (`insecure_shared_keys`).

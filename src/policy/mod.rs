@@ -2,6 +2,7 @@
 //!
 //! - [`routes`] finds the one [`route`] of a path; everything a route says was checked before.
 //! - [`mosip`] reads MOSIP's auth policy documents and judges operations and factors.
+//! - [`seeder`] lists what may be asked of the token seeder.
 //! - [`packet`] says which packets a route and a partner let through.
 //! - [`policies`] are the documents with their states; [`admission`] asks partner, policy, API key and licence in MOSIP's
 //!   order.
@@ -16,6 +17,7 @@ pub mod path;
 pub mod policies;
 pub mod route;
 pub mod routes;
+pub mod seeder;
 
 pub use admission::{Admission, Presented};
 pub use esignet::EsignetOperation;
@@ -25,3 +27,4 @@ pub use path::{Captures, PathPattern};
 pub use policies::Policies;
 pub use route::Route;
 pub use routes::{Match, RouteTable};
+pub use seeder::{CallbackTarget, SeederPolicy};

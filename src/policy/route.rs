@@ -139,7 +139,8 @@ impl Route {
             to: (raw.to.as_ref()).map_or(Envelope::InsecurePlain, |to| to.envelope),
             to_path,
             body_max_bytes: raw.body_max_bytes,
-            query: raw.query,
+            // The hub's questions stand in the query.
+            query: raw.query || raw.handler == HandlerKind::WebSub,
         })
     }
 
@@ -341,10 +342,13 @@ fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
         | HandlerKind::TokenSeeder
         | HandlerKind::Esignet
         | HandlerKind::WebSub
-        | HandlerKind::OpenCrvs
             if raw.methods.is_empty() =>
         {
             methods.extend([Method::GET, Method::POST, Method::PUT]);
+        }
+        // OPTIONS is how a browser asks whether it may.
+        HandlerKind::OpenCrvs if raw.methods.is_empty() => {
+            methods.extend([Method::POST, Method::OPTIONS]);
         }
         _ => {}
     }

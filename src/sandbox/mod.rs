@@ -8,13 +8,14 @@
 pub mod esignet;
 pub mod ida;
 pub mod mosip;
-pub mod opencrvs;
 pub mod mts;
 pub mod odoo;
+pub mod opencrvs;
+mod outgoing;
 pub mod people;
 mod png;
 pub mod register;
 pub mod scene;
 pub mod server;
-mod wire;
 mod web;
+mod wire;

@@ -202,12 +202,17 @@ pub fn all() -> Vec<Person> {
         .collect()
 }
 
-/// The set as a Markdown table, for the documentation and for `GET /sandbox/people`.
+/// The set as a Markdown table, for the documentation.
 pub fn table() -> String {
+    table_of(&all())
+}
+
+/// People as a Markdown table, for `GET /sandbox/people`.
+pub fn table_of(people: &[Person]) -> String {
     let mut out = String::from(
         "| UIN | VID | name (eng) | name | born | gender | phone | e-mail | why |\n|---|---|---|---|---|---|---|---|---|\n",
     );
-    for person in all() {
+    for person in people {
         let english = in_language(&person.name, "eng").unwrap_or_default();
         let other = person
             .name

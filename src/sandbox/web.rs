@@ -1,16 +1,17 @@
-//! What the sandbox's small HTTP services have in common: forms, cookies and answers, and memory with a bound.
+//! What the sandbox's services with sessions have in common, beside [`super::wire`]: strict forms, cookies, headers of
+//! answers, and memory with a bound.
 
 use std::collections::HashMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue,
     header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, PRAGMA},
 };
 use openssl::rand::rand_bytes;
-use serde_json::Value;
 
-use super::ida::IdaAnswer;
+pub(super) use super::wire::{answer, json};
+use super::{ida::IdaAnswer, wire::decoded};
 use crate::clock::Moment;
 
 /// How many entries a [`Shelf`] holds; the one that ends first makes room.
@@ -27,7 +28,7 @@ impl Form {
         let mut fields = HashMap::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if fields.insert(decode(name)?, decode(value)?).is_some() {
+            if fields.insert(decoded(name)?, decoded(value)?).is_some() {
                 return None;
             }
         }
@@ -48,23 +49,6 @@ impl Form {
             .keys()
             .filter_map(move |name| name.strip_prefix(prefix))
     }
-}
-
-/// Undoes percent-encoding, with `+` for a blank.
-pub(super) fn decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [bytes.next()?, bytes.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok()
 }
 
 /// Percent-encodes everything but the unreserved letters.
@@ -103,25 +87,6 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase()
-}
-
-/// An answer with a body.
-pub(super) fn answer(
-    status: StatusCode,
-    media: &'static str,
-    body: impl Into<Vec<u8>>,
-) -> IdaAnswer {
-    IdaAnswer {
-        status,
-        headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media))]),
-        body: body.into(),
-        cut_at: None,
-    }
-}
-
-/// An answer in JSON.
-pub(super) fn json(status: StatusCode, body: &Value) -> IdaAnswer {
-    answer(status, "application/json", body.to_string())
 }
 
 /// The same, never to be stored.
@@ -226,7 +191,7 @@ mod tests {
     #[test]
     fn what_was_encoded_decodes_to_itself() {
         let text = "a b+c&d=é/\u{1F600}";
-        assert_eq!(decode(&encode(text)).as_deref(), Some(text));
+        assert_eq!(decoded(&encode(text)).as_deref(), Some(text));
     }
 
     #[test]

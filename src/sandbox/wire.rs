@@ -74,7 +74,7 @@ pub(super) fn form(body: &[u8]) -> Option<BTreeMap<String, String>> {
 }
 
 /// Text without percent signs and with spaces for `+`.
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::clock::Moment;
 
 /// Where an errand stands.
@@ -72,8 +74,10 @@ pub struct Errand {
     pub(super) id: i64,
     pub(super) kind: String,
     pub(super) key: String,
+    pub(super) alias: Option<String>,
     pub(super) step: String,
-    pub(super) body: Vec<u8>,
+    /// Encrypted when the engine gives it, plain when the store does.
+    pub(super) body: Zeroizing<Vec<u8>>,
     pub(super) attempts: u32,
     pub(super) standing: Standing,
     pub(super) reason: Option<String>,
@@ -106,6 +110,10 @@ impl Errand {
     /// What makes it one and the same.
     pub fn key(&self) -> &str {
         &self.key
+    }
+    /// The other name it can be found by, where it has one.
+    pub fn alias(&self) -> Option<&str> {
+        self.alias.as_deref()
     }
     /// The step that is next.
     pub fn step(&self) -> &str {
@@ -156,6 +164,13 @@ impl Errand {
 pub enum Settlement {
     /// All is done.
     Done,
+    /// All is done, and of the content only this is kept.
+    Finish {
+        /// The step to be in.
+        step: &'static str,
+        /// The new body.
+        body: Vec<u8>,
+    },
     /// This step is done; the next is due at once. A body replaces the errand's.
     Next {
         /// The next step.
@@ -184,6 +199,48 @@ pub enum Settlement {
         /// Why, in words for an operator; no secrets.
         reason: String,
     },
+}
+
+/// What becomes of a known errand when more is learnt about it.
+#[derive(Clone, Debug)]
+pub enum Revision {
+    /// Nothing.
+    Keep,
+    /// It goes on from this step with this body, at once; it is open again if it was parked or done.
+    Reopen {
+        /// The step to go on from.
+        step: String,
+        /// The new body.
+        body: Vec<u8>,
+    },
+}
+
+/// What came of placing an errand that may be there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placed<T> {
+    /// It was new, and is on disk.
+    Stored,
+    /// One of that kind and key was there; this is what was made of it.
+    Known(T),
+    /// Another one of that kind has the alias.
+    AliasTaken,
+}
+
+/// How many errands of a kind are in a standing and a step, and how old they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The kind.
+    pub kind: String,
+    /// The standing; done errands are not counted.
+    pub standing: Standing,
+    /// The step.
+    pub step: String,
+    /// How many.
+    pub number: u64,
+    /// When the oldest was stored.
+    pub oldest: Moment,
+    /// When the first of them is or was due.
+    pub first_due: Moment,
 }
 
 /// Which errands to list.

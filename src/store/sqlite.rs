@@ -1,270 +1,249 @@
 //! SQLite: one writer thread, what waits is committed as a group.
 
+mod checkpoint;
+mod file;
+mod queries;
+mod schema;
+
+pub(super) use queries::{Database, Inserted};
+
 use std::{
+    fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{Errand, Filter, NewErrand, Put, Settlement, Standing, StoreError};
-use crate::{clock::Moment, keys::Secret};
+use super::{StoreError, Watch, vault::Vault};
 
 /// Work that may wait for the writer.
 const WAITING_MAX: usize = 4_096;
 /// Jobs in one commit.
 const GROUP_MAX: usize = 256;
+/// How long a command and the gateway wait for each other.
+const BUSY: Duration = Duration::from_secs(5);
+/// Where SQLite itself folds the log back, should our own thread for it be gone: 128 MiB of pages.
+const CHECKPOINT_PAGES: u32 = 32_768;
 
-/// A job is called twice: inside the transaction, and after its commit.
-pub(super) type Job = Box<dyn FnMut(Phase<'_>) + Send>;
-
-/// What a job is called for.
-pub(super) enum Phase<'a> {
-    Run(&'a Database<'a>),
-    Committed(Result<(), &'a str>),
+/// Work for the writer.
+pub(super) trait Job: Send {
+    /// Runs inside the group's transaction; `false` takes back what it did.
+    fn run(&mut self, db: &Database<'_>) -> bool;
+    /// Called after the group's commit.
+    fn done(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// The database inside one transaction.
-pub(super) struct Database<'a> {
-    transaction: &'a Transaction<'a>,
+/// The engine: the way to its writer.
+#[derive(Debug)]
+pub(super) struct Engine {
+    jobs: SyncSender<Box<dyn Job>>,
+    ailing: Arc<Mutex<Option<String>>>,
+    lock: file::Lock,
 }
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS errand (
-        id INTEGER PRIMARY KEY,
-        kind TEXT NOT NULL,
-        key TEXT NOT NULL,
-        step TEXT NOT NULL,
-        body BLOB NOT NULL,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        standing TEXT NOT NULL DEFAULT 'open',
-        reason TEXT,
-        created_ms INTEGER NOT NULL,
-        updated_ms INTEGER NOT NULL,
-        due_ms INTEGER NOT NULL,
-        lease_ms INTEGER NOT NULL DEFAULT 0,
-        version INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (kind, key)
-    ) STRICT;
-    CREATE INDEX IF NOT EXISTS errand_due ON errand (kind, due_ms) WHERE standing = 'open';
-";
-
-const COLUMNS: &str = "id, kind, key, step, body, attempts, standing, reason, created_ms, updated_ms, due_ms, version";
-
-/// Opens the file and starts the writer.
-pub(super) fn start(path: &Path, _keys: &[Secret]) -> Result<SyncSender<Job>, StoreError> {
-    let connection = Connection::open(path).map_err(failed)?;
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;",
-        )
-        .map_err(failed)?;
-    connection.execute_batch(SCHEMA).map_err(failed)?;
-    let (jobs, waiting) = sync_channel(WAITING_MAX);
-    std::thread::Builder::new()
-        .name("store".to_owned())
-        .spawn(move || write(connection, &waiting))
-        .map_err(|e| StoreError::Engine(e.to_string()))?;
-    Ok(jobs)
+impl std::fmt::Debug for dyn Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Job")
+    }
 }
 
-fn write(mut connection: Connection, waiting: &Receiver<Job>) {
-    while let Ok(first) = waiting.recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP_MAX
-            && let Ok(job) = waiting.try_recv()
+impl Engine {
+    /// Opens the file for a gateway.
+    pub(super) fn open(
+        path: &Path,
+        vault: &Arc<Vault>,
+        watch: Option<Watch>,
+    ) -> Result<Self, StoreError> {
+        let lock = file::Lock::beside(path)?;
+        lock.take(path)?;
+        file::prepare(path)?;
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(failed)?;
+        if mode != "wal" {
+            return Err(StoreError::File(format!(
+                "{} cannot have a write-ahead log; put it on a local disk",
+                path.display()
+            )));
+        }
+        schema::migrate(&mut connection, vault)?;
         {
-            group.push(job);
+            let transaction = connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(failed)?;
+            let db = Database::inside(&transaction);
+            schema::demand_keys(&db, vault)?;
+            db.register_key(vault.newest())?;
+            // What was under way when the last gateway ended is free again.
+            db.end_leases()?;
+            transaction.commit().map_err(failed)?;
         }
-        let committed = commit(&mut connection, &mut group).map_err(|e| e.to_string());
-        if let Err(error) = &committed {
-            tracing::error!(%error, "the store could not commit");
+        let stop = checkpoint::start(path)?;
+        Self::start(connection, lock, watch, Some(stop))
+    }
+
+    /// Opens the file beside a gateway that may be running.
+    pub(super) fn open_beside(path: &Path, vault: &Arc<Vault>) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            let path = path.display();
+            return Err(StoreError::File(format!(
+                "{path} is not there. Start the gateway once: it makes it"
+            )));
         }
-        for job in &mut group {
-            job(Phase::Committed(
-                committed.as_ref().map(|()| ()).map_err(String::as_str),
+        let lock = file::Lock::beside(path)?;
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        schema::demand_form(&connection)?;
+        {
+            let transaction = connection.transaction().map_err(failed)?;
+            schema::demand_keys(&Database::inside(&transaction), vault)?;
+        }
+        Self::start(connection, lock, None, None)
+    }
+
+    fn start(
+        connection: Connection,
+        lock: file::Lock,
+        watch: Option<Watch>,
+        stop: Option<checkpoint::Stop>,
+    ) -> Result<Self, StoreError> {
+        let (jobs, waiting) = sync_channel(WAITING_MAX);
+        let ailing = Arc::default();
+        let writer = Writer {
+            connection,
+            ailing: Arc::clone(&ailing),
+            watch,
+            _stop: stop,
+            // Held for as long as something may still be written.
+            _lock: lock.share()?,
+        };
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer.run(&waiting))
+            .map_err(|e| StoreError::Engine(e.to_string()))?;
+        Ok(Self { jobs, ailing, lock })
+    }
+
+    /// Hands work to the writer.
+    pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        self.jobs.try_send(job).map_err(|e| match e {
+            TrySendError::Full(_) => StoreError::Engine("too much waits to be written".to_owned()),
+            TrySendError::Disconnected(_) => StoreError::Closed,
+        })
+    }
+
+    /// Why the last commit failed, when it did.
+    pub(super) fn ailing(&self) -> Option<String> {
+        (self.ailing.lock().unwrap_or_else(PoisonError::into_inner)).clone()
+    }
+
+    /// Whether no gateway runs on the file.
+    pub(super) fn nobody_runs(&self) -> bool {
+        self.lock.is_free()
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(failed)?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection
+        .execute_batch(&format!(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
+             PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+        ))
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+struct Writer {
+    connection: Connection,
+    ailing: Arc<Mutex<Option<String>>>,
+    watch: Option<Watch>,
+    _stop: Option<checkpoint::Stop>,
+    _lock: File,
+}
+
+impl Writer {
+    fn run(mut self, waiting: &Receiver<Box<dyn Job>>) {
+        while let Ok(first) = waiting.recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP_MAX
+                && let Ok(job) = waiting.try_recv()
+            {
+                group.push(job);
+            }
+            let began = Instant::now();
+            let committed = commit(&mut self.connection, &mut group);
+            self.tell(&committed, began.elapsed());
+            for job in group {
+                job.done(committed.clone());
+            }
+        }
+    }
+
+    fn tell(&self, committed: &Result<(), StoreError>, took: Duration) {
+        if let Some(watch) = &self.watch {
+            watch.commit_seconds.observe(took.as_secs_f64());
+            if committed.is_err() {
+                watch.failures.inc();
+            }
+        }
+        let now = committed.as_ref().err().map(ToString::to_string);
+        let mut ailing = self.ailing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = &now {
+            tracing::error!(%error, "the store could not commit; what waited for it is refused");
+        } else if ailing.is_some() {
+            tracing::info!("the store commits again");
+        }
+        *ailing = now;
+    }
+}
+
+/// Runs a group in one transaction. A job that fails or panics takes back its own work alone.
+fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let say = |text: &str| -> Result<(), StoreError> {
+        transaction
+            .prepare_cached(text)
+            .and_then(|mut s| s.execute([]))
+            .map(drop)
+            .map_err(failed)
+    };
+    for job in group {
+        say("SAVEPOINT job")?;
+        let db = Database::inside(&transaction);
+        let kept = catch_unwind(AssertUnwindSafe(|| job.run(&db))).unwrap_or_else(|_| {
+            tracing::error!("a job of the store panicked; what it did is taken back");
+            false
+        });
+        if transaction.is_autocommit() {
+            // SQLite has given up the whole transaction: no room, or a broken disk.
+            return Err(StoreError::Full(
+                "SQLite took the whole group back: no room, or the disk fails".to_owned(),
             ));
         }
-    }
-}
-
-fn commit(connection: &mut Connection, group: &mut [Job]) -> Result<(), rusqlite::Error> {
-    let transaction = connection.transaction()?;
-    for job in group {
-        job(Phase::Run(&Database {
-            transaction: &transaction,
-        }));
-    }
-    transaction.commit()
-}
-
-impl Database<'_> {
-    pub(super) fn put(&self, new: &NewErrand, now: Moment) -> Result<Put, StoreError> {
-        let stored = self
-            .transaction
-            .prepare_cached(
-                "INSERT INTO errand (kind, key, step, body, created_ms, updated_ms, due_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)
-                 ON CONFLICT (kind, key) DO NOTHING",
-            )
-            .and_then(|mut s| s.execute(params![new.kind, new.key, new.step, new.body, now.ms(), new.due.ms()]))
-            .map_err(failed)?;
-        if stored == 1 {
-            return Ok(Put::Stored);
+        if !kept {
+            say("ROLLBACK TO job")?;
         }
-        let standing = self
-            .find(new.kind, &new.key)?
-            .map_or(Standing::Open, |e| e.standing);
-        Ok(Put::Known(standing))
+        say("RELEASE job")?;
     }
-
-    pub(super) fn take(
-        &self,
-        kind: &str,
-        now: Moment,
-        lease: Duration,
-        at_most: usize,
-    ) -> Result<Vec<Errand>, StoreError> {
-        let until = now
-            .ms()
-            .saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-        let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-        self.transaction
-            .prepare_cached(&format!(
-                "UPDATE errand SET lease_ms = ?3 WHERE id IN (
-                   SELECT id FROM errand WHERE kind = ?1 AND standing = 'open' AND due_ms <= ?2 AND lease_ms <= ?2
-                   ORDER BY due_ms LIMIT ?4) RETURNING {COLUMNS}"
-            ))
-            .and_then(|mut s| {
-                s.query_map(params![kind, now.ms(), until, at_most], read)?
-                    .collect()
-            })
-            .map_err(failed)
-    }
-
-    pub(super) fn settle(
-        &self,
-        errand: &Errand,
-        settlement: &Settlement,
-        now: Moment,
-    ) -> Result<(), StoreError> {
-        let now = now.ms();
-        let (step, body, attempts, standing, reason, due) = match settlement {
-            Settlement::Done => (None, None, 0, Standing::Done, None, now),
-            Settlement::Next { step, body } => {
-                (Some(*step), body.as_deref(), 0, Standing::Open, None, now)
-            }
-            Settlement::Wait { step, body, until } => (
-                Some(*step),
-                body.as_deref(),
-                0,
-                Standing::Open,
-                None,
-                until.ms(),
-            ),
-            Settlement::Retry { reason, after } => {
-                let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
-                let attempts = errand.attempts.saturating_add(1);
-                (
-                    None,
-                    None,
-                    attempts,
-                    Standing::Open,
-                    Some(reason),
-                    now.saturating_add(after),
-                )
-            }
-            Settlement::Park { reason } => (
-                None,
-                None,
-                errand.attempts.saturating_add(1),
-                Standing::Parked,
-                Some(reason),
-                now,
-            ),
-        };
-        // News that arrived while the attempt was made are not overwritten: then only the lease ends, and it is due at once.
-        let written = self
-            .transaction
-            .prepare_cached(
-                "UPDATE errand SET step = coalesce(?3, step), body = coalesce(?4, body), attempts = ?5, standing = ?6, reason = ?7,
-                   due_ms = ?8, updated_ms = ?9, lease_ms = 0, version = version + 1 WHERE id = ?1 AND version = ?2",
-            )
-            .and_then(|mut s| {
-                s.execute(params![errand.id, errand.version, step, body, attempts, standing.as_str(), reason, due, now])
-            })
-            .map_err(failed)?;
-        if written == 0 {
-            self.transaction
-                .execute(
-                    "UPDATE errand SET lease_ms = 0, due_ms = ?2 WHERE id = ?1",
-                    params![errand.id, now],
-                )
-                .map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn find(&self, kind: &str, key: &str) -> Result<Option<Errand>, StoreError> {
-        self.transaction
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM errand WHERE kind = ?1 AND key = ?2"
-            ))
-            .and_then(|mut s| s.query_row(params![kind, key], read).optional())
-            .map_err(failed)
-    }
-
-    pub(super) fn list(&self, filter: &Filter) -> Result<Vec<Errand>, StoreError> {
-        let standing = filter.standing.map(Standing::as_str);
-        let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
-        self.transaction
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM errand WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR standing = ?2)
-                 ORDER BY id DESC LIMIT ?3"
-            ))
-            .and_then(|mut s| s.query_map(params![filter.kind, standing, limit], read)?.collect())
-            .map_err(failed)
-    }
-
-    pub(super) fn resume(
-        &self,
-        kind: &str,
-        key: &str,
-        step: Option<&str>,
-        body: Option<&[u8]>,
-        now: Moment,
-    ) -> Result<bool, StoreError> {
-        self.transaction
-            .prepare_cached(
-                "UPDATE errand SET step = coalesce(?3, step), body = coalesce(?4, body), attempts = 0, standing = 'open',
-                   reason = NULL, due_ms = ?5, updated_ms = ?5, version = version + 1
-                 WHERE kind = ?1 AND key = ?2 AND standing <> 'done'",
-            )
-            .and_then(|mut s| s.execute(params![kind, key, step, body, now.ms()]))
-            .map(|n| n == 1)
-            .map_err(failed)
-    }
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<Errand> {
-    let standing: String = row.get(6)?;
-    Ok(Errand {
-        id: row.get(0)?,
-        kind: row.get(1)?,
-        key: row.get(2)?,
-        step: row.get(3)?,
-        body: row.get(4)?,
-        attempts: row.get(5)?,
-        standing: Standing::parse(&standing).ok_or(rusqlite::Error::InvalidQuery)?,
-        reason: row.get(7)?,
-        created: Moment::from_ms(row.get(8)?),
-        updated: Moment::from_ms(row.get(9)?),
-        due: Moment::from_ms(row.get(10)?),
-        version: row.get(11)?,
-    })
+    transaction.commit().map_err(failed)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: rusqlite::Error) -> StoreError {
-    StoreError::Engine(error.to_string())
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full(error.to_string()),
+        _ => StoreError::Engine(error.to_string()),
+    }
 }

@@ -60,6 +60,10 @@ pub(super) fn key_size(certificate: &Certificate, role: Role) -> Result<(), Unus
             RSA_BITS.start(),
             RSA_BITS.end()
         )),
+        (KeyKind::Rsa, _) if key.is_roca() => refuse(
+            "its RSA key was made by a faulty library (CVE-2017-15361), so that everybody can compute its private half"
+                .to_owned(),
+        ),
         (KeyKind::Ed25519, Role::Encryption) => {
             refuse("an Ed25519 key signs, it cannot be encrypted to".to_owned())
         }

@@ -161,6 +161,8 @@ pub fn is_media_type(text: &str) -> bool {
         && media
             .split_once('/')
             .is_some_and(|(kind, subtype)| token(kind) && token(subtype.trim_end_matches(' ')))
-        && parameters.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+        && parameters
+            .bytes()
+            .all(|b| b == b' ' || b.is_ascii_graphic())
         && !text.ends_with(' ')
 }

@@ -139,9 +139,10 @@ impl JweDecrypter for Decrypter {
         _: &JweHeader,
     ) -> Result<Cow<'_, [u8]>, JoseError> {
         let random = random().map_err(failed)?;
-        let content_key = self
-            .content_key
-            .get_or_init(|| self.unwrap(encrypted_key.unwrap_or_default()).unwrap_or(random));
+        let content_key = self.content_key.get_or_init(|| {
+            self.unwrap(encrypted_key.unwrap_or_default())
+                .unwrap_or(random)
+        });
         Ok(Cow::Borrowed(content_key.as_slice()))
     }
 

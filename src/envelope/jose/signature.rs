@@ -140,9 +140,7 @@ impl<B: Binding> Signature<B> {
             .get("jti")
             .and_then(Value::as_str)
             .and_then(compact::exactly::<JTI>)
-            .ok_or(SignatureProblem::Form(
-                "`jti` is not 128 bits in base64url",
-            ))?;
+            .ok_or(SignatureProblem::Form("`jti` is not 128 bits in base64url"))?;
         let binding = B::read(&members).ok_or(SignatureProblem::Form(
             "`htm` and `htu` of a request, or `status` and `req` of an answer, are missing or malformed",
         ))?;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{
     clock::Moment,
     envelope::{
-        jwt::{Jwt, JwtProblem},
+        compact::{Jwt, JwtProblem},
         sha256,
     },
     exchange::{Gateway, Snapshot, esignet::Esignet},

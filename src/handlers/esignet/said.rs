@@ -8,7 +8,7 @@ use crate::{
     config::UserinfoForm,
     envelope::{
         base64url, json,
-        jwt::Jwt,
+        compact::Jwt,
         sha256,
         userinfo::{self, Userinfo, UserinfoProblem},
     },

@@ -79,7 +79,9 @@ impl Esignet {
         };
         let individual = form.get("individual_id").unwrap_or_default().trim();
         let person = self
-            .person(individual)
+            .config
+            .people
+            .by_either(individual)
             .filter(|person| person.standing == Standing::Active)
             .filter(|person| form.get("code") == Some(static_code(person)));
         if let Some(person) = person {
@@ -193,6 +195,10 @@ fn over() -> IdaAnswer {
 }
 
 fn redirect(address: &str) -> IdaAnswer {
-    let to = answer(StatusCode::SEE_OTHER, "text/plain;charset=UTF-8", "");
+    let to = answer(
+        StatusCode::SEE_OTHER,
+        "text/plain;charset=UTF-8",
+        Vec::new(),
+    );
     no_store(with_header(to, LOCATION, address))
 }

@@ -94,14 +94,6 @@ impl Esignet {
         self.config.clients.iter().find(|client| client.id == id)
     }
 
-    /// The person with that UIN or VID.
-    fn person(&self, individual: &str) -> Option<&Person> {
-        self.config
-            .people
-            .iter()
-            .find(|person| person.uin == individual || person.vid == individual)
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -149,7 +149,7 @@ fn page(status: StatusCode, title: &str, body: &str, redirect_uri: &str) -> IdaA
         "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
         origin(redirect_uri)
     );
-    let mut shown = no_store(answer(status, "text/html;charset=utf-8", html));
+    let mut shown = no_store(answer(status, "text/html;charset=utf-8", html.into_bytes()));
     shown = with_header(shown, CONTENT_SECURITY_POLICY, policy.trim());
     for (name, value) in [
         ("x-content-type-options", "nosniff"),

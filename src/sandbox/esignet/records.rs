@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use crate::sandbox::{
-    ida::OwnKey,
-    people::{self, Person},
-};
+use crate::sandbox::{ida::OwnKey, register::Register};
 
 /// Everything the sandbox's E-Signet is told.
 #[derive(Clone, Debug)]
@@ -17,7 +14,7 @@ pub struct EsignetConfig {
     /// The registered clients.
     pub clients: Vec<ClientRecord>,
     /// Who can log in.
-    pub people: Vec<Person>,
+    pub people: Register,
     /// How long things are good for.
     pub lifetimes: Lifetimes,
 }
@@ -29,7 +26,7 @@ impl EsignetConfig {
             origin: origin.into(),
             authority,
             clients: Vec::new(),
-            people: people::all(),
+            people: Register::of_the_sandbox(),
             lifetimes: Lifetimes::default(),
         }
     }

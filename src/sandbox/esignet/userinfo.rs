@@ -64,7 +64,7 @@ impl Esignet {
             _ => &access.subject,
         };
         let payload = claims::payload(
-            self.person(&grant.uin)?,
+            &self.config.people.by_uin(&grant.uin)?,
             &grant.individual,
             subject,
             &grant.consented,
@@ -78,7 +78,11 @@ impl Esignet {
                 compressed,
             } => nest(&signed, certificate, *compressed).ok()?,
         };
-        Some(no_store(answer(StatusCode::OK, "application/jwt", body)))
+        Some(no_store(answer(
+            StatusCode::OK,
+            "application/jwt",
+            body.into_bytes(),
+        )))
     }
 
     fn signed(&self, payload: &Value, fault: Option<EsignetFault>) -> Option<String> {
@@ -109,7 +113,7 @@ fn unauthorized(error: &str) -> IdaAnswer {
         no_store(answer(
             StatusCode::UNAUTHORIZED,
             "text/plain;charset=UTF-8",
-            "",
+            Vec::new(),
         )),
         WWW_AUTHENTICATE,
         &format!("Bearer error=\"{error}\""),

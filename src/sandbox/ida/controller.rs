@@ -249,7 +249,7 @@ impl Ida {
     }
 
     /// The person behind an id.
-    fn person(&self, individual: &Individual) -> Result<Person, Failure> {
+    pub(super) fn person(&self, individual: &Individual) -> Result<Person, Failure> {
         let identities = &self.config.identities;
         let person = match individual.id_type {
             IdType::Uin => identities.by_uin(&individual.id),
@@ -285,7 +285,7 @@ fn unlocked(person: &Person, passed: &Passed<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn locked(factor: &str) -> Failure {
+pub(super) fn locked(factor: &str) -> Failure {
     Failure::new(
         "IDA-MLC-019",
         format!("{factor} Auth Type is Locked for the UIN"),

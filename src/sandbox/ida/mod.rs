@@ -26,6 +26,7 @@ mod policy;
 mod records;
 mod reply;
 mod route;
+mod seeding;
 mod service;
 mod signature;
 mod signer;
@@ -35,7 +36,7 @@ mod trust;
 mod validate;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{
     fmt,

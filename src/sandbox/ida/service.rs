@@ -83,7 +83,9 @@ impl Ida {
                 );
                 IdaAnswer {
                     headers,
-                    ..json_answer(people::table().into_bytes())
+                    ..json_answer(
+                        people::table_of(&self.config.identities.everybody()).into_bytes(),
+                    )
                 }
             }
             (&Method::POST, "fault") => match serde_json::from_slice::<FaultOrder>(body) {

@@ -128,7 +128,8 @@ impl KycTokens {
     }
 }
 
-fn stable(secret: &[u8; 32], kind: &str, uin: &str, whose: &str) -> Result<String, ErrorStack> {
+/// The token that stays the same for a person and whoever asks.
+pub(super) fn stable(secret: &[u8; 32], kind: &str, uin: &str, whose: &str) -> Result<String, ErrorStack> {
     let key = PKey::hmac(secret)?;
     let mut digits = Vec::new();
     for block in ["1", "2"] {

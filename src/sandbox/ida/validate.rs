@@ -266,7 +266,7 @@ fn check_demographics(config: &IdaConfig, demographics: &Demographics) -> Vec<Fa
 }
 
 /// The individual's id with its type; without a type it is guessed from the form.
-fn individual(outer: &Map<String, Value>) -> Result<Individual, Failure> {
+pub(super) fn individual(outer: &Map<String, Value>) -> Result<Individual, Failure> {
     let id = scalar(outer, "individualId")
         .map(str::trim)
         .filter(|id| !id.is_empty())

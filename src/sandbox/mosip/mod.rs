@@ -93,7 +93,6 @@ pub struct MosipConfig {
     pub register: Register,
     login_key: PKey<Private>,
     credential_key: PKey<Private>,
-    stranger_key: PKey<Private>,
 }
 
 impl fmt::Debug for MosipConfig {
@@ -111,7 +110,6 @@ impl MosipConfig {
     /// # Errors
     /// When OpenSSL makes no keys.
     pub fn new(partner: CredentialPartner, register: Register) -> Result<Self, ErrorStack> {
-        let key = || Rsa::generate(2048).and_then(PKey::from_rsa);
         Ok(Self {
             host: "mosip.sandbox.example.org".to_owned(),
             hub_url: "http://localhost/hub".to_owned(),
@@ -125,9 +123,8 @@ impl MosipConfig {
                 hub: HubPace::default(),
             },
             register,
-            login_key: key()?,
-            credential_key: key()?,
-            stranger_key: key()?,
+            login_key: fresh_key()?,
+            credential_key: fresh_key()?,
         })
     }
 }
@@ -263,6 +260,11 @@ impl Handler for Mosip {
             _ => wire::text(StatusCode::NOT_FOUND, "Not Found"),
         }
     }
+}
+
+/// A new RSA key.
+pub(in crate::sandbox) fn fresh_key() -> Result<PKey<Private>, ErrorStack> {
+    Rsa::generate(2048).and_then(PKey::from_rsa)
 }
 
 /// Base64url without padding, as MOSIP writes it.

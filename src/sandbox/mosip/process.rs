@@ -157,9 +157,9 @@ impl Mosip {
             issued: wire::iso(now),
             subject: &outcome.subject,
         };
-        let stranger = self.strikes(Fault::CredentialForged).is_some();
-        let key = if stranger {
-            &config.stranger_key
+        let stranger = || super::fresh_key().map_err(|_| unable("no key"));
+        let key = if self.strikes(Fault::CredentialForged).is_some() {
+            &stranger()?
         } else {
             &config.credential_key
         };
@@ -176,7 +176,7 @@ impl Mosip {
         }
         let plain = signed.to_string();
         let sealed = if self.strikes(Fault::CredentialOtherRecipient).is_some() {
-            hybrid::seal(&config.stranger_key, [7; 32], plain.as_bytes())
+            hybrid::seal(stranger()?.as_ref(), [7; 32], plain.as_bytes())
         } else {
             hybrid::seal_to(&config.partner.certificate, plain.as_bytes())
         }

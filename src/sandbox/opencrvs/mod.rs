@@ -22,13 +22,13 @@ use http::{Method, Request, StatusCode};
 use openssl::{
     error::ErrorStack,
     pkey::{PKey, Private},
-    rsa::Rsa,
 };
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     ida::IdaAnswer,
+    mosip::fresh_key,
     server::{Caller, Handler},
     wire,
 };
@@ -45,7 +45,6 @@ pub struct Core(Arc<Inner>);
 #[derive(Clone)]
 pub struct CoreConfig {
     key: PKey<Private>,
-    stranger: PKey<Private>,
     /// Where the middleware's API is.
     middleware: String,
 }
@@ -56,11 +55,14 @@ impl fmt::Debug for CoreConfig {
     }
 }
 
+/// Where log lines go.
+type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
+
 struct Inner {
     config: CoreConfig,
     clock: Clock,
     state: Mutex<State>,
-    log: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    log: Option<LogSink>,
 }
 
 #[derive(Default)]
@@ -110,8 +112,7 @@ impl CoreConfig {
     /// When OpenSSL makes no key.
     pub fn new(middleware: String) -> Result<Self, ErrorStack> {
         Ok(Self {
-            key: PKey::from_rsa(Rsa::generate(2048)?)?,
-            stranger: PKey::from_rsa(Rsa::generate(2048)?)?,
+            key: fresh_key()?,
             middleware,
         })
     }
@@ -136,7 +137,7 @@ impl Core {
             config,
             clock,
             state: Mutex::default(),
-            log: log.map(|sink| Arc::new(sink) as Arc<dyn Fn(&str) + Send + Sync>),
+            log: log.map(|sink| Arc::new(sink) as LogSink),
         }))
     }
 

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::Core;
 use crate::{
     clock::Moment,
-    sandbox::{mosip::sign, wire::uuid},
+    sandbox::{
+        mosip::{fresh_key, sign},
+        wire::uuid,
+    },
 };
 
 /// Who makes tokens.
@@ -68,12 +71,11 @@ impl Core {
             "eventId": order.event_id.clone().map_or_else(random, Ok)?,
             "actionId": order.action_id.clone().map_or_else(random, Ok)?,
         });
-        let key = if order.forged {
-            &self.config().stranger
-        } else {
-            &self.config().key
-        };
-        sign(key, claims)
+        if order.forged {
+            let stranger = fresh_key().map_err(|e| JoseError::InvalidKeyFormat(e.into()))?;
+            return sign(&stranger, claims);
+        }
+        sign(&self.config().key, claims)
     }
 
     /// The holder of a token that is core's, alive and for the events service.

@@ -251,8 +251,7 @@ fn ordered_faults_come_once_and_are_what_they_say() {
     let world = World::new();
     let access = world.access("plain", &[]);
     let honest = text(&world.userinfo(&access));
-    let header =
-        |token: &str| payload(&format!("x.{}", token.split('.').next().unwrap()));
+    let header = |token: &str| payload(&format!("x.{}", token.split('.').next().unwrap()));
 
     world.misbehave(EsignetFault::StrangerSignature);
     let forged = text(&world.userinfo(&access));

@@ -23,6 +23,7 @@ use crate::{
         people::{self, Person},
         server::{Caller, Handler},
         web::encode,
+        wire::decoded,
     },
 };
 
@@ -308,7 +309,7 @@ pub(super) fn member(address: &str, name: &str) -> Option<String> {
     query
         .split('&')
         .find_map(|pair| pair.strip_prefix(&format!("{name}=")))
-        .and_then(crate::sandbox::web::decode)
+        .and_then(decoded)
 }
 
 /// The payload of a JWS, unverified.

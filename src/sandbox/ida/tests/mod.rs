@@ -5,3 +5,5 @@ mod signatures;
 mod verdicts;
 mod wire;
 mod world;
+
+pub(in crate::sandbox) use world::bare_ida;

@@ -317,3 +317,26 @@ async fn the_log_says_who_signed_and_holds_no_key_of_the_path() {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }
+
+#[tokio::test]
+async fn a_newcomer_can_authenticate_at_once_and_the_deceased_no_longer() {
+    let config = config();
+    let register = config.identities.clone();
+    let ida = Ida::new(config).unwrap();
+    let person = register
+        .enter(crate::sandbox::register::Newcomer {
+            date_of_birth: "2026/11/01".to_owned(),
+            ..Default::default()
+        })
+        .unwrap();
+    let ask = || {
+        Ask::new("auth")
+            .outer("individualId", json!(person.uin))
+            .demographics(json!({"dob": "2026/11/01"}))
+    };
+    let answer = ask().to(&ida).await;
+    assert_eq!(answer["response"]["authStatus"], true, "{answer}");
+    register.deactivate(&person.uin);
+    let answer = ask().to(&ida).await;
+    assert_eq!(codes(&answer), ["IDA-MLC-003"]);
+}

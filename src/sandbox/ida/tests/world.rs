@@ -559,3 +559,9 @@ fn oaep(to: &Identity, session: &[u8; 32]) -> Vec<u8> {
     out.truncate(length);
     out
 }
+
+/// An IDA with the sandbox's people and without partners, for the services beside it.
+pub(in crate::sandbox) fn bare_ida() -> Ida {
+    let pki = pki();
+    Ida::new(IdaConfig::new(pki.encryption.own(), pki.signature.own(), Vec::new())).unwrap()
+}

@@ -14,7 +14,7 @@ const NOT_YET: &str = "Subscriber has not been registered with the Hub";
 
 impl Mosip {
     /// What follows a 202 to `subscribe`.
-    pub(super) async fn subscribe_if_meant(&self, fields: &BTreeMap<String, String>) {
+    pub(in super::super) async fn subscribe_if_meant(&self, fields: &BTreeMap<String, String>) {
         let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
         let (topic, callback) = (field("hub.topic"), field("hub.callback"));
         let id = subscriber_id(topic, callback);

@@ -141,6 +141,13 @@ impl Hub {
         }
     }
 
+    /// Whether a subscriber has this secret.
+    #[cfg(test)]
+    pub(super) fn holds_secret(&self, secret: &str) -> bool {
+        let state = self.lock();
+        state.subscribers.values().any(|s| s.secret == secret)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -37,8 +37,9 @@ def from_b64u(text: str) -> bytes:
 def open_hybrid(sealed: bytes, job: dict) -> bytes:
     certificate = x509.load_pem_x509_certificates(Path(job["certificate"]).read_bytes())[0]
     key = serialization.load_pem_private_key(Path(job["key"]).read_bytes(), password=None)
-    assert sealed[:6] == b"VER_R2", "version"
-    assert sealed[6:38] == hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest(), "thumbprint"
+    thumbprint = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+    if sealed[:6] != b"VER_R2" or sealed[6:38] != thumbprint:
+        raise ValueError("not VER_R2 for this certificate")
     modulus = key.key_size // 8
     session = key.decrypt(sealed[38 : 38 + modulus], OAEP)
     rest = sealed[38 + modulus :]
@@ -61,7 +62,8 @@ def loader(job: dict):
 
 
 def quads(document: dict, job: dict) -> bytes:
-    options = {"algorithm": "URDNA2015", "format": "application/n-quads", "documentLoader": loader(job)}
+    # No base: a relative type stays relative and drops out. With an empty one, pyld would invent example.org.
+    options = {"algorithm": "URDNA2015", "format": "application/n-quads", "documentLoader": loader(job), "base": None}
     return jsonld.normalize(document, options).encode()
 
 
