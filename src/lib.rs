@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod exchange;
 pub mod handlers;
 pub mod ida;
+pub mod import;
 pub mod keys;
 pub mod observe;
 pub mod partners;

@@ -29,6 +29,7 @@ enum Command {
     Pki(cli::pki::Pki),
     Partners(cli::partners::PartnersCommand),
     Store(cli::store::StoreCommand),
+    Import(cli::import::Import),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Sandbox(args) => cli::sandbox::run(&args),
         Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),
         Command::Store(args) => cli::store::run(&args),
+        Command::Import(args) => cli::import::run(args),
         Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),
     }
 }

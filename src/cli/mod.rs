@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod health;
+pub mod import;
 mod output;
 pub mod partners;
 pub mod pki;
