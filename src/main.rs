@@ -28,6 +28,7 @@ enum Command {
     Sandbox(cli::sandbox::Sandbox),
     Pki(cli::pki::Pki),
     Partners(cli::partners::PartnersCommand),
+    Deliveries(cli::deliveries::Deliveries),
     Store(cli::store::StoreCommand),
     Import(cli::import::Import),
 }
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => cli::sandbox::run(&args),
         Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),
+        Command::Deliveries(args) => cli::deliveries::run(&args, &triseal::clock::Clock::system()),
         Command::Store(args) => cli::store::run(&args),
         Command::Import(args) => cli::import::run(args),
         Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 pub mod check;
+pub mod deliveries;
 pub mod health;
 pub mod import;
 mod output;

@@ -1,6 +1,7 @@
 //! The process: what lives longer than a snapshot.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -68,6 +69,10 @@ pub struct Gateway {
     replay: ReplayGuard,
     store: Option<Store>,
     metrics: Metrics,
+    /// When a hub was last heard of, by subscription.
+    heard: Mutex<BTreeMap<String, Moment>>,
+    /// What those who do errands have found wrong.
+    reported: Mutex<BTreeMap<&'static str, Vec<Value>>>,
     access: AccessLog,
     started: Moment,
     in_flight: AtomicUsize,
@@ -121,6 +126,8 @@ impl Gateway {
             replay,
             store,
             metrics,
+            heard: Mutex::default(),
+            reported: Mutex::default(),
             access,
             started: now,
             in_flight: AtomicUsize::new(0),
@@ -214,13 +221,40 @@ impl Gateway {
         self.store.as_ref()
     }
 
+    /// Takes note that a hub was heard of: a delivery it signed, or its question.
+    pub fn heard(&self, subscription: &str) {
+        let now = self.clock.now();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.insert(subscription.to_owned(), now);
+    }
+
+    /// When a subscription's hub was last heard of, in this process.
+    pub fn last_heard(&self, subscription: &str) -> Option<Moment> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(subscription).copied()
+    }
+
+    /// Replaces what is shown on the health page under this name.
+    pub fn report(&self, who: &'static str, findings: Vec<Value>) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.insert(who, findings);
+    }
+
     pub(super) const fn access(&self) -> &AccessLog {
         &self.access
     }
 
-    pub(super) fn new_correlation_id(&self) -> String {
+    /// A correlation id for what begins here.
+    pub fn new_correlation_id(&self) -> String {
         let n = self.correlation_next.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}{n:016x}", self.correlation_prefix)
+        let mut id = String::with_capacity(32);
+        for number in [self.correlation_prefix, n] {
+            for nibble in (0..64_u32).step_by(4).rev() {
+                let digit = u32::try_from((number >> nibble) & 0xf).unwrap_or_default();
+                id.push(char::from_digit(digit, 16).unwrap_or('0'));
+            }
+        }
+        id
     }
 
     /// A place for one exchange.
@@ -280,7 +314,7 @@ impl Gateway {
     pub fn refused_at_the_gate(&self, connection: &Connection, code: Code) {
         self.metrics.refused(&connection.face, code);
         self.access.write(&Line {
-            time: &rfc3339(self.clock.now()),
+            time: self.clock.now(),
             gateway: &self.name,
             correlation_id: &self.new_correlation_id(),
             face: &connection.face,
@@ -333,8 +367,13 @@ impl Gateway {
         let now = self.clock.now();
         let snapshot = self.snapshot();
         let mut findings = snapshot.findings(now);
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.extend(reported.values().flatten().cloned());
+        drop(reported);
         if let Some(store) = &self.store {
             findings.extend(errands::findings(store, now));
+            let registrations = snapshot.registrations();
+            findings.extend(registrations.and_then(|r| r.finding(&store.counts(), now)));
         }
         json!({
             "gateway": self.name,

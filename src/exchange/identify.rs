@@ -5,7 +5,7 @@ use http::header;
 use super::{Arrived, Connection, Gateway, Snapshot, Trail};
 use crate::{
     clock::Moment,
-    config::FaceKind,
+    config::{FaceKind, HandlerKind},
     partners::Caller,
     refusal::{Code, Refusal},
 };
@@ -44,7 +44,7 @@ pub(super) fn identify(
             }
         }),
         FaceKind::Service => {
-            let bearer = bearer(&arrived)?;
+            let bearer = bearer(&arrived)?.filter(|_| !bears_its_own(&snapshot, &arrived));
             snapshot.directory().identify_service(
                 connection.peer.ip(),
                 bearer,
@@ -104,6 +104,18 @@ pub(super) fn still_admitted(
                 .map(drop),
         },
     }
+}
+
+/// Whether a bearer token here is the protocol's and not the service's: the access token of a userinfo request, the token of
+/// OpenCRVS. Its handler judges it; the service is known by its network or certificate.
+fn bears_its_own(snapshot: &Snapshot, arrived: &Arrived) -> bool {
+    let segments: Vec<&str> = arrived.request.path().segments().collect();
+    (snapshot.routes().find(FaceKind::Service, &segments)).is_some_and(|found| {
+        matches!(
+            found.route().handler(),
+            HandlerKind::Esignet | HandlerKind::OpenCrvs
+        )
+    })
 }
 
 /// A bearer token, when the request carries exactly one in the form `Bearer token` (RFC 6750 section 2.1). MOSIP's clients

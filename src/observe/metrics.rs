@@ -39,15 +39,21 @@ pub struct Metrics {
     pub logins: IntCounterVec,
     /// Seconds for which a login's token still holds, by login.
     pub login_token_seconds_left: GaugeVec,
+    /// Seconds until E-Signet's keys are too old to be used.
+    pub esignet_keys_seconds_left: IntGauge,
     /// Messages remembered against replay.
     pub replay_entries: IntGauge,
     /// Generation of the snapshot in force.
     pub snapshot_generation: IntGauge,
     /// Reloads by outcome.
     pub reloads: IntCounterVec,
+    /// WebSub deliveries by subscription and outcome.
+    pub websub_deliveries: IntCounterVec,
+    /// Seconds since the hub of a subscription was last heard of.
+    pub websub_silent: IntGaugeVec,
     /// Access log lines lost.
     pub access_log_lost: IntCounter,
-    /// Errands that are not done, by kind and standing.
+    /// Errands that are not done, by kind, standing and step.
     pub errands: IntGaugeVec,
     /// Seconds since the oldest open errand was stored, by kind.
     pub errand_oldest: GaugeVec,
@@ -196,6 +202,10 @@ impl Metrics {
                 "Until the token of a login expires.",
                 &["login"],
             )?,
+            esignet_keys_seconds_left: int_gauge(
+                "triseal_esignet_keys_seconds_left",
+                "Until E-Signet's keys are too old to be used; 0 where none are fetched.",
+            )?,
             replay_entries: int_gauge(
                 "triseal_replay_entries",
                 "Messages remembered against replay.",
@@ -205,11 +215,21 @@ impl Metrics {
                 "Generation of the configuration in force.",
             )?,
             reloads: counters("triseal_reloads_total", "Reloads by outcome.", &["outcome"])?,
+            websub_deliveries: counters(
+                "triseal_websub_deliveries_total",
+                "Deliveries of the hub by outcome.",
+                &["subscription", "outcome"],
+            )?,
+            websub_silent: int_gauges(
+                "triseal_websub_silent_seconds",
+                "Since the hub of a subscription was last heard of.",
+                &["subscription"],
+            )?,
             access_log_lost,
             errands: int_gauges(
                 "triseal_errands",
                 "Errands that are not done.",
-                &["kind", "standing"],
+                &["kind", "standing", "step"],
             )?,
             errand_oldest: gauges(
                 "triseal_errand_oldest_age_seconds",

@@ -81,9 +81,17 @@ mod tests {
     fn what_is_made_fits_its_own_bytes_and_secret_alone() {
         let value = made(SECRET, BODY);
         // Python: hmac.new(b"0123456789abcdef", b'{"topic":"x"}', "sha256").hexdigest()
+        let python = "sha256=fda3cb90946b59bd9f584ec15b14f4c73910bd6498c54bb0e1f447b69525a382";
+        assert_eq!(value, python);
         assert_eq!(verify(&headers(&[&value]), SECRET, BODY), Ok(()));
-        assert_eq!(verify(&headers(&[&value]), SECRET, b"{\"topic\":\"y\"}"), Err("wrong"));
-        assert_eq!(verify(&headers(&[&value]), b"0123456789abcdeg", BODY), Err("wrong"));
+        assert_eq!(
+            verify(&headers(&[&value]), SECRET, b"{\"topic\":\"y\"}"),
+            Err("wrong")
+        );
+        assert_eq!(
+            verify(&headers(&[&value]), b"0123456789abcdeg", BODY),
+            Err("wrong")
+        );
     }
 
     #[test]
@@ -116,6 +124,9 @@ mod tests {
             assert!(verify(&headers(&[&bad]), SECRET, BODY).is_err(), "{bad}");
         }
         assert_eq!(verify(&headers(&[]), SECRET, BODY), Err("missing"));
-        assert_eq!(verify(&headers(&[&good, &good]), SECRET, BODY), Err("twice"));
+        assert_eq!(
+            verify(&headers(&[&good, &good]), SECRET, BODY),
+            Err("twice")
+        );
     }
 }

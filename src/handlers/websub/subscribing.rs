@@ -1,0 +1,436 @@
+//! Our subscriptions at the hub: asked for, renewed, and left when their secret changed.
+//!
+//! What we are about to ask is in the store before the request goes out, because the hub's question may come before its
+//! answer, and must find that we meant it. Every body of the hub is read: MOSIP's answers HTTP 200 to what it denies.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::{FORM, fields, kind, printable, record, watch};
+use crate::{
+    clock::Moment,
+    envelope::sha256,
+    exchange::{
+        Gateway, Snapshot,
+        errands::Doer,
+        outward::{Answered, Call},
+        subscriptions::{Subscription, Subscriptions},
+    },
+    store::{Errand, NewErrand, Put, Revision, Settlement, Standing, StoreError},
+};
+
+/// How MOSIP's hub says that a subscription is alive.
+pub(super) const ALREADY: &str = "already registered";
+
+/// The longest pause after a failure.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Milliseconds between two looks at what is configured.
+const LOOK_EVERY_MS: i64 = 5_000;
+
+/// What is known of a subscription of ours.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+pub(super) struct State {
+    /// What we asked last, and until when its question is awaited.
+    pub(super) pending: Option<Pending>,
+    /// When the hub's question was last answered, or it said that all is well.
+    pub(super) verified_ms: Option<i64>,
+    /// Digest of the secret that was verified.
+    pub(super) secret: Option<String>,
+    /// The last denial.
+    pub(super) denied: Option<String>,
+}
+
+/// A request of ours whose question is awaited.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// `subscribe` or `unsubscribe`.
+    pub(super) mode: String,
+    /// The topic.
+    pub(super) topic: String,
+    /// Digest of the secret that was sent.
+    pub(super) secret: String,
+    /// Until when.
+    pub(super) until_ms: i64,
+}
+
+impl State {
+    /// Reads it from an errand.
+    pub(super) fn of(errand: &Errand) -> Self {
+        record::head(errand.body()).unwrap_or_default()
+    }
+
+    /// For the store.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Whether a question of the hub is awaited.
+    pub(super) fn awaits(&self, mode: &str, topic: &str, now: Moment) -> Option<&Pending> {
+        self.pending.as_ref().filter(|pending| {
+            pending.mode == mode && pending.topic == topic && now.ms() <= pending.until_ms
+        })
+    }
+}
+
+/// Which secret it is, without saying it.
+pub(super) fn digest(subscription: &Subscription) -> String {
+    let hex: String = sha256(subscription.secret().expose())
+        .iter()
+        .take(8)
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    hex
+}
+
+/// Asks, renews and leaves.
+#[derive(Debug, Default)]
+pub(super) struct Subscribing {
+    looked_ms: AtomicI64,
+}
+
+impl Doer for Subscribing {
+    fn kind(&self) -> &'static str {
+        kind::SUBSCRIPTION
+    }
+
+    fn attempt<'a>(
+        &'a self,
+        gateway: &'a Arc<Gateway>,
+        errand: &'a Errand,
+    ) -> Pin<Box<dyn Future<Output = Settlement> + Send + 'a>> {
+        Box::pin(attempt(gateway, errand))
+    }
+
+    fn tend<'a>(
+        &'a self,
+        gateway: &'a Arc<Gateway>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            let now = gateway.clock().now().ms();
+            if now.saturating_sub(self.looked_ms.load(Ordering::Relaxed)) >= LOOK_EVERY_MS {
+                self.looked_ms.store(now, Ordering::Relaxed);
+                ensure(gateway).await;
+                watch::look(gateway).await;
+            }
+        })
+    }
+}
+
+/// Every configured subscription has its errand.
+async fn ensure(gateway: &Gateway) {
+    let snapshot = gateway.snapshot();
+    let (Some(store), Some(subscriptions)) = (gateway.store(), snapshot.subscriptions()) else {
+        return;
+    };
+    let now = gateway.clock().now();
+    for subscription in subscriptions.iter() {
+        let new = NewErrand {
+            kind: kind::SUBSCRIPTION,
+            key: subscription.name().to_owned(),
+            step: "ask",
+            body: State::default().bytes(),
+            due: now,
+        };
+        let name = subscription.name();
+        let kept = match store.put(new, now).await {
+            Ok(Put::Stored) => Ok(()),
+            Ok(Put::Known(standing)) => mend(gateway, subscription, standing).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
+            tracing::error!(subscription = name, %error, "a subscription cannot be stored");
+        }
+    }
+}
+
+/// What must not wait for the next renewal: a subscription that is in the configuration again, and a new secret.
+async fn mend(
+    gateway: &Gateway,
+    subscription: &Subscription,
+    standing: Standing,
+) -> Result<(), StoreError> {
+    let Some(store) = gateway.store() else {
+        return Ok(());
+    };
+    let now = gateway.clock().now();
+    let (name, secret) = (subscription.name(), digest(subscription));
+    let topic = subscription.topic().to_owned();
+    let revised = store.revise(kind::SUBSCRIPTION, name, now, move |errand| {
+        let state = State::of(errand);
+        let stale = state.secret.as_ref().is_some_and(|old| *old != secret);
+        let leaving = state.awaits("unsubscribe", &topic, now).is_some();
+        if standing == Standing::Open && (!stale || leaving) {
+            return (Revision::Keep, ());
+        }
+        let reopen = Revision::Reopen {
+            step: "ask".to_owned(),
+            body: state.bytes(),
+        };
+        (reopen, ())
+    });
+    revised.await.map(|_| ())
+}
+
+async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {
+    let snapshot = gateway.snapshot();
+    let configured = snapshot
+        .subscriptions()
+        .and_then(|all| Some((all, all.named(errand.key())?)));
+    let Some((subscriptions, subscription)) = configured else {
+        return Settlement::Park {
+            reason: "the subscription is not configured any more".to_owned(),
+        };
+    };
+    let now = gateway.clock().now();
+    let state = State::of(errand);
+    match errand.step() {
+        "send" => {
+            send(
+                gateway,
+                &snapshot,
+                subscriptions,
+                subscription,
+                errand,
+                state,
+            )
+            .await
+        }
+        // The hub has answered; the next request is a renewal.
+        "verified" => wait(state, now, subscriptions.renew()),
+        "denied" => wait(state, now, PAUSE_MAX),
+        _ => ask(subscriptions, subscription, state, now),
+    }
+}
+
+/// Writes down what will be asked.
+fn ask(
+    subscriptions: &Subscriptions,
+    subscription: &Subscription,
+    mut state: State,
+    now: Moment,
+) -> Settlement {
+    let secret = digest(subscription);
+    // The hub keeps the old secret as long as the subscription lives, so it is left first (reference 1.3).
+    let leaves = state.secret.as_ref().is_some_and(|old| *old != secret);
+    let mode = if leaves { "unsubscribe" } else { "subscribe" };
+    state.pending = Some(Pending {
+        mode: mode.to_owned(),
+        topic: subscription.topic().to_owned(),
+        secret,
+        until_ms: later(now, subscriptions.pending()).ms(),
+    });
+    Settlement::Next {
+        step: "send",
+        body: Some(state.bytes()),
+    }
+}
+
+async fn send(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    subscriptions: &Subscriptions,
+    subscription: &Subscription,
+    errand: &Errand,
+    mut state: State,
+) -> Settlement {
+    let now = gateway.clock().now();
+    let Some(pending) = state.pending.clone().filter(|p| now.ms() < p.until_ms) else {
+        return ask(subscriptions, subscription, state, now);
+    };
+    let again = |reason: String| Settlement::Retry {
+        reason,
+        after: errand.back_off().min(PAUSE_MAX),
+    };
+    let said = match request(
+        gateway,
+        snapshot,
+        subscriptions,
+        subscription,
+        &pending.mode,
+    )
+    .await
+    {
+        Ok(answer) => read(&answer),
+        Err(refusal) => return again(format!("the hub was not reached: {refusal}")),
+    };
+    let name = subscription.name();
+    match said {
+        Said::Accepted => {
+            tracing::info!(
+                subscription = name,
+                mode = pending.mode,
+                "the hub was asked"
+            );
+            // A renewal that the hub does not ask about is no failure: it does so for a dead consumer only.
+            let pause = match state.verified_ms {
+                Some(_) if pending.mode == "subscribe" => subscriptions.renew(),
+                _ => subscriptions.pending(),
+            };
+            wait(state, now, pause)
+        }
+        Said::Denied(reason) if reason.contains(ALREADY) && pending.mode == "subscribe" => {
+            state.verified_ms = Some(now.ms());
+            state.secret = Some(pending.secret);
+            state.pending = None;
+            state.denied = None;
+            wait(state, now, subscriptions.renew())
+        }
+        Said::Denied(reason) => {
+            tracing::error!(
+                subscription = name,
+                reason,
+                "the hub denies the subscription"
+            );
+            again(format!("the hub denied: {reason}"))
+        }
+        Said::Other(status) => again(format!("the hub answered {status}")),
+    }
+}
+
+async fn request(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    subscriptions: &Subscriptions,
+    subscription: &Subscription,
+    mode: &str,
+) -> Result<Answered, crate::refusal::Refusal> {
+    let lease = subscription.lease().as_secs().to_string();
+    let secret = subscription.secret().expose_text().unwrap_or_default();
+    let mut form = vec![
+        ("hub.mode", mode),
+        ("hub.topic", subscription.topic()),
+        ("hub.callback", subscription.callback()),
+    ];
+    if mode == "subscribe" {
+        form.push(("hub.secret", secret));
+        form.push(("hub.lease_seconds", &lease));
+    }
+    let call = Call {
+        method: Method::POST,
+        path_and_query: subscriptions.path().to_owned(),
+        headers: HeaderMap::new(),
+        media_type: Some(HeaderValue::from_static(FORM)),
+        body: Bytes::from(fields::written(&form)),
+    };
+    let id = gateway.new_correlation_id();
+    let (upstream, envelope) = (subscriptions.upstream(), subscriptions.envelope());
+    gateway.call(snapshot, upstream, envelope, call, &id).await
+}
+
+/// What the hub said.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Accepted,
+    Denied(String),
+    Other(u16),
+}
+
+/// Reads a hub's answer. The reason is raw text, so it is what stands behind the first `&hub.reason=`.
+fn read(answer: &Answered) -> Said {
+    read_text(answer.status, &String::from_utf8_lossy(&answer.body))
+}
+
+fn read_text(status: StatusCode, text: &str) -> Said {
+    let (mode, reason) = text
+        .trim()
+        .split_once("&hub.reason=")
+        .unwrap_or((text.trim(), ""));
+    match mode {
+        "hub.mode=denied" => Said::Denied(printable(&reason.replace('+', " "))),
+        "hub.mode=accepted" if status.is_success() => Said::Accepted,
+        // W3C's hubs may say nothing beside 202.
+        _ if status == StatusCode::ACCEPTED => Said::Accepted,
+        _ => Said::Other(status.as_u16()),
+    }
+}
+
+fn wait(state: State, now: Moment, pause: Duration) -> Settlement {
+    Settlement::Wait {
+        step: "ask",
+        body: Some(state.bytes()),
+        until: later(now, pause),
+    }
+}
+
+fn later(now: Moment, pause: Duration) -> Moment {
+    now.plus_ms(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The states of all subscriptions, by name.
+pub(super) async fn states(gateway: &Gateway, names: &[&str]) -> BTreeMap<String, State> {
+    let mut states = BTreeMap::new();
+    let Some(store) = gateway.store() else {
+        return states;
+    };
+    for name in names {
+        if let Ok(Some(errand)) = store.find(kind::SUBSCRIPTION, name).await {
+            states.insert((*name).to_owned(), State::of(&errand));
+        }
+    }
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_200_with_denied_is_a_failure_and_already_registered_is_none() {
+        let ok = StatusCode::OK;
+        assert_eq!(read_text(ok, "hub.mode=accepted"), Said::Accepted);
+        assert_eq!(
+            read_text(StatusCode::ACCEPTED, "hub.mode=accepted"),
+            Said::Accepted
+        );
+        assert_eq!(read_text(StatusCode::ACCEPTED, ""), Said::Accepted);
+        assert_eq!(
+            read_text(
+                ok,
+                "hub.mode=denied&hub.reason=Subscriber is not authorized&x=1"
+            ),
+            Said::Denied("Subscriber is not authorized&x=1".to_owned())
+        );
+        assert_eq!(
+            read_text(StatusCode::ACCEPTED, "hub.mode=denied&hub.reason=no"),
+            Said::Denied("no".to_owned())
+        );
+        assert_eq!(read_text(ok, ""), Said::Other(200));
+        assert_eq!(read_text(ok, "<html>"), Said::Other(200));
+        assert_eq!(
+            read_text(StatusCode::INTERNAL_SERVER_ERROR, "hub.mode=accepted"),
+            Said::Other(500)
+        );
+    }
+
+    #[test]
+    fn a_question_is_awaited_for_its_own_mode_topic_and_time() {
+        let state = State {
+            pending: Some(Pending {
+                mode: "subscribe".to_owned(),
+                topic: "p/X".to_owned(),
+                secret: String::new(),
+                until_ms: 1000,
+            }),
+            ..State::default()
+        };
+        let at = Moment::from_ms;
+        assert!(state.awaits("subscribe", "p/X", at(1000)).is_some());
+        assert!(state.awaits("subscribe", "p/X", at(1001)).is_none());
+        assert!(state.awaits("unsubscribe", "p/X", at(1)).is_none());
+        assert!(state.awaits("subscribe", "p/Y", at(1)).is_none());
+        assert!(State::default().awaits("subscribe", "p/X", at(1)).is_none());
+    }
+}
