@@ -30,6 +30,7 @@ enum Command {
     Partners(cli::partners::PartnersCommand),
     Deliveries(cli::deliveries::Deliveries),
     Store(cli::store::StoreCommand),
+    Import(cli::import::Import),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),
         Command::Deliveries(args) => cli::deliveries::run(&args, &triseal::clock::Clock::system()),
         Command::Store(args) => cli::store::run(&args),
+        Command::Import(args) => cli::import::run(args),
         Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),
     }
 }

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod deliveries;
 pub mod health;
+pub mod import;
 mod output;
 pub mod partners;
 pub mod pki;
