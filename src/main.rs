@@ -30,6 +30,7 @@ enum Command {
     Partners(cli::partners::PartnersCommand),
     Deliveries(cli::deliveries::Deliveries),
     Store(cli::store::StoreCommand),
+    Transactions(cli::transactions::Transactions),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
         Command::Sandbox(args) => cli::sandbox::run(&args),
         Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),
         Command::Deliveries(args) => cli::deliveries::run(&args, &triseal::clock::Clock::system()),
+        Command::Transactions(args) => {
+            cli::transactions::run(&args, &triseal::clock::Clock::system())
+        }
         Command::Store(args) => cli::store::run(&args),
         Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),
     }

@@ -38,6 +38,7 @@ mod forge;
 mod ida_refusals;
 mod mutations;
 mod python;
+mod opencrvs;
 mod scripted;
 mod sdk;
 mod skipped_steps;

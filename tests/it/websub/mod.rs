@@ -1,7 +1,7 @@
 //! WebSub: the callback firewall before a scripted hub, and the whole way through two gateways.
 
-mod hub;
-mod issuer;
+pub mod hub;
+pub mod issuer;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
