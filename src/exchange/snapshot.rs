@@ -954,8 +954,11 @@ fn needs(
     now: Moment,
 ) {
     use config::Envelope;
-    let has =
-        |party: &PartyCertificates, role| standings.newest(party, role, anchors, now).is_some();
+    // MOSIP's formats are wrapped with RSA and with nothing else.
+    let has = |party: &PartyCertificates, role| {
+        let fits = |b: &Binding| role != Role::Encryption || b.wrapping_key().is_some();
+        (standings.newest_that(party, role, anchors, now, fits)).is_some()
+    };
     for (i, route) in config.route.iter().enumerate() {
         let mut here = report.within(format!("route[{i}]"));
         let ida = route.from.envelope == Envelope::MosipIda;
