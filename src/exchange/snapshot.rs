@@ -9,7 +9,8 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, logins::Login, needs_jose, standing::Standings, subscriptions::Subscriptions,
+    Limits, Own, canonical::HostRules, logins::Login, needs_jose, standing::Standings,
+    subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -145,31 +146,7 @@ impl Snapshot {
             &mut report,
             now,
         );
-        let pepper =
-            config.gateway.pepper.as_ref().and_then(|raw| {
-                keys::read_secret(raw, &mut report.within("gateway").within("pepper"))
-            });
-        let folder = config
-            .gateway
-            .partners
-            .as_deref()
-            .map(|p| report.resolve(p));
-        let directory = match &folder {
-            None => Directory::empty(),
-            Some(folder) => {
-                let route_names: Vec<&str> = config.route.iter().map(|r| r.name.as_str()).collect();
-                let policy_names: Vec<&str> = config.policy.iter().map(|p| p.id.as_str()).collect();
-                Directory::load(
-                    folder,
-                    pepper.as_ref(),
-                    &anchors,
-                    &route_names,
-                    &policy_names,
-                    now,
-                    mistakes,
-                )
-            }
-        };
+        let directory = directory(&config, &document, &anchors, now, mistakes);
         shared_keys(&document, &own, &peers, &directory, mistakes);
         let parties = needs_jose::Parties {
             own: &own,
@@ -178,7 +155,12 @@ impl Snapshot {
             standings: &standings,
             anchors: &anchors,
         };
-        needs_jose::check(&config, &parties, &mut Report::new(&document, mistakes), now);
+        needs_jose::check(
+            &config,
+            &parties,
+            &mut Report::new(&document, mistakes),
+            now,
+        );
         subscribers(
             &directory,
             &upstreams,
@@ -524,6 +506,43 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
     all
 }
 
+/// The partners, with the pepper that their hashes were made with.
+fn directory(
+    config: &Config,
+    document: &Document,
+    anchors: &Anchors,
+    now: Moment,
+    mistakes: &mut Mistakes,
+) -> Directory {
+    let mut report = Report::new(document, mistakes);
+    let pepper = config
+        .gateway
+        .pepper
+        .as_ref()
+        .and_then(|raw| keys::read_secret(raw, &mut report.within("gateway").within("pepper")));
+    let folder = config
+        .gateway
+        .partners
+        .as_deref()
+        .map(|p| report.resolve(p));
+    match &folder {
+        None => Directory::empty(),
+        Some(folder) => {
+            let route_names: Vec<&str> = config.route.iter().map(|r| r.name.as_str()).collect();
+            let policy_names: Vec<&str> = config.policy.iter().map(|p| p.id.as_str()).collect();
+            Directory::load(
+                folder,
+                pepper.as_ref(),
+                anchors,
+                &route_names,
+                &policy_names,
+                now,
+                mistakes,
+            )
+        }
+    }
+}
+
 /// Partners that may subscribe lead to an upstream of ours, and to topics that we are subscribed to for them.
 fn subscribers(
     directory: &Directory,
@@ -547,7 +566,8 @@ fn subscribers(
                 config::spelling::remedy(subscribing.upstream(), &known),
             );
         }
-        let party = (upstreams.get(subscribing.upstream())).is_none_or(|u| u.spec().party.is_some());
+        let party =
+            (upstreams.get(subscribing.upstream())).is_none_or(|u| u.spec().party.is_some());
         if subscribing.envelope() == config::Envelope::Jose && !party {
             report.error(
                 "upstream",
