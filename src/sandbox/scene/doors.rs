@@ -263,7 +263,11 @@ pub(super) fn partner(ports: Ports, host: &str) -> String {
     let routes = shared("service", "insecure_plain", ["misp"; 3], "jose");
     let opencrvs: String = OPENCRVS
         .iter()
-        .map(|(name, path)| format!("\n[[route]]\nname = \"{name}\"\npath = \"{path}\"\nhandler = \"opencrvs\"\nfrom = {{ face = \"service\", envelope = \"insecure_plain\" }}\n"))
+        .map(|(name, path)| {
+            // The code of a login comes in the query.
+            let query = if *name == "crvs-userinfo" { "query = true\n" } else { "" };
+            format!("\n[[route]]\nname = \"{name}\"\npath = \"{path}\"\nhandler = \"opencrvs\"\n{query}from = {{ face = \"service\", envelope = \"insecure_plain\" }}\n")
+        })
         .collect();
     format!(
         r#"
