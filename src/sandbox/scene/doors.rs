@@ -34,11 +34,15 @@ const ESIGNET: [(&str, &str); 3] = [
     ("esignet-token-v2", "/v1/esignet/oauth/v2/token"),
     ("esignet-userinfo", "/v1/esignet/oidc/userinfo"),
 ];
-const ESIGNET_PUBLISHED: [(&str, &str); 2] = [
+const ESIGNET_PUBLISHED: [(&str, &str); 3] = [
     ("esignet-keys", "/v1/esignet/oauth/.well-known/jwks.json"),
     (
         "esignet-discovery",
         "/v1/esignet/oidc/.well-known/openid-configuration",
+    ),
+    (
+        "esignet-discovery-oauth",
+        "/v1/esignet/oauth/.well-known/oauth-authorization-server",
     ),
 ];
 /// The API of OpenCRVS' middleware.
