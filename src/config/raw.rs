@@ -263,7 +263,7 @@ pub struct Peer {
 }
 
 /// Which kind of caller comes to a face.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum FaceKind {
     /// Partners, over mutual TLS.

@@ -41,6 +41,7 @@ mod ida_refusals;
 mod mutations;
 mod openapi;
 mod python;
+mod opencrvs;
 mod scripted;
 mod sdk;
 mod skipped_steps;

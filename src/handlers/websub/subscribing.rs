@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -37,8 +37,8 @@ pub(super) const ALREADY: &str = "already registered";
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// Seconds between two looks at what is configured.
-const LOOK_EVERY: u64 = 5;
+/// Milliseconds between two looks at what is configured.
+const LOOK_EVERY_MS: i64 = 5_000;
 
 /// What is known of a subscription of ours.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub(super) fn digest(subscription: &Subscription) -> String {
 /// Asks, renews and leaves.
 #[derive(Debug, Default)]
 pub(super) struct Subscribing {
-    ticks: AtomicU64,
+    looked_ms: AtomicI64,
 }
 
 impl Doer for Subscribing {
@@ -119,7 +119,9 @@ impl Doer for Subscribing {
         gateway: &'a Arc<Gateway>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
-            if self.ticks.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == 0 {
+            let now = gateway.clock().now().ms();
+            if now.saturating_sub(self.looked_ms.load(Ordering::Relaxed)) >= LOOK_EVERY_MS {
+                self.looked_ms.store(now, Ordering::Relaxed);
                 ensure(gateway).await;
                 watch::look(gateway).await;
             }
