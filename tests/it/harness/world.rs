@@ -9,11 +9,12 @@ use std::{
         Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::Value;
 
-use super::{process::Process, wait::until};
+use super::{process::Process, wait::within};
 
 /// The sandbox's MOSIP, without gateways. Its folder is a template: nothing in it is changed.
 #[derive(Debug)]
@@ -62,13 +63,15 @@ impl World {
                 &dir,
                 "sandbox",
             );
-            let ready = until("the sandbox starts or ends", || {
+            // It makes a dozen RSA keys first; on a busy machine that takes its time.
+            let ready = within(Duration::from_secs(90), || {
                 if process.out().contains("MOSIP IDA listens") {
                     // The line before the guide: everything is written by then.
                     return process.out().contains("Ctrl-C").then_some(true);
                 }
                 (!process.runs()).then_some(false)
-            });
+            })
+            .expect("the sandbox starts or ends");
             if !ready {
                 assert!(process.err().contains("port"), "{}", process.err());
                 continue;
