@@ -35,6 +35,7 @@ mod canaries;
 mod credential;
 mod encodings;
 mod envelopes;
+mod esignet;
 mod esignet_page;
 mod forge;
 mod ida_refusals;
