@@ -11,5 +11,6 @@ mod probe;
 mod process;
 pub mod run;
 pub mod store;
+pub mod transactions;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -568,6 +568,18 @@ fn subscribers(
                 config::spelling::remedy(subscribing.upstream(), &known),
             );
         }
+        let party = (upstreams.get(subscribing.upstream())).is_none_or(|u| u.spec().party.is_some());
+        if subscribing.envelope() == config::Envelope::Jose && !party {
+            report.error(
+                "upstream",
+                format!(
+                    "deliveries to partner {} are sealed, and its upstream `{}` names no party",
+                    partner.id(),
+                    subscribing.upstream()
+                ),
+                "Set `party` on the upstream, and describe the partner's gateway as a [[peer]].",
+            );
+        }
         for topic in subscribing.topics() {
             let ours = subscriptions.and_then(|all| all.to(topic));
             if ours.is_none_or(|one| *one.taker() != super::subscriptions::Taker::Partners) {

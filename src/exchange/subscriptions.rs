@@ -88,6 +88,14 @@ impl Subscriptions {
         }
         known_upstream(&websub.upstream, "upstream", &upstreams, report);
         spoken(websub.envelope, "envelope", report);
+        let hub = raw.upstream.iter().find(|u| u.name == websub.upstream);
+        if websub.envelope == Envelope::Jose && hub.is_some_and(|u| u.party.is_none()) {
+            report.error(
+                "envelope",
+                "there is nobody to seal to: the upstream names no party",
+                "Set `party` on the upstream, and describe it as a [[peer]].",
+            );
+        }
         bounds(websub, report);
         let contexts = contexts(websub, report);
         let issuers = issuers(websub, &contexts, report);
