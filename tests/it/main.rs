@@ -18,6 +18,7 @@ mod harness;
 mod config_check;
 mod edge;
 mod health;
+mod import;
 mod identity;
 mod jose;
 mod limits;
