@@ -26,6 +26,12 @@ const LICENCE_KEY: &str = "benchlicencekey0123456789";
 const API_KEY: &str = "123456";
 const PARTNER: &str = "bench";
 
+/// Where the hub delivers, and the secret it signs under.
+pub const DELIVERY_PATH: &str = "/websub/callback";
+pub const HUB_SECRET: &str = "the secret of the bench's hub";
+pub const TOPIC: &str = "bench/EVENTS";
+const STORE_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
 /// The path of a sealed exchange.
 pub fn kyc_path() -> String {
     format!("/idauthentication/v1/kyc/{LICENCE_KEY}/{PARTNER}/{API_KEY}")
@@ -46,6 +52,8 @@ impl Gateway {
         fs::create_dir_all(folder.join("partners")).unwrap();
         let (port, admin) = (free_port(), free_port());
         pki::write_private(&folder.join("pepper"), PEPPER);
+        pki::write_private(&folder.join("hub"), HUB_SECRET);
+        pki::write_private(&folder.join("store-key"), STORE_KEY);
         fs::write(folder.join("policy.json"), POLICY).unwrap();
         let file = folder.join("triseal.toml");
         fs::write(&file, main_file(pki, port, admin, upstream)).unwrap();
@@ -56,6 +64,30 @@ impl Gateway {
             check::<config::Partner>(&file, &config::partner_schema());
         }
         Self { file, port, admin }
+    }
+
+    /// One with P-256 keys throughout and the sealed route of the envelope `jose` alone.
+    pub fn on_curve(pki: &Pki, folder: &Path, upstream: u16) -> Self {
+        let gateway = Self::configure(pki, folder, upstream);
+        let change = |file: &Path, change: &dyn Fn(&str) -> String| {
+            fs::write(file, change(&fs::read_to_string(file).unwrap())).unwrap();
+        };
+        let on_curve = |text: &str| {
+            text.replace("encryption.pem", "encryption-p256.pem")
+                .replace("encryption.key", "encryption-p256.key")
+                .replace("signature.pem", "signature-p256.pem")
+                .replace("signature.key", "signature-p256.key")
+        };
+        change(&gateway.file, &|text| {
+            // MOSIP's own form takes RSA alone.
+            let from = text.find("[[route]]\nname = \"ida-kyc\"").unwrap();
+            let to = text.find("[limits]").unwrap();
+            on_curve(&format!("{}{}", &text[..from], &text[to..]))
+        });
+        change(&folder.join("partners/bench.toml"), &|text| {
+            on_curve(&text.replace(", \"ida-kyc\"", ""))
+        });
+        gateway
     }
 
     /// Starts it and waits for `/readyz`; also gives the seconds that took.
@@ -149,11 +181,40 @@ from = {{ face = "partner", envelope = "insecure_plain" }}
 to = {{ upstream = "standin", envelope = "insecure_plain" }}
 
 [[route]]
+name = "jose"
+path = "/jose/{{rest}}"
+methods = ["POST"]
+handler = "relay"
+from = {{ face = "partner", envelope = "jose" }}
+to = {{ upstream = "standin", envelope = "insecure_plain" }}
+
+[[route]]
 name = "ida-kyc"
 path = "/idauthentication/v1/kyc/{{misp_lk}}/{{partner_id}}/{{api_key}}"
 handler = "ida"
 from = {{ face = "partner", envelope = "mosip-ida" }}
 to = {{ upstream = "standin", envelope = "opened" }}
+
+[[route]]
+name = "websub"
+path = "{DELIVERY_PATH}"
+handler = "websub"
+from = {{ face = "partner", envelope = "insecure_plain" }}
+
+[store]
+url = "sqlite:state/store.db"
+key = [{{ file = "store-key" }}]
+
+[websub]
+upstream = "standin"
+envelope = "insecure_plain"
+
+[[websub.subscription]]
+name = "bench"
+topic = "{TOPIC}"
+callback = "https://localhost{DELIVERY_PATH}"
+secret = {{ file = "hub" }}
+hand_on = {{ service = {{ upstream = "standin", envelope = "insecure_plain", path = "/taken" }} }}
 
 [limits]
 # Requests are signed ahead of a round, and none is dated ahead.
@@ -186,7 +247,7 @@ fn partner_file(pki: &Pki) -> String {
 id = "{PARTNER}"
 organisation = "{organisation}"
 kind = "auth"
-routes = ["relay", "ida-kyc"]
+routes = ["relay", "jose", "ida-kyc", "websub"]
 clients = ["keymanager"]
 
 [anchors]

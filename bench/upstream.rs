@@ -40,7 +40,9 @@ async fn connection(mut stream: TcpStream) {
         let Some((head, total)) = message(&mut stream, &mut input).await else {
             return;
         };
-        let written = if input.starts_with(b"POST ") {
+        let written = if input.starts_with(b"POST /taken ") || input.starts_with(b"POST /hub ") {
+            stream.write_all(&relay).await
+        } else if input.starts_with(b"POST ") {
             let transaction = transaction(&input[head..total]);
             let kyc = answer("application/json", &kyc(&transaction, &identity));
             stream.write_all(&kyc).await

@@ -10,6 +10,7 @@ mod browser;
 pub mod canonical;
 mod condition;
 pub mod errands;
+pub mod esignet;
 mod gateway;
 mod identify;
 mod jose;
@@ -46,9 +47,11 @@ pub use trail::Trail;
 use std::{sync::Arc, time::Duration};
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
-use crate::refusal::{Code, Refusal};
+use crate::{
+    refusal::{Code, Refusal},
+    upstream::CallerBody,
+};
 
 /// How much and how long is read of a body whose request was refused.
 const DRAIN_BYTES: usize = 256 << 10;
@@ -84,7 +87,7 @@ pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arri
 }
 
 /// Reads and drops what a refused client still sends, for a moment.
-async fn drain(mut body: Incoming) {
+async fn drain(mut body: CallerBody) {
     let mut left = DRAIN_BYTES;
     let reading = async {
         while let Some(Ok(frame)) = body.frame().await {

@@ -2,7 +2,7 @@
 //!
 //! Start with [`exchange`], the road of one exchange; ARCHITECTURE.md has the map. Rooms import only rooms that stand
 //! lower in this list: `cli` → `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
-//! → `trust` → `keys`, `store` → `config`, `observe`, `refusal`, `clock`, `ida`, `tls`.
+//! → `trust` → `keys`, `store` → `config`, `observe`, `refusal`, `clock`, `http1`, `ida`, `tls`.
 
 pub mod cli;
 pub mod clock;
@@ -12,6 +12,7 @@ pub mod edge;
 pub mod envelope;
 pub mod exchange;
 pub mod handlers;
+pub mod http1;
 pub mod ida;
 pub mod keys;
 pub mod observe;

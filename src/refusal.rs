@@ -209,6 +209,15 @@ codes! {
     /// The upstream's answer cannot be decrypted.
     UpstreamUndecryptable = "UP-007", Upstream, 502, "The answer of the service behind the gateway cannot be decrypted.";
 
+    // The token seeder.
+    /// The request is not of the token seeder's form.
+    SeederForm = "SEED-001", Caller, 400, "The request is not of the form that the token seeder takes. Send its JSON envelope, for files beside the parts `request` and `csv_file`.";
+    /// A jq program is not on the list.
+    SeederProgram = "SEED-002", Caller, 403, "A jq program is not on the list. Use an agreed `outputFormat` word by word, and plain names of fields in `mapping`.";
+    /// A callback's address, method or login is not that of a declared target.
+    SeederCallback = "SEED-003", Caller, 403, "The callback is not to one of your declared targets. Write address, method and login exactly as agreed.";
+    /// No such request or callback, or another partner's.
+    SeederUnknown = "SEED-004", Caller, 404, "There is no such request or callback of yours. It may have ended.";
     // Our login at MOSIP's authmanager.
     /// authmanager refused client id, secret or application.
     LoginRefused = "LGN-001", Gateway, 502, "MOSIP does not accept the gateway's own login. Its operator must correct client id, secret or application.";
@@ -229,6 +238,15 @@ codes! {
     /// MOSIP's answer is of another form, or about another packet.
     PacketAnswer = "PKT-004", Upstream, 502, "MOSIP's answer does not fit the request. It is not known whether it was done; send the same request again later.";
 
+    // WebSub.
+    /// The hub asks about a subscription that we did not ask for.
+    IntentUnexpected = "WSB-001", Caller, 404, "No request of that mode and topic is pending here.";
+    /// The partner may not subscribe to the topic.
+    TopicForbidden = "WSB-002", Caller, 403, "The partner may not subscribe to this topic. Ask the gateway's operator to list it.";
+    /// The partner may not name this callback.
+    CallbackForbidden = "WSB-003", Caller, 403, "The partner may not use this callback. Ask the gateway's operator to list it.";
+    /// The form of a subscription is not right.
+    SubscriptionForm = "WSB-004", Caller, 400, "Send hub.mode (subscribe or unsubscribe), hub.topic, hub.callback, and to subscribe a hub.secret of 16 to 199 bytes, each once.";
     // Tokens and registrations of OpenCRVS.
     /// No OpenCRVS token.
     BearerMissing = "CRVS-001", Caller, 401, "Send the OpenCRVS token in the header `Authorization: Bearer`.";
@@ -258,16 +276,35 @@ codes! {
     IdaInput = "CRVS-013", Caller, 400, "MOSIP's IDA does not take the national id or a demographic value as it was sent. Correct it.";
     /// IDA refuses us, or fails.
     IdaRefused = "CRVS-014", Upstream, 502, "MOSIP's IDA did not answer the question. Give the correlation id to the gateway's operator.";
-
-    // WebSub.
-    /// The hub asks about a subscription that we did not ask for.
-    IntentUnexpected = "WSB-001", Caller, 404, "No request of that mode and topic is pending here.";
-    /// The partner may not subscribe to the topic.
-    TopicForbidden = "WSB-002", Caller, 403, "The partner may not subscribe to this topic. Ask the gateway's operator to list it.";
-    /// The partner may not name this callback.
-    CallbackForbidden = "WSB-003", Caller, 403, "The partner may not use this callback. Ask the gateway's operator to list it.";
-    /// The form of a subscription is not right.
-    SubscriptionForm = "WSB-004", Caller, 400, "Send hub.mode (subscribe or unsubscribe), hub.topic, hub.callback, and to subscribe a hub.secret of 16 to 199 bytes, each once.";
+    // E-Signet.
+    /// The client is none of the caller's.
+    ClientUnknown = "ESG-001", Caller, 403, "The client id is not registered for this caller. Ask the gateway's operator to list it.";
+    /// The redirect URI is none of the client's.
+    RedirectUnknown = "ESG-002", Caller, 403, "The redirect_uri is not registered for this client. Ask the gateway's operator to list it.";
+    /// There is no client assertion, or it is no JWT of the one form.
+    AssertionForm = "ESG-003", Caller, 401, "Send client_assertion_type and a client_assertion that is a compact JWT.";
+    /// The assertion is not signed by the client's registered key with its algorithm.
+    AssertionSignature = "ESG-004", Caller, 401, "The client_assertion is not signed with the client's registered key and algorithm.";
+    /// A claim of the assertion is missing or wrong.
+    AssertionClaim = "ESG-005", Caller, 401, "The client_assertion needs iss and sub of the client, aud of E-Signet, iat, exp within five minutes, and a new jti.";
+    /// The assertion was used before.
+    AssertionReplayed = "ESG-006", Caller, 401, "This client_assertion was used before. Make a new one with a new jti.";
+    /// A service sends an assertion although the gateway makes it.
+    AssertionUnwanted = "ESG-007", Caller, 400, "The gateway makes the client assertion. Send the request without one.";
+    /// E-Signet's keys or documents were not fetched yet, or are too old.
+    EsignetKeys = "ESG-008", Gateway, 503, "The gateway has no current keys of E-Signet. Try again in a few seconds.";
+    /// What E-Signet gave for a code is not what it must be.
+    TokenAnswer = "ESG-009", Upstream, 502, "E-Signet's token answer is not signed by it, not for this client, or of another form.";
+    /// The userinfo is not of the client's form.
+    UserinfoForm = "ESG-010", Upstream, 502, "E-Signet's userinfo is not of the form agreed for this client.";
+    /// The userinfo is not signed by E-Signet.
+    UserinfoSignature = "ESG-011", Upstream, 502, "E-Signet's userinfo is not signed by a key of its set.";
+    /// The userinfo is about somebody else than the id token.
+    UserinfoSubject = "ESG-012", Upstream, 502, "E-Signet's userinfo is about another person than the one who logged in.";
+    /// The access token was not obtained through this gateway.
+    AccessTokenUnknown = "ESG-013", Caller, 401, "The access token is missing, has expired, or was not obtained through this gateway. Log in again.";
+    /// E-Signet refused, in its own words.
+    EsignetRefused = "ESG-014", Upstream, 502, "E-Signet refused the request. Log in again.";
 
     // Ourselves.
     /// More exchanges than the gateway takes at once.

@@ -115,14 +115,11 @@ pub fn run(args: &Run) -> ExitCode {
     }
 }
 
-/// The thread that does errands, where there is a store for them.
-struct Errands(Option<std::thread::JoinHandle<()>>);
+/// The thread that does errands, and what is done again and again.
+struct Errands(std::thread::JoinHandle<()>);
 
 impl Errands {
     fn begin(gateway: &Arc<Gateway>, doers: Vec<Box<dyn Doer>>) -> std::io::Result<Self> {
-        if gateway.store().is_none() {
-            return Ok(Self(None));
-        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -132,14 +129,12 @@ impl Errands {
             .spawn(move || {
                 runtime.block_on(errands::run(Arc::clone(&gateway), doers));
             })?;
-        Ok(Self(Some(thread)))
+        Ok(Self(thread))
     }
 
     /// Waits until what is under way has ended.
     fn end(self) {
-        if let Some(thread) = self.0
-            && thread.join().is_err()
-        {
+        if self.0.join().is_err() {
             tracing::error!("the errands' thread panicked");
         }
     }

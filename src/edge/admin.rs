@@ -1,19 +1,21 @@
 //! The admin listener: metrics and health, on an address of its own. Nothing here changes anything.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, service::service_fn};
+use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use pingora_core::{
     apps::ServerApp,
     protocols::{Stream, l4::stream::Stream as L4Stream},
     server::ShutdownWatch,
 };
 
-use super::gate::{self, GateLimits};
-use crate::{exchange::Gateway, upstream::AnswerBody};
+use super::gate::{self, GateLimits, Going};
+use crate::{
+    exchange::Gateway,
+    upstream::{AnswerBody, CallerBody},
+};
 
 /// Bounds of the admin listener; it serves scrapers, not partners.
 const LIMITS: GateLimits = GateLimits {
@@ -47,29 +49,33 @@ impl ServerApp for Admin {
     ) -> Option<Stream> {
         let stream = *stream.into_any().downcast::<L4Stream>().ok()?;
         let _place = self.places.try_acquire().ok()?;
-        let gateway = Arc::clone(&self.gateway);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let gateway = Arc::clone(&gateway);
-            async move { Ok::<_, Infallible>(answer(&gateway, &request)) }
-        });
+        let going = Going::default();
         let mut stopping = shutdown.clone();
-        let stop = async move {
+        let stop = async {
             let _ = stopping.wait_for(|s| *s).await;
+            going.go();
+            std::future::pending::<()>().await;
         };
-        gate::serve(stream, LIMITS, &gate::http1(&LIMITS), service, stop).await;
+        let gateway = &self.gateway;
+        let answering = |parts: Parts, _: CallerBody| async move { answer(gateway, &parts) };
+        tokio::select! {
+            biased;
+            () = stop => {}
+            _ = gate::serve(stream, LIMITS, gateway.clock(), answering, &going) => {}
+        }
         None
     }
 }
 
-fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<AnswerBody> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+fn answer(gateway: &Gateway, request: &Parts) -> Response<AnswerBody> {
+    if !matches!(request.method, Method::GET | Method::HEAD) {
         return text(
             StatusCode::METHOD_NOT_ALLOWED,
             "text/plain",
             b"only GET\n".to_vec(),
         );
     }
-    match request.uri().path() {
+    match request.uri.path() {
         "/metrics" => {
             gateway.refresh_metrics();
             text(

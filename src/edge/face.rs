@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
     net::SocketAddr,
     pin::pin,
     sync::{
@@ -13,11 +12,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    service::{Service, service_fn},
-};
+use http::{Request, Response, request::Parts};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use pingora_core::{
     apps::ServerApp,
@@ -27,13 +23,12 @@ use pingora_core::{
 use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::Notify,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    gate::{self, GateLimits},
+    gate::{self, GateLimits, Going},
     handshakes::Handshakes,
     idle::Idle,
 };
@@ -41,7 +36,7 @@ use crate::{
     config::FaceKind,
     exchange::{Arrival, Connection, Gateway, Handlers, Limits, exchange},
     refusal::Code,
-    upstream::AnswerBody,
+    upstream::{AnswerBody, CallerBody},
 };
 
 /// How long a connection that must go may still finish what it is doing.
@@ -156,59 +151,83 @@ impl Face {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = {
-            let (gateway, handlers, connection) = (
-                Arc::clone(&self.gateway),
-                Arc::clone(&self.handlers),
-                Arc::clone(&connection),
-            );
-            service_fn(move |request: Request<Incoming>| {
-                let (gateway, handlers, connection) = (
-                    Arc::clone(&gateway),
-                    Arc::clone(&handlers),
-                    Arc::clone(&connection),
-                );
-                async move {
-                    Ok::<_, Infallible>(answer(&gateway, &handlers, connection, request).await)
-                }
-            })
-        };
         let limits = Arc::clone(self.gateway.snapshot().limits());
-        let stop = self.must_go(&connection);
         let bounds = GateLimits {
             head_max_bytes: limits.head_max_bytes,
             headers_max: limits.headers_max,
             head_timeout: limits.head_timeout,
             idle_timeout: limits.idle_timeout,
         };
+        let going = Going::default();
         // What is under way when the connection must go may be finished, but not for ever.
-        let going = Notify::new();
-        let stop = async {
-            stop.await;
-            going.notify_one();
-        };
         let cut_off = async {
-            going.notified().await;
+            self.must_go(&connection).await;
+            going.go();
             tokio::time::sleep(LAST_EXCHANGE).await;
         };
         let serving = async {
             if h2 {
                 // In a box: the room it needs is not the room of an HTTP/1.1 connection.
-                Box::pin(serve_h2(stream, bounds, &limits, service, stop)).await;
-            } else {
-                let builder = gate::http1(&bounds);
-                let ended = gate::serve(stream, bounds, &builder, service, stop).await;
-                if let (Some(code), true) = (ended.refused, ended.answered) {
-                    self.gateway.refused_at_the_gate(&connection, code);
-                }
+                Box::pin(self.serve_h2(stream, bounds, &limits, &connection, &going)).await;
+                return;
+            }
+            let exchange =
+                |parts, body| answer(&self.gateway, &self.handlers, &connection, parts, body);
+            let clock = self.gateway.clock();
+            let ended = gate::serve(stream, bounds, clock, exchange, &going).await;
+            if let (Some(code), true) = (ended.refused, ended.answered) {
+                self.gateway.refused_at_the_gate(&connection, code);
             }
         };
         tokio::select! {
-            () = serving => {}
+            biased;
             () = cut_off => {
                 tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
             }
+            () = serving => {}
         }
+    }
+
+    /// HTTP/2: framing and its bounds are the library's; a connection without a stream is closed after a while.
+    async fn serve_h2<S>(
+        &self,
+        stream: S,
+        bounds: GateLimits,
+        limits: &Limits,
+        connection: &Arc<Connection>,
+        going: &Going,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (gateway, handlers, connection) = (
+            Arc::clone(&self.gateway),
+            Arc::clone(&self.handlers),
+            Arc::clone(connection),
+        );
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (gateway, handlers, connection) = (
+                Arc::clone(&gateway),
+                Arc::clone(&handlers),
+                Arc::clone(&connection),
+            );
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = CallerBody::http2(body);
+                Ok::<_, Infallible>(answer(&gateway, &handlers, &connection, parts, body).await)
+            }
+        });
+        let idle = Idle::new(limits.idle_timeout);
+        let builder = gate::http2(TokioExecutor::new(), &bounds, limits.h2_streams_max);
+        let watched = idle.watch(service);
+        let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), watched));
+        tokio::select! {
+            biased;
+            _ = serving.as_mut() => return,
+            () = going.told() => {}
+            () = idle.over() => {}
+        }
+        serving.as_mut().graceful_shutdown();
+        let _ = serving.await;
     }
 
     /// Resolves when the connection must go: the gateway stops, or the certificate it came with no longer admits.
@@ -224,43 +243,17 @@ impl Face {
     }
 }
 
-/// HTTP/2: framing and its bounds are the library's; a connection without a stream is closed after a while.
-async fn serve_h2<S, V>(
-    stream: S,
-    bounds: GateLimits,
-    limits: &Limits,
-    service: V,
-    stop: impl Future<Output = ()>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    V: Service<Request<Incoming>, Response = Response<AnswerBody>, Error = Infallible>,
-    V::Future: Send + 'static,
-{
-    let idle = Idle::new(limits.idle_timeout);
-    let builder = gate::http2(TokioExecutor::new(), &bounds, limits.h2_streams_max);
-    let watched = idle.watch(service);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), watched));
-    tokio::select! {
-        biased;
-        _ = serving.as_mut() => return,
-        () = stop => {}
-        () = idle.over() => {}
-    }
-    serving.as_mut().graceful_shutdown();
-    let _ = serving.await;
-}
-
 async fn answer(
     gateway: &Arc<Gateway>,
     handlers: &Handlers,
-    connection: Arc<Connection>,
-    request: Request<Incoming>,
+    connection: &Arc<Connection>,
+    parts: Parts,
+    body: CallerBody,
 ) -> Response<AnswerBody> {
-    let (parts, body) = request.into_parts();
     let arrival = Arrival {
         parts,
         body,
-        connection,
+        connection: Arc::clone(connection),
         snapshot: gateway.snapshot(),
     };
     exchange(gateway, handlers, arrival).await.into_response()

@@ -9,7 +9,9 @@ mod freshness;
 pub mod jose;
 pub mod json;
 mod jws;
+pub mod compact;
 pub mod jwt;
+pub mod key_set;
 pub mod keymanager;
 mod mark;
 pub mod mosip_ida;
@@ -18,6 +20,7 @@ mod signer;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod userinfo;
 
 pub use forms::Forms;
 #[cfg(test)]

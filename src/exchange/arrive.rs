@@ -6,7 +6,6 @@ use std::{
 };
 
 use http::HeaderMap;
-use hyper::body::Incoming;
 use prometheus::{Histogram, IntCounter};
 use rustls_pki_types::CertificateDer;
 
@@ -18,6 +17,7 @@ use crate::{
     policy::Route,
     refusal::{Code, Refusal},
     trust::Fingerprint,
+    upstream::CallerBody,
 };
 
 /// Counters found once and used for every exchange of the same kind.
@@ -100,7 +100,7 @@ pub struct Arrival {
     /// The head.
     pub parts: http::request::Parts,
     /// The body, not yet read.
-    pub body: Incoming,
+    pub body: CallerBody,
     /// The connection.
     pub connection: Arc<Connection>,
     /// The snapshot in force when it arrived.

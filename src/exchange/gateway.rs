@@ -247,7 +247,14 @@ impl Gateway {
     /// A correlation id for what begins here.
     pub fn new_correlation_id(&self) -> String {
         let n = self.correlation_next.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}{n:016x}", self.correlation_prefix)
+        let mut id = String::with_capacity(32);
+        for number in [self.correlation_prefix, n] {
+            for nibble in (0..64_u32).step_by(4).rev() {
+                let digit = u32::try_from((number >> nibble) & 0xf).unwrap_or_default();
+                id.push(char::from_digit(digit, 16).unwrap_or('0'));
+            }
+        }
+        id
     }
 
     /// A place for one exchange.
@@ -307,7 +314,7 @@ impl Gateway {
     pub fn refused_at_the_gate(&self, connection: &Connection, code: Code) {
         self.metrics.refused(&connection.face, code);
         self.access.write(&Line {
-            time: &rfc3339(self.clock.now()),
+            time: self.clock.now(),
             gateway: &self.name,
             correlation_id: &self.new_correlation_id(),
             face: &connection.face,

@@ -44,7 +44,7 @@ pub(super) fn identify(
             }
         }),
         FaceKind::Service => {
-            let bearer = bearer(&arrived)?.filter(|_| !brings_its_own(&snapshot, &arrived));
+            let bearer = bearer(&arrived)?.filter(|_| !bears_its_own(&snapshot, &arrived));
             snapshot.directory().identify_service(
                 connection.peer.ip(),
                 bearer,
@@ -106,12 +106,16 @@ pub(super) fn still_admitted(
     }
 }
 
-/// Whether the path is that of a protocol in which a bearer token is not a service's: OpenCRVS' token of a record, which the
-/// handler checks. Such a service is known by its network or certificate.
-fn brings_its_own(snapshot: &Snapshot, arrived: &Arrived) -> bool {
+/// Whether a bearer token here is the protocol's and not the service's: the access token of a userinfo request, the token of
+/// OpenCRVS. Its handler judges it; the service is known by its network or certificate.
+fn bears_its_own(snapshot: &Snapshot, arrived: &Arrived) -> bool {
     let segments: Vec<&str> = arrived.request.path().segments().collect();
-    (snapshot.routes().find(FaceKind::Service, &segments))
-        .is_some_and(|found| found.route().handler() == HandlerKind::OpenCrvs)
+    (snapshot.routes().find(FaceKind::Service, &segments)).is_some_and(|found| {
+        matches!(
+            found.route().handler(),
+            HandlerKind::Esignet | HandlerKind::OpenCrvs
+        )
+    })
 }
 
 /// A bearer token, when the request carries exactly one in the form `Bearer token` (RFC 6750 section 2.1). MOSIP's clients

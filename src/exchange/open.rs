@@ -8,7 +8,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use super::{Admitted, Gateway, Near, Snapshot, Target, Trail, jose};
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
     policy::{AuthPolicy, Route},
     refusal::{Code, Refusal, violation},
     trust::Fingerprint,
+    upstream::CallerBody,
 };
 
 /// An exchange whose content is proven to be the caller's. Only [`open`] makes one.
@@ -40,7 +40,7 @@ pub enum Content {
     /// The whole body, opened where the route says that it is sealed.
     Whole(Bytes),
     /// Nothing was sealed: the body, not yet read, of at most so many bytes.
-    Plain(Incoming, u64),
+    Plain(CallerBody, u64),
     /// A MOSIP IDA message.
     Ida(Box<IdaMessage>),
     /// A handler has it.
@@ -207,7 +207,7 @@ pub(super) async fn open(
 
 /// Reads the whole body. What could not be read is left to the trail, for a lingering close.
 async fn whole(
-    mut body: Incoming,
+    mut body: CallerBody,
     max: usize,
     snapshot: &Snapshot,
     trail: &mut Trail,
@@ -382,7 +382,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The whole body, bounded in bytes and in time.
-async fn read(body: &mut Incoming, max: usize, limit: Duration) -> Result<Bytes, Refusal> {
+async fn read(body: &mut CallerBody, max: usize, limit: Duration) -> Result<Bytes, Refusal> {
     let whole = async {
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();
@@ -423,7 +423,7 @@ async fn read(body: &mut Incoming, max: usize, limit: Duration) -> Result<Bytes,
 }
 
 /// What went wrong with a body: the gate says it where it knows; else the connection ended early.
-fn body_error(error: &hyper::Error) -> Refusal {
+fn body_error(error: &std::io::Error) -> Refusal {
     let code = violation(error).unwrap_or(Code::HttpBodyCut);
     Refusal::new(code, "the body broke its framing or ended early")
 }

@@ -34,10 +34,9 @@ pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: &Trail) -> Record
         metrics.refused(&trail.connection.face, code);
     }
     count(gateway, trail, code, took);
-    let time = rfc3339(trail.at);
     let signed_by = trail.signed_by.map(|f| f.to_string());
     gateway.access().write(&Line {
-        time: &time,
+        time: trail.at,
         gateway: gateway.name(),
         correlation_id: &trail.correlation_id,
         face: &trail.connection.face,

@@ -9,8 +9,7 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, logins::Login, needs_jose, registrations::Registrations, standing::Standings,
-    subscriptions::Subscriptions,
+    Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose, registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -18,7 +17,7 @@ use crate::{
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
     partners::{Directory, Partner},
-    policy::{Policies, RouteTable},
+    policy::{Policies, RouteTable, SeederPolicy},
     refusal::{Code, Refusal},
     store, tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
@@ -41,12 +40,14 @@ pub struct Snapshot {
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
     logins: BTreeMap<String, Login>,
+    esignet: Option<Esignet>,
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
-    registrations: Option<Registrations>,
+    seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
+    registrations: Option<Registrations>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -117,9 +118,15 @@ impl Snapshot {
         let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
+        let seeder = SeederPolicy::build(
+            config.token_seeder.as_ref(),
+            config.store.is_some(),
+            &upstream_names,
+            &mut report.within("token_seeder"),
+        );
         let store_keys = store_keys(&config, &mut report);
-        let registrations = Registrations::build(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
+        let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -166,6 +173,12 @@ impl Snapshot {
                 )
             }
         };
+        let esignet = Esignet::build(
+            &config,
+            &directory,
+            previous.and_then(|p| p.esignet.as_ref()),
+            &mut Report::new(&document, mistakes),
+        );
         shared_keys(&document, &own, &peers, &directory, mistakes);
         let parties = needs_jose::Parties {
             own: &own,
@@ -205,11 +218,13 @@ impl Snapshot {
             routes,
             upstreams,
             logins,
+            esignet,
             faces,
             substitutes,
             store_keys,
-            registrations,
+            seeder,
             subscriptions,
+            registrations,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -237,14 +252,14 @@ impl Snapshot {
         Some((&store.url, &self.base, &self.store_keys))
     }
 
-    /// OpenCRVS, where it is configured.
-    pub const fn registrations(&self) -> Option<&Registrations> {
-        self.registrations.as_ref()
-    }
-
     /// WebSub, where it is configured.
     pub const fn subscriptions(&self) -> Option<&Subscriptions> {
         self.subscriptions.as_ref()
+    }
+
+    /// OpenCRVS, where it is configured.
+    pub const fn registrations(&self) -> Option<&Registrations> {
+        self.registrations.as_ref()
     }
 
     /// The access log's file, when it is not standard output.
@@ -292,6 +307,11 @@ impl Snapshot {
         &self.routes
     }
 
+    /// What may be asked of the token seeder.
+    pub const fn seeder(&self) -> Option<&SeederPolicy> {
+        self.seeder.as_ref()
+    }
+
     /// The freshness window.
     pub const fn window(&self) -> Window {
         self.window
@@ -325,6 +345,11 @@ impl Snapshot {
     /// The login whose token goes with requests to an upstream.
     pub fn login_of(&self, upstream: &Upstream) -> Option<&Login> {
         self.logins.get(upstream.spec().login.as_deref()?)
+    }
+
+    /// E-Signet, where it is configured.
+    pub const fn esignet(&self) -> Option<&Esignet> {
+        self.esignet.as_ref()
     }
 
     /// Every login.
@@ -682,6 +707,16 @@ fn logins(
     let mut all = BTreeMap::new();
     for (i, raw) in config.login.iter().enumerate() {
         let mut here = report.within(format!("login[{i}]"));
+        let sealed = |route: &config::Route| {
+            let to = (route.to.as_ref()).filter(|to| to.envelope == config::Envelope::Jose);
+            to.and_then(|to| config.upstream.iter().find(|u| u.name == to.upstream))
+                .is_some_and(|u| u.login.as_deref() == Some(raw.name.as_str()))
+        };
+        if let Some(route) = config.route.iter().find(|route| sealed(route)) {
+            let what = format!("route `{}` is sealed to another gateway", route.name);
+            let remedy = "Only the gateway that stands before MOSIP logs in there: remove `login` from the upstream.";
+            here.error("name", what, remedy);
+        }
         if all.contains_key(&raw.name) {
             let what = format!("`{}` stands twice", raw.name);
             here.error("name", what, "Give each login its own name.");

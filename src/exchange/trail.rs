@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 
 use super::{Arrival, Connection, Gateway, Snapshot};
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     policy::Route,
     refusal::Code,
     trust::Fingerprint,
+    upstream::CallerBody,
 };
 
 /// Filled in by the steps as they pass; never decides anything.
@@ -34,7 +35,7 @@ pub struct Trail {
     /// The caller's place, kept for as long as the exchange.
     pub(super) under_way: Option<UnderWay>,
     /// The body, until the open step takes it.
-    pub(super) unread: Option<Incoming>,
+    pub(super) unread: Option<CallerBody>,
     has_body: bool,
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,

@@ -1,15 +1,19 @@
 //! The protocols of the routes. Each handler is given a `Permitted` and gives back a `Reply`; sealing, signing and
 //! recording are not theirs to do.
 
+pub mod esignet;
 mod ida;
 pub mod opencrvs;
 pub mod packet;
 mod relay;
+mod token_seeder;
 pub mod websub;
 
+pub use esignet::Esignet;
 pub use ida::Ida;
 pub use packet::Packet;
 pub use relay::Relay;
+pub use token_seeder::TokenSeeder;
 pub use websub::WebSub;
 
 use std::sync::Arc;
@@ -25,11 +29,15 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     let (opencrvs, registering) = opencrvs::pair(gateway);
     let handlers = Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Esignet, Esignet)
         .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::OpenCrvs, opencrvs)
-        .with(HandlerKind::Relay, Relay::new(metrics.clone()))
-        .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)));
+        .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)))
+        .with(HandlerKind::TokenSeeder, TokenSeeder)
+        .with(HandlerKind::Relay, Relay::new(metrics.clone()));
     let mut doers = websub::doers(Some(Arc::new(opencrvs::Credentials)));
     doers.push(registering);
+    doers.push(Box::new(token_seeder::Deliveries));
+    doers.push(Box::new(esignet::FetchKeys));
     (handlers, doers)
 }

@@ -3,14 +3,13 @@
 
 use std::{future::Future, pin::Pin, time::Instant};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     config::FaceKind,
     exchange::{
-        outward::Call,
-        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, canonical::end_to_end_headers,
-        logins, plain_refusal,
+        Content, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
+        canonical::end_to_end_headers, logins, outward::Call, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -51,7 +50,10 @@ impl Handler for Relay {
             }
             let (body, max) = match content {
                 Content::Plain(body, max) => (body, max),
-                Content::Whole(body) => return whole(handling, headers, body, trail).await,
+                // In a box: the room it needs is not the room of a stream.
+                Content::Whole(body) => {
+                    return Box::pin(whole(handling, headers, body, trail)).await;
+                }
                 Content::Ida(_) | Content::Taken => {
                     return Err(Refusal::new(Code::Fault, "a relay route with an ida envelope"));
                 }
@@ -113,10 +115,13 @@ async fn whole(
     Ok(handling.answer(status, answer.headers, answer.body))
 }
 
+const PARTNER: HeaderName = HeaderName::from_static("x-triseal-partner");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
 /// Tells the upstream who the verified partner is, and which exchange this is.
 pub(super) fn identity_headers(headers: &mut http::HeaderMap, partner: &str, trail: &Trail) {
     if let Ok(value) = HeaderValue::from_str(partner) {
-        headers.insert("x-triseal-partner", value);
+        headers.insert(PARTNER, value);
     }
     correlation_header(headers, trail);
 }
@@ -124,7 +129,7 @@ pub(super) fn identity_headers(headers: &mut http::HeaderMap, partner: &str, tra
 /// Which exchange this is, for the logs of whoever comes next.
 pub(super) fn correlation_header(headers: &mut http::HeaderMap, trail: &Trail) {
     if let Ok(value) = HeaderValue::from_str(trail.correlation_id()) {
-        headers.insert("x-correlation-id", value);
+        headers.insert(CORRELATION_ID, value);
     }
 }
 
@@ -153,4 +158,10 @@ pub(super) fn final_status(status: StatusCode) -> Result<StatusCode, Refusal> {
         ));
     }
     Ok(status)
+}
+
+/// The refusal that a gateway behind us states beside its answer; believed only when it is one of ours.
+pub(super) fn stated_code(headers: &http::HeaderMap) -> Option<Code> {
+    let text = headers.get("x-triseal-code")?.to_str().ok()?;
+    Code::ALL.iter().copied().find(|code| code.as_str() == text)
 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
+use crate::{clock::Moment, http1::push_decimal};
 
 /// Lines held back while the writer is busy; beyond that, lines are counted as lost.
 const BUFFER_MAX_BYTES: usize = 8 << 20;
@@ -21,10 +21,12 @@ const BUFFER_MAX_BYTES: usize = 8 << 20;
 const LINGER: Duration = Duration::from_millis(50);
 
 /// What is written about one exchange. This struct is the allow-list: no path, query, header or body has a place in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub struct Line<'a> {
-    /// When it arrived, RFC 3339 with milliseconds, UTC.
-    pub time: &'a str,
+    /// When it arrived; written as RFC 3339 with milliseconds, UTC.
+    #[cfg_attr(test, serde(serialize_with = "tests::as_rfc3339"))]
+    pub time: Moment,
     /// The gateway's name.
     pub gateway: &'a str,
     /// Ties the lines of all gateways on the way together.
@@ -38,24 +40,24 @@ pub struct Line<'a> {
     /// The method.
     pub method: &'a str,
     /// The route's name, when one was found.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub route: Option<&'a str>,
     /// The partner, when identified.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub partner: Option<&'a str>,
     /// The fingerprint of the TLS certificate shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub tls_certificate: Option<&'a str>,
     /// The fingerprint of the certificate that signed the request, when it verified.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub signed_by: Option<&'a str>,
     /// `answered` or `refused`.
     pub outcome: &'a str,
     /// The code of the refusal.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub code: Option<&'a str>,
     /// Why, for the operator.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub cause: Option<&'a str>,
     /// The HTTP status answered.
     pub status: u16,
@@ -68,8 +70,71 @@ pub struct Line<'a> {
     /// Microseconds of it spent waiting for the upstream.
     pub upstream_us: u64,
     /// The upstream's status.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub upstream_status: Option<u16>,
+}
+
+impl Line<'_> {
+    /// As one JSON object. By hand: every exchange pays for it, and the shape is fixed.
+    fn write(&self, json: &mut Vec<u8>) {
+        json.extend_from_slice(b"{\"time\":\"");
+        self.time.push_rfc3339(json);
+        json.push(b'"');
+        let texts = [
+            (r#","gateway":"#, Some(self.gateway)),
+            (r#","correlation_id":"#, Some(self.correlation_id)),
+            (r#","face":"#, Some(self.face)),
+            (r#","from":"#, Some(self.from)),
+            (r#","http":"#, Some(self.http)),
+            (r#","method":"#, Some(self.method)),
+            (r#","route":"#, self.route),
+            (r#","partner":"#, self.partner),
+            (r#","tls_certificate":"#, self.tls_certificate),
+            (r#","signed_by":"#, self.signed_by),
+            (r#","outcome":"#, Some(self.outcome)),
+            (r#","code":"#, self.code),
+            (r#","cause":"#, self.cause),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                json.extend_from_slice(name.as_bytes());
+                push_text(json, text);
+            }
+        }
+        let numbers = [
+            (r#","status":"#, Some(u64::from(self.status))),
+            (r#","bytes_in":"#, Some(self.bytes_in)),
+            (r#","bytes_out":"#, Some(self.bytes_out)),
+            (r#","took_us":"#, Some(self.took_us)),
+            (r#","upstream_us":"#, Some(self.upstream_us)),
+            (
+                r#","upstream_status":"#,
+                self.upstream_status.map(u64::from),
+            ),
+        ];
+        for (name, number) in numbers {
+            if let Some(number) = number {
+                json.extend_from_slice(name.as_bytes());
+                push_decimal(json, number);
+            }
+        }
+        json.push(b'}');
+    }
+}
+
+/// A JSON string. Nearly all texts are ours and plain; the others serde_json escapes.
+fn push_text(json: &mut Vec<u8>, text: &str) {
+    let plain = text.bytes().fold(true, |plain, b| {
+        plain & (b >= 0x20) & (b != b'"') & (b != b'\\')
+    });
+    if plain {
+        json.push(b'"');
+        json.extend_from_slice(text.as_bytes());
+        json.push(b'"');
+    } else if serde_json::to_writer(&mut *json, text).is_err() {
+        // Writing a text to memory does not fail; if it did, the line would still be JSON.
+        json.extend_from_slice(b"null");
+    }
 }
 
 /// Where lines go. Clones write to the same place.
@@ -123,9 +188,8 @@ impl AccessLog {
             return;
         }
         let first = buffer.is_empty();
-        if serde_json::to_writer(&mut *buffer, line).is_ok() {
-            buffer.push(b'\n');
-        }
+        line.write(&mut buffer);
+        buffer.push(b'\n');
         drop(buffer);
         if first {
             // A full channel means that the writer is already called.
@@ -178,5 +242,84 @@ fn write_on(shared: &Shared, orders: &mpsc::Receiver<Order>, mut out: Box<dyn Wr
         if stop {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn as_rfc3339<S: serde::Serializer>(at: &Moment, to: S) -> Result<S::Ok, S::Error> {
+        let mut text = Vec::new();
+        at.push_rfc3339(&mut text);
+        to.serialize_str(std::str::from_utf8(&text).unwrap())
+    }
+
+    fn line(text: &str) -> Line<'_> {
+        Line {
+            time: Moment::from_ms(784_111_777_042),
+            gateway: text,
+            correlation_id: "c",
+            face: "f",
+            from: text,
+            http: "1.1",
+            method: "GET",
+            route: Some(text),
+            partner: None,
+            tls_certificate: Some("t"),
+            signed_by: None,
+            outcome: "refused",
+            code: Some("HTTP-001"),
+            cause: Some(text),
+            status: 400,
+            bytes_in: 0,
+            bytes_out: u64::MAX,
+            took_us: 10,
+            upstream_us: 907,
+            upstream_status: Some(204),
+        }
+    }
+
+    #[test]
+    fn a_line_is_what_a_json_library_would_write_whatever_stands_in_it() {
+        let every: String = (0..0x250).filter_map(char::from_u32).collect();
+        for text in [
+            "",
+            "plain",
+            "a\"b",
+            "a\\b",
+            "\n",
+            "\u{7f}\u{2028}é",
+            "\0",
+            &every,
+        ] {
+            let mut json = Vec::new();
+            let line = line(text);
+            line.write(&mut json);
+            assert_eq!(
+                String::from_utf8(json).unwrap(),
+                serde_json::to_string(&line).unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let mut json = Vec::new();
+        let line = Line {
+            route: None,
+            tls_certificate: None,
+            code: None,
+            cause: None,
+            upstream_status: None,
+            signed_by: Some("s"),
+            partner: Some("p"),
+            ..line("x")
+        };
+        line.write(&mut json);
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            serde_json::to_string(&line).unwrap()
+        );
     }
 }

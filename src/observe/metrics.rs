@@ -39,6 +39,8 @@ pub struct Metrics {
     pub logins: IntCounterVec,
     /// Seconds for which a login's token still holds, by login.
     pub login_token_seconds_left: GaugeVec,
+    /// Seconds until E-Signet's keys are too old to be used.
+    pub esignet_keys_seconds_left: IntGauge,
     /// Messages remembered against replay.
     pub replay_entries: IntGauge,
     /// Generation of the snapshot in force.
@@ -199,6 +201,10 @@ impl Metrics {
                 "triseal_login_token_seconds_left",
                 "Until the token of a login expires.",
                 &["login"],
+            )?,
+            esignet_keys_seconds_left: int_gauge(
+                "triseal_esignet_keys_seconds_left",
+                "Until E-Signet's keys are too old to be used; 0 where none are fetched.",
             )?,
             replay_entries: int_gauge(
                 "triseal_replay_entries",

@@ -2,6 +2,7 @@
 //!
 //! - [`routes`] finds the one [`route`] of a path; everything a route says was checked before.
 //! - [`mosip`] reads MOSIP's auth policy documents and judges operations and factors.
+//! - [`seeder`] lists what may be asked of the token seeder.
 //! - [`packet`] says which packets a route and a partner let through.
 //! - [`policies`] are the documents with their states; [`admission`] asks partner, policy, API key and licence in MOSIP's
 //!   order.
@@ -9,17 +10,21 @@
 //! Who the caller is comes from `partners`; what a request contains comes from `envelope`.
 
 pub mod admission;
+pub mod esignet;
 pub mod mosip;
 pub mod packet;
 pub mod path;
 pub mod policies;
 pub mod route;
 pub mod routes;
+pub mod seeder;
 
 pub use admission::{Admission, Presented};
+pub use esignet::EsignetOperation;
 pub use mosip::{AllowedAuth, AuthPolicy, TokenType};
 pub use packet::{AskedPacket, PacketOperation, PacketPolicy};
 pub use path::{Captures, PathPattern};
 pub use policies::Policies;
 pub use route::Route;
 pub use routes::{Match, RouteTable};
+pub use seeder::{CallbackTarget, SeederPolicy};

@@ -1,8 +1,9 @@
-//! Bodies that go out and come back: whole or as they come, without a box around each.
+//! Bodies that come and go: whole or as they come, without a box around each.
 
 use std::{
-    io,
+    fmt, io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -12,6 +13,84 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::http1::Lease;
+use crate::refusal::{Code, Violation};
+
+/// An HTTP/1.1 connection that bodies of requests are read from. The number says which request: a body that is kept for
+/// longer than its request must not read the next one's.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// The next piece of the body's content.
+    fn poll_content(&self, request: u64, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>>;
+
+    /// How many bytes are still to come, where that is known.
+    fn left(&self, request: u64) -> Option<u64>;
+}
+
+/// The body of a caller's request.
+#[derive(Debug)]
+pub struct CallerBody(Caller);
+
+#[derive(Debug)]
+enum Caller {
+    Nothing,
+    Http1(Arc<dyn Source>, u64),
+    Http2(Incoming),
+}
+
+impl CallerBody {
+    /// No body.
+    pub const fn none() -> Self {
+        Self(Caller::Nothing)
+    }
+
+    /// The body of that request on an HTTP/1.1 connection.
+    pub const fn http1(source: Arc<dyn Source>, request: u64) -> Self {
+        Self(Caller::Http1(source, request))
+    }
+
+    /// The body of an HTTP/2 stream.
+    pub const fn http2(incoming: Incoming) -> Self {
+        Self(Caller::Http2(incoming))
+    }
+
+    /// The next piece. An error carries a [`Violation`] where the gate refused the body.
+    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match &mut self.0 {
+            Caller::Nothing => Poll::Ready(None),
+            Caller::Http1(source, request) => source.poll_content(*request, cx),
+            Caller::Http2(incoming) => poll_incoming(incoming, cx),
+        }
+    }
+
+    /// How many bytes are still to come, where that is known.
+    fn left(&self) -> Option<u64> {
+        match &self.0 {
+            Caller::Nothing => Some(0),
+            Caller::Http1(source, request) => source.left(*request),
+            Caller::Http2(incoming) if incoming.is_end_stream() => Some(0),
+            Caller::Http2(incoming) => incoming.size_hint().exact(),
+        }
+    }
+}
+
+impl Body for CallerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        frame(self.get_mut().poll_data(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        hint(self.left())
+    }
+}
 
 /// The body of a request to an upstream.
 #[derive(Debug)]
@@ -20,7 +99,7 @@ pub struct RequestBody(Outgoing);
 #[derive(Debug)]
 enum Outgoing {
     Whole(Option<Bytes>),
-    Streamed { incoming: Incoming, left: u64 },
+    Streamed { body: CallerBody, left: u64 },
 }
 
 impl RequestBody {
@@ -30,16 +109,49 @@ impl RequestBody {
     }
 
     /// A body as it arrives, of at most `max` bytes; one more is an error, which resets the upstream's connection.
-    pub const fn streamed(incoming: Incoming, max: u64) -> Self {
-        Self(Outgoing::Streamed {
-            incoming,
-            left: max,
-        })
+    pub const fn streamed(body: CallerBody, max: u64) -> Self {
+        Self(Outgoing::Streamed { body, left: max })
     }
 
     /// Whether there is no body at all.
     pub fn is_empty(&self) -> bool {
         self.is_end_stream()
+    }
+
+    /// Whether nothing more will come, as far as that is known without asking.
+    pub(super) fn is_sent(&self) -> bool {
+        match &self.0 {
+            Outgoing::Whole(bytes) => bytes.is_none(),
+            Outgoing::Streamed { .. } => false,
+        }
+    }
+
+    /// The next piece.
+    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match &mut self.0 {
+            Outgoing::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Outgoing::Streamed { body, left } => {
+                let data = ready!(body.poll_data(cx));
+                Poll::Ready(data.map(|data| {
+                    let data = data?;
+                    let size = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                    *left = left.checked_sub(size).ok_or_else(|| {
+                        io::Error::new(io::ErrorKind::InvalidData, Violation(Code::HttpBodySize))
+                    })?;
+                    Ok(data)
+                }))
+            }
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        match &self.0 {
+            Outgoing::Whole(bytes) => {
+                let length = bytes.as_ref().map_or(0, Bytes::len);
+                Some(u64::try_from(length).unwrap_or(u64::MAX))
+            }
+            Outgoing::Streamed { body, .. } => body.left(),
+        }
     }
 }
 
@@ -51,50 +163,15 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.get_mut().0 {
-            Outgoing::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Outgoing::Streamed { incoming, left } => {
-                let frame = ready!(Pin::new(incoming).poll_frame(cx));
-                Poll::Ready(match frame {
-                    None => None,
-                    Some(Err(e)) => Some(Err(io::Error::other(e))),
-                    Some(Ok(frame)) => match frame.into_data() {
-                        Ok(data) => {
-                            let size = u64::try_from(data.len()).unwrap_or(u64::MAX);
-                            match left.checked_sub(size) {
-                                Some(rest) => {
-                                    *left = rest;
-                                    Some(Ok(Frame::data(data)))
-                                }
-                                None => Some(Err(io::Error::other(
-                                    "the body is larger than the route's limit",
-                                ))),
-                            }
-                        }
-                        // Trailers are not passed on.
-                        Err(_) => None,
-                    },
-                })
-            }
-        }
+        frame(self.get_mut().poll_data(cx))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Outgoing::Whole(bytes) => bytes.is_none(),
-            Outgoing::Streamed { incoming, .. } => incoming.is_end_stream(),
-        }
+        self.left() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Outgoing::Whole(bytes) => SizeHint::with_exact(
-                bytes
-                    .as_ref()
-                    .map_or(0, |b| u64::try_from(b.len()).unwrap_or(u64::MAX)),
-            ),
-            Outgoing::Streamed { incoming, .. } => incoming.size_hint(),
-        }
+        hint(self.left())
     }
 }
 
@@ -108,92 +185,60 @@ enum Coming {
     Streamed(Streamed),
 }
 
+/// Where an upstream's answer comes from.
+#[derive(Debug)]
+pub(super) enum Answering {
+    Http1(Box<Lease>),
+    Negotiated(Incoming),
+}
+
 /// A body as it comes from an upstream.
 #[derive(Debug)]
 pub(super) struct Streamed {
-    incoming: Incoming,
-    /// The connection it comes by, where nobody else drives it.
-    lease: Option<Lease>,
+    from: Answering,
     stall: Duration,
     /// Armed only when the upstream pauses: an answer that is there at once costs no timer.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Streamed {
-    pub(super) const fn new(incoming: Incoming, lease: Option<Lease>, stall: Duration) -> Self {
+    pub(super) const fn new(from: Answering, stall: Duration) -> Self {
         Self {
-            incoming,
-            lease,
+            from,
             stall,
             pause: None,
         }
     }
 
-    pub(super) fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+    /// How many bytes are still to come, where that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match &self.from {
+            Answering::Http1(lease) => lease.left(),
+            Answering::Negotiated(incoming) if incoming.is_end_stream() => Some(0),
+            Answering::Negotiated(incoming) => incoming.size_hint().exact(),
+        }
     }
 
     /// The next piece; an error when it stalls or ends early.
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        loop {
-            match self.poll_incoming(cx) {
-                Poll::Ready(None) => {
-                    if let Some(lease) = self.lease.take() {
-                        lease.done();
-                    }
-                    return Poll::Ready(None);
-                }
-                Poll::Ready(Some(Err(e))) => {
-                    self.lease = None;
-                    return Poll::Ready(Some(Err(io::Error::other(e))));
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.pause = None;
-                    // Trailers are not passed on.
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-                Poll::Pending => {
-                    let stall = self.stall;
-                    let timer = self.pause.get_or_insert_with(|| {
-                        let until = Instant::now()
-                            .checked_add(stall)
-                            .unwrap_or_else(Instant::now);
-                        Box::pin(tokio::time::sleep_until(until))
-                    });
-                    ready!(timer.as_mut().poll(cx));
-                    self.lease = None;
-                    let cause = "the upstream's answer stalled";
-                    return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, cause))));
-                }
-            }
-        }
-    }
-
-    /// The body's next frame, with the connection driven where that is ours to do.
-    fn poll_incoming(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let first = Pin::new(&mut self.incoming).poll_frame(cx);
-        let (Poll::Pending, Some(lease)) = (&first, &mut self.lease) else {
-            return first;
+        let data = match &mut self.from {
+            Answering::Http1(lease) => lease.poll_data(cx),
+            Answering::Negotiated(incoming) => poll_incoming(incoming, cx),
         };
-        // A connection that ends leaves its error, or the end, in the body.
-        lease.drive(cx);
-        Pin::new(&mut self.incoming).poll_frame(cx)
-    }
-}
-
-impl Drop for Streamed {
-    /// Whoever writes a body of known length may not ask for the end that it knows is there.
-    fn drop(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.done();
+        if data.is_ready() {
+            self.pause = None;
+            return data;
         }
+        let stall = self.stall;
+        let timer = self.pause.get_or_insert_with(|| {
+            let until = Instant::now()
+                .checked_add(stall)
+                .unwrap_or_else(Instant::now);
+            Box::pin(tokio::time::sleep_until(until))
+        });
+        ready!(timer.as_mut().poll(cx));
+        let cause = "the upstream's answer stalled";
+        Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, cause))))
     }
 }
 
@@ -208,6 +253,25 @@ impl AnswerBody {
     pub(super) const fn streamed(streamed: Streamed) -> Self {
         Self(Coming::Streamed(streamed))
     }
+
+    /// The next piece.
+    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match &mut self.0 {
+            Coming::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Coming::Streamed(streamed) => streamed.poll_data(cx),
+        }
+    }
+
+    /// How many bytes are still to come, where that is known.
+    pub fn left(&self) -> Option<u64> {
+        match &self.0 {
+            Coming::Whole(bytes) => {
+                let length = bytes.as_ref().map_or(0, Bytes::len);
+                Some(u64::try_from(length).unwrap_or(u64::MAX))
+            }
+            Coming::Streamed(streamed) => streamed.left(),
+        }
+    }
 }
 
 impl Body for AnswerBody {
@@ -218,28 +282,37 @@ impl Body for AnswerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.get_mut().0 {
-            Coming::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Coming::Streamed(streamed) => streamed
-                .poll_data(cx)
-                .map(|data| data.map(|data| data.map(Frame::data))),
-        }
+        frame(self.get_mut().poll_data(cx))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Coming::Whole(bytes) => bytes.is_none(),
-            Coming::Streamed(streamed) => streamed.incoming.is_end_stream(),
-        }
+        self.left() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Coming::Whole(bytes) => {
-                let length = bytes.as_ref().map_or(0, Bytes::len);
-                SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+        hint(self.left())
+    }
+}
+
+/// The next data of a body that hyper reads; trailers are not passed on.
+fn poll_incoming(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    loop {
+        match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(error)))),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
+                }
             }
-            Coming::Streamed(streamed) => streamed.size_hint(),
         }
     }
+}
+
+fn frame(data: Poll<Option<io::Result<Bytes>>>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    data.map(|data| data.map(|data| data.map(Frame::data)))
+}
+
+fn hint(left: Option<u64>) -> SizeHint {
+    left.map_or_else(SizeHint::default, SizeHint::with_exact)
 }

@@ -13,14 +13,16 @@ use std::{
 };
 
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
 };
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::config::HttpVersion;
@@ -71,19 +73,19 @@ impl Connector {
         let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(default))).await?;
         tcp.set_nodelay(true)?;
         let Some(config) = self.tls else {
-            return Ok(Link::Plain(TokioIo::new(tcp)));
+            return Ok(Link::Plain(tcp));
         };
         let name = ServerName::try_from(bare.to_owned())
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let stream = TlsConnector::from(config).connect(name, tcp).await?;
-        Ok(Link::Tls(Box::new(TokioIo::new(stream))))
+        Ok(Link::Tls(Box::new(stream)))
     }
 }
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = Link;
+    type Response = TokioIo<Link>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Link>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<Link>>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -91,15 +93,15 @@ impl tower_service::Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let this = self.clone();
-        Box::pin(async move { this.connect(&uri).await })
+        Box::pin(async move { this.connect(&uri).await.map(TokioIo::new) })
     }
 }
 
 /// An open connection.
 #[derive(Debug)]
 pub(super) enum Link {
-    Plain(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Connection for Link {
@@ -107,7 +109,7 @@ impl Connection for Link {
         match self {
             Self::Plain(_) => Connected::new(),
             Self::Tls(stream) => {
-                let (_, session) = stream.inner().get_ref();
+                let (_, session) = stream.get_ref();
                 if session.alpn_protocol() == Some(b"h2") {
                     Connected::new().negotiated_h2()
                 } else {
@@ -118,11 +120,11 @@ impl Connection for Link {
     }
 }
 
-impl Read for Link {
+impl AsyncRead for Link {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(s) => Pin::new(s).poll_read(cx, buf),
@@ -131,7 +133,7 @@ impl Read for Link {
     }
 }
 
-impl Write for Link {
+impl AsyncWrite for Link {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

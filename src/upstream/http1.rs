@@ -1,62 +1,90 @@
 //! HTTP/1.1 connections to one address, each driven by the exchange that uses it.
 //!
-//! hyper's pooled client gives every connection a task of its own and speaks to it through channels; for a relay that is a
-//! tenth of the processor's work (bench/README.md). Here the exchange polls its connection itself, and a connection that
-//! nobody uses rests in the pool unpolled. Two consequences, both handled: whether a resting connection was closed is
+//! A client library gives every connection a task, channels and a parse of its own; for a relay that is a third of the
+//! processor's work (bench/README.md). Here the exchange writes to its connection and reads from it, and a connection that
+//! nobody uses rests in the pool, without a buffer. Consequences, all handled: whether a resting connection was closed is
 //! found out when it is taken, and resting connections are put away by [`Pool::put_away`], not by a timer of their own.
+//!
+//! A connection goes back to its pool only when the request was sent whole, the answer was read whole, neither side said
+//! `close`, and not a byte lies behind the answer: the next answer can then be nobody else's.
+
+mod answer;
+mod request;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    pin::{Pin, pin},
+    io,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
-use http::{Request, Response, Uri, uri::Authority};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, Connection, SendRequest},
-};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, uri::Authority};
+use tokio::io::{AsyncRead as _, ReadBuf};
 
+use self::{
+    answer::{Head, Left, Unbelievable},
+    request::Sending,
+};
 use super::{
-    RequestBody,
+    Outgoing, RequestBody,
     connector::{Connector, Link},
 };
+use crate::http1::poll_read_into;
+
+/// Informational answers before the one that counts.
+const INFORMATIONAL_MAX: usize = 8;
 
 /// Resting connections of one address.
 #[derive(Debug)]
 pub(super) struct Pool {
     connector: Connector,
     target: Uri,
-    resting: Mutex<VecDeque<(Conn, Instant)>>,
+    host: HeaderValue,
+    resting: Mutex<VecDeque<(Link, Instant)>>,
     resting_max: usize,
     rest: Duration,
-}
-
-/// A connection with both its ends.
-#[derive(Debug)]
-struct Conn {
-    sender: SendRequest<RequestBody>,
-    driver: Pin<Box<Connection<Link, RequestBody>>>,
 }
 
 /// A connection in use; goes back to its pool when the answer was read to its end, and is closed otherwise.
 #[derive(Debug)]
 pub(super) struct Lease {
-    conn: Option<Conn>,
+    link: Option<Link>,
     pool: Arc<Pool>,
+    sending: Sending,
+    /// Read, and not yet taken.
+    input: BytesMut,
+    left: Left,
+    keep: bool,
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum SendError {
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
     /// No connection: not a byte was sent.
-    Connect(std::io::Error),
+    #[error(transparent)]
+    Connect(io::Error),
+    /// The caller's own body came to a bad end.
+    #[error("the caller's body: {0}")]
+    Body(#[source] io::Error),
     /// The connection failed; the request may have arrived.
-    Broken(hyper::Error),
+    #[error(transparent)]
+    Broken(#[from] io::Error),
+    /// What came is no answer.
+    #[error(transparent)]
+    Unbelievable(#[from] Unbelievable),
+    /// A mistake of ours.
+    #[error("the target is not in origin form")]
+    Target,
 }
+
+/// An answer's head, and the connection that its body comes by.
+pub(super) type Received = (StatusCode, HeaderMap, Box<Lease>);
 
 impl Pool {
     pub(super) fn new(
@@ -74,67 +102,54 @@ impl Pool {
         Ok(Self {
             connector,
             target,
+            host: HeaderValue::from_str(authority.as_str())?,
             resting: Mutex::new(VecDeque::new()),
             resting_max,
             rest,
         })
     }
 
-    /// Sends a request in origin form, with Host, on a resting connection or a new one. A resting connection that turns out to
-    /// be closed before a byte of the request was written is left for another.
+    /// Sends a request on a resting connection or a new one, and gives the head of its answer.
     pub(super) async fn send(
         self: &Arc<Self>,
-        mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), SendError> {
-        while let Some(conn) = self.take() {
-            let mut lease = Lease {
-                conn: Some(conn),
-                pool: Arc::clone(self),
-            };
-            match lease.exchange(request).await {
-                Ok(response) => return Ok((response, lease)),
-                Err((_, Some(unsent))) => request = unsent,
-                Err((error, None)) => return Err(SendError::Broken(error)),
+        outgoing: &Outgoing,
+        body: RequestBody,
+    ) -> Result<Received, Failed> {
+        let sending = Sending::new(outgoing, &self.host, body)?;
+        let link = match self.take() {
+            Some(link) => link,
+            None => {
+                let connect = self.connector.clone().connect(&self.target);
+                // In a box: it is large, and seldom.
+                Box::pin(connect).await.map_err(Failed::Connect)?
             }
-        }
-        let mut lease = Lease {
-            conn: Some(self.connect().await?),
-            pool: Arc::clone(self),
         };
-        match lease.exchange(request).await {
-            Ok(response) => Ok((response, lease)),
-            Err((error, _)) => Err(SendError::Broken(error)),
-        }
-    }
-
-    async fn connect(&self) -> Result<Conn, SendError> {
-        let link = self
-            .connector
-            .clone()
-            .connect(&self.target)
-            .await
-            .map_err(SendError::Connect)?;
-        let (sender, driver) = http1::handshake(link).await.map_err(SendError::Broken)?;
-        Ok(Conn {
-            sender,
-            driver: Box::pin(driver),
-        })
+        let mut lease = Box::new(Lease {
+            link: Some(link),
+            pool: Arc::clone(self),
+            sending,
+            input: BytesMut::new(),
+            left: Left::UntilClose,
+            keep: true,
+        });
+        let (status, headers) = lease.exchange(outgoing.method == Method::HEAD).await?;
+        Ok((status, headers, lease))
     }
 
     /// The connection that rested last and is still open: the others may then grow old and be put away.
-    fn take(&self) -> Option<Conn> {
+    fn take(&self) -> Option<Link> {
         loop {
-            let (mut conn, since) = self.lock().pop_back()?;
-            if since.elapsed() < self.rest && conn.is_free() {
-                return Some(conn);
+            let (mut link, since) = self.lock().pop_back()?;
+            if since.elapsed() < self.rest && is_silent(&mut link) {
+                return Some(link);
             }
         }
     }
 
-    fn give_back(&self, conn: Conn) {
+    fn give_back(&self, link: Link) {
         let mut resting = self.lock();
         if resting.len() < self.resting_max {
-            resting.push_back((conn, Instant::now()));
+            resting.push_back((link, Instant::now()));
         }
     }
 
@@ -149,58 +164,199 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(Conn, Instant)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(Link, Instant)>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Conn {
-    /// Whether a request can be sent: lets hyper look once at the connection, which ends it when the other side has.
-    fn is_free(&mut self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        self.driver.as_mut().poll(&mut context).is_pending() && self.sender.is_ready()
-    }
+/// Whether the other side has said nothing, not even that it closes.
+fn is_silent(link: &mut Link) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut byte = [0];
+    Pin::new(link)
+        .poll_read(&mut context, &mut ReadBuf::new(&mut byte))
+        .is_pending()
 }
 
 impl Lease {
-    async fn exchange(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<RequestBody>>)> {
-        let Some(conn) = &mut self.conn else {
-            // A lease is made with a connection and loses it when dropped.
-            return std::future::pending().await;
-        };
-        let mut answer = pin!(conn.sender.try_send_request(request));
+    /// Sends, and reads as far as the end of the answer's head.
+    async fn exchange(&mut self, to_head: bool) -> Result<(StatusCode, HeaderMap), Failed> {
+        let mut head = Head::default();
+        let mut informational = 0_usize;
+        let mut unsent = None;
         poll_fn(|cx| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer);
+            if unsent.is_none() {
+                match self.poll_send(cx) {
+                    Poll::Pending | Poll::Ready(Ok(())) => {}
+                    // It may have answered before it stopped reading.
+                    Poll::Ready(Err(Failed::Broken(error))) => unsent = Some(error),
+                    Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
+                }
             }
-            // Driving the connection is what makes the answer; when it ends, it leaves an error there.
-            let _ = conn.driver.as_mut().poll(cx);
-            answer.as_mut().poll(cx)
+            loop {
+                if let Some(length) = head.follow(&self.input)? {
+                    if !head.is_informational()? {
+                        let bytes = self.take(length);
+                        let complete = head.complete(to_head)?;
+                        (self.left, self.keep) = (complete.left, complete.keep && unsent.is_none());
+                        let headers = head.headers(&bytes)?;
+                        return Poll::Ready(Ok((complete.status, headers)));
+                    }
+                    informational = informational.saturating_add(1);
+                    if informational > INFORMATIONAL_MAX {
+                        return Poll::Ready(Err(Unbelievable::Informational.into()));
+                    }
+                    let _ = self.take(length);
+                    head = Head::default();
+                    continue;
+                }
+                match ready!(self.poll_fill(cx)) {
+                    Ok(0) => {
+                        let error = unsent.take().unwrap_or_else(|| cut("before its answer"));
+                        return Poll::Ready(Err(error.into()));
+                    }
+                    Ok(_) => {}
+                    Err(error) => return Poll::Ready(Err(unsent.take().unwrap_or(error).into())),
+                }
+            }
         })
         .await
-        .map_err(|mut error| {
-            let unsent = error.take_message();
-            (error.into_error(), unsent)
-        })
     }
 
-    /// Lets the connection work for a body that is being read. Says whether the connection has ended.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        match &mut self.conn {
-            Some(conn) => conn.driver.as_mut().poll(cx).is_ready(),
-            None => true,
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        if self.sending.is_done() {
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.link {
+            Some(link) => self.sending.poll(link, cx),
+            None => Poll::Ready(Ok(())),
         }
     }
 
-    /// Gives the connection back: the answer was read to its end.
-    pub(super) fn done(mut self) {
-        if let Some(mut conn) = self.conn.take()
-            && conn.is_free()
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match &mut self.link {
+            Some(link) => poll_read_into(link, cx, &mut self.input),
+            None => Poll::Ready(Ok(0)),
+        }
+    }
+
+    /// Takes so many bytes of what was read; where that is all, the buffer goes with them.
+    fn take(&mut self, length: usize) -> Bytes {
+        if length >= self.input.len() {
+            std::mem::take(&mut self.input).freeze()
+        } else {
+            self.input.split_to(length).freeze()
+        }
+    }
+
+    /// How many bytes of the body are still to come, where that is known.
+    pub(super) const fn left(&self) -> Option<u64> {
+        match self.left {
+            Left::Nothing => Some(0),
+            Left::Sized(left) => Some(left),
+            Left::Chunked(_) | Left::UntilClose => None,
+        }
+    }
+
+    /// The next piece of the body. With its last one the connection goes back.
+    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let outcome = self.poll_body(cx);
+        match &outcome {
+            Poll::Ready(Some(Err(_))) => self.link = None,
+            Poll::Ready(_) if matches!(self.left, Left::Nothing) => self.end(),
+            Poll::Ready(_) | Poll::Pending => {}
+        }
+        outcome
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        // An upstream may answer while it is still being told.
+        match self.poll_send(cx) {
+            Poll::Ready(Err(Failed::Broken(_))) => self.keep = false,
+            Poll::Ready(Err(failed)) => return Poll::Ready(Some(Err(io::Error::other(failed)))),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        loop {
+            if let Some(data) = self.next_piece()? {
+                return Poll::Ready(Some(Ok(data)));
+            }
+            if matches!(self.left, Left::Nothing) {
+                return Poll::Ready(None);
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                if !matches!(self.left, Left::UntilClose) {
+                    return Poll::Ready(Some(Err(cut("in its answer"))));
+                }
+                self.left = Left::Nothing;
+            }
+        }
+    }
+
+    /// What was read of the body's content and not yet taken.
+    fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
+        while !self.input.is_empty() {
+            let (bytes, content, left) = match self.left {
+                Left::Nothing => return Ok(None),
+                Left::UntilClose => (self.input.len(), true, Left::UntilClose),
+                Left::Sized(left) => match crate::http1::take(&self.input, left) {
+                    (now, 0) => (now, true, Left::Nothing),
+                    (now, after) => (now, true, Left::Sized(after)),
+                },
+                Left::Chunked(chunk) => {
+                    let followed = chunk
+                        .follow(&self.input)
+                        .ok_or_else(|| io::Error::other(Unbelievable::Chunks))?;
+                    let left = followed.next.map_or(Left::Nothing, Left::Chunked);
+                    (followed.bytes, followed.content, left)
+                }
+            };
+            self.left = left;
+            let data = self.take(bytes);
+            if content {
+                // The end of the last chunk is seen with its content, where it is there.
+                self.skip_marks()?;
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes over what is framing of chunks.
+    fn skip_marks(&mut self) -> io::Result<()> {
+        while let Left::Chunked(chunk) = self.left {
+            if self.input.is_empty() || matches!(chunk, crate::http1::Chunk::Data(_)) {
+                break;
+            }
+            let followed = chunk
+                .follow(&self.input)
+                .ok_or_else(|| io::Error::other(Unbelievable::Chunks))?;
+            self.left = followed.next.map_or(Left::Nothing, Left::Chunked);
+            let _ = self.take(followed.bytes);
+        }
+        Ok(())
+    }
+
+    /// The answer was read to its end: gives the connection back, if nothing speaks against it.
+    fn end(&mut self) {
+        let clean = self.keep && self.sending.is_done() && self.input.is_empty();
+        if let Some(link) = self.link.take()
+            && clean
         {
-            self.pool.give_back(conn);
+            self.pool.give_back(link);
         }
     }
+}
+
+impl Drop for Lease {
+    /// An answer without a body is at its end before anybody asks for it.
+    fn drop(&mut self) {
+        if matches!(self.left, Left::Nothing) {
+            self.end();
+        }
+    }
+}
+
+fn cut(where_: &str) -> io::Error {
+    let cause = format!("the upstream closed the connection {where_}");
+    io::Error::new(io::ErrorKind::UnexpectedEof, cause)
 }

@@ -7,7 +7,7 @@ mod body;
 mod connector;
 mod http1;
 
-pub use body::{AnswerBody, RequestBody};
+pub use body::{AnswerBody, CallerBody, RequestBody, Source};
 pub use connector::TlsSettings;
 
 use std::{
@@ -20,10 +20,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header, uri::Authority,
-};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Uri, header, uri::Authority};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
@@ -35,11 +32,11 @@ use crate::{
     clock::Clock,
     config,
     observe::Metrics,
-    refusal::{Code, Refusal},
+    refusal::{Code, Refusal, violation},
 };
-use body::Streamed;
+use body::{Answering, Streamed};
 use connector::Connector;
-use http1::{Lease, Pool, SendError};
+use http1::{Failed, Pool};
 
 /// One service behind the gateway.
 #[derive(Debug)]
@@ -55,8 +52,6 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Address {
     authority: Authority,
-    /// The authority, as Host.
-    host: HeaderValue,
     scheme: &'static str,
     transport: Transport,
     unhealthy_until_ms: AtomicI64,
@@ -88,8 +83,8 @@ enum Transport {
     Negotiated(Box<Client<Connector, RequestBody>>),
 }
 
-/// A head with the body that follows it, and the connection to drive where that is ours to do.
-type Received = (http::response::Parts, Incoming, Option<Lease>);
+/// A head, and what its body comes from.
+type Received = (StatusCode, HeaderMap, Answering);
 
 /// A request to an upstream.
 #[derive(Clone, Debug)]
@@ -229,11 +224,11 @@ impl Upstream {
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
         let called = async {
             let body = RequestBody::whole(body);
-            let (parts, incoming, lease) = self.attempt(origin.0, outgoing, body).await?;
-            let body = self.collect(Streamed::new(incoming, lease, limit)).await?;
+            let (status, headers, from) = self.attempt(origin.0, outgoing, body).await?;
+            let body = self.collect(Streamed::new(from, limit)).await?;
             Ok(Answer {
-                status: parts.status,
-                headers: parts.headers,
+                status,
+                headers,
                 body,
             })
         };
@@ -247,14 +242,14 @@ impl Upstream {
     }
 
     async fn call_unlimited(&self, outgoing: Outgoing, body: Bytes) -> Result<Answer, Refusal> {
-        let (parts, incoming, lease) = self
+        let (status, headers, from) = self
             .send(outgoing, || RequestBody::whole(body.clone()))
             .await?;
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
-        let body = self.collect(Streamed::new(incoming, lease, limit)).await?;
+        let body = self.collect(Streamed::new(from, limit)).await?;
         Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
+            status,
+            headers,
             body,
         })
     }
@@ -284,7 +279,7 @@ impl Upstream {
                 self.send_once(outgoing, make).await
             }
         };
-        let (parts, incoming, lease) =
+        let (status, headers, from) =
             tokio::time::timeout(limit, sent)
                 .await
                 .unwrap_or_else(|_| {
@@ -296,11 +291,8 @@ impl Upstream {
                         ),
                     ))
                 })?;
-        Ok((
-            parts.status,
-            parts.headers,
-            AnswerBody::streamed(Streamed::new(incoming, lease, limit)),
-        ))
+        let body = AnswerBody::streamed(Streamed::new(from, limit));
+        Ok((status, headers, body))
     }
 
     /// Tries the addresses in turn until one takes the connection.
@@ -341,15 +333,7 @@ impl Upstream {
         outgoing: Outgoing,
         body: RequestBody,
     ) -> Result<Received, Refusal> {
-        let mut request = Request::new(body);
-        *request.method_mut() = outgoing.method;
-        *request.headers_mut() = outgoing.headers;
-        let failed = |error: &(dyn std::error::Error + 'static), connecting: bool| {
-            let code = if connecting {
-                Code::UpstreamDown
-            } else {
-                Code::UpstreamBroken
-            };
+        let failed = |error: &(dyn std::error::Error + 'static), code: Code| {
             let cause = format!(
                 "{} at {}: {}",
                 self.spec.name,
@@ -359,32 +343,31 @@ impl Upstream {
             Refusal::new(code, cause)
         };
         let outcome = match &address.transport {
-            Transport::Http1(pool) => {
-                *request.uri_mut() = target(outgoing.path_and_query, None)?;
-                request
-                    .headers_mut()
-                    .insert(header::HOST, address.host.clone());
-                pool.send(request).await.map_or_else(
-                    |error| {
-                        Err(match &error {
-                            SendError::Connect(e) => failed(e, true),
-                            SendError::Broken(e) => failed(e, false),
-                        })
+            Transport::Http1(pool) => match pool.send(&outgoing, body).await {
+                Ok((status, headers, lease)) => Ok((status, headers, Answering::Http1(lease))),
+                Err(error) => Err(failed(
+                    &error,
+                    match &error {
+                        Failed::Connect(_) => Code::UpstreamDown,
+                        Failed::Body(cause) => violation(cause).unwrap_or(Code::HttpBodyCut),
+                        Failed::Broken(_) | Failed::Unbelievable(_) => Code::UpstreamBroken,
+                        Failed::Target => Code::Fault,
                     },
-                    |(response, lease)| {
-                        let (parts, incoming) = response.into_parts();
-                        Ok((parts, incoming, Some(lease)))
-                    },
-                )
-            }
+                )),
+            },
             Transport::Negotiated(client) => {
-                *request.uri_mut() = target(outgoing.path_and_query, Some(address))?;
+                let mut request = Request::new(body);
+                *request.method_mut() = outgoing.method;
+                *request.headers_mut() = outgoing.headers;
+                *request.uri_mut() = target(outgoing.path_and_query, address)?;
                 match client.request(request).await {
                     Ok(response) => {
                         let (parts, incoming) = response.into_parts();
-                        Ok((parts, incoming, None))
+                        let from = Answering::Negotiated(incoming);
+                        Ok((parts.status, parts.headers, from))
                     }
-                    Err(error) => Err(failed(&error, error.is_connect())),
+                    Err(error) if error.is_connect() => Err(failed(&error, Code::UpstreamDown)),
+                    Err(error) => Err(failed(&error, Code::UpstreamBroken)),
                 }
             }
         };
@@ -434,7 +417,7 @@ impl Upstream {
                 format!("{}: more than {max} bytes", self.spec.name),
             )
         };
-        if body.size_hint().lower() > u64::try_from(max).unwrap_or(u64::MAX) {
+        if body.left() > Some(u64::try_from(max).unwrap_or(u64::MAX)) {
             return Err(too_large());
         }
         let mut first: Option<Bytes> = None;
@@ -540,11 +523,8 @@ impl Address {
                 .build(connector);
             Transport::Negotiated(Box::new(client))
         };
-        let host = HeaderValue::from_str(authority.as_str())
-            .map_err(|e| (format!("`{text}` is not an address: {e}"), FORM))?;
         Ok(Self {
             authority,
-            host,
             scheme,
             transport,
             unhealthy_until_ms: AtomicI64::new(0),
@@ -552,17 +532,14 @@ impl Address {
     }
 }
 
-/// The request's target: in origin form, or absolute for a client that finds the connection by it.
-fn target(path_and_query: String, address: Option<&Address>) -> Result<Uri, Refusal> {
-    match address {
-        None => Uri::try_from(path_and_query).map_err(http::Error::from),
-        Some(address) => Uri::builder()
-            .scheme(address.scheme)
-            .authority(address.authority.clone())
-            .path_and_query(path_and_query)
-            .build(),
-    }
-    .map_err(|e| Refusal::new(Code::Fault, format!("upstream target: {e}")))
+/// The request's target, absolute for a client that finds the connection by it.
+fn target(path_and_query: String, address: &Address) -> Result<Uri, Refusal> {
+    Uri::builder()
+        .scheme(address.scheme)
+        .authority(address.authority.clone())
+        .path_and_query(path_and_query)
+        .build()
+        .map_err(|e| Refusal::new(Code::Fault, format!("upstream target: {e}")))
 }
 
 /// Takes away what never goes from one connection to another (RFC 9110 section 7.6.1), from an answer.
@@ -576,6 +553,10 @@ pub fn keep_end_to_end(headers: &mut HeaderMap) {
         header::TRANSFER_ENCODING,
         header::UPGRADE,
     ];
+    // Two comparisons of names cost less than seven searches, and most answers have none of them.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

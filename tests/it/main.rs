@@ -19,6 +19,7 @@ mod config_check;
 mod edge;
 mod health;
 mod identity;
+mod jose;
 mod limits;
 mod packet;
 mod partners_states;
@@ -30,10 +31,11 @@ mod trust_changes;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
 mod attacks;
-mod credential;
 mod canaries;
+mod credential;
 mod encodings;
 mod envelopes;
+mod esignet_page;
 mod forge;
 mod ida_refusals;
 mod mutations;
@@ -42,5 +44,6 @@ mod opencrvs;
 mod scripted;
 mod sdk;
 mod skipped_steps;
+mod token_seeder;
 mod upstream_faults;
 mod websub;

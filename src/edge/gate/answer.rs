@@ -1,10 +1,14 @@
 //! The end of a connection: the gate's own refusal, and a close that lets the client read it.
 
-use super::{Ended, Gate, Over, Stage};
-use crate::refusal::Code;
-use std::{io, time::Duration};
+use super::{
+    Ended, Stage,
+    wire::{Over, Shared},
+};
+use crate::{http1::poll_read_into, refusal::Code};
+use bytes::BytesMut;
+use std::{future::poll_fn, io, pin::Pin, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite},
     time::timeout,
 };
 
@@ -14,62 +18,52 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 << 10;
 
-impl<S> Gate<S> {
-    /// The refusal that nobody but the gate can answer, if there is one and the place for it is free.
-    pub(super) const fn must_answer(&self) -> Option<Code> {
-        let free = match self.framing.stage() {
-            // hyper was told that no further request comes, and has written everything.
-            Stage::Between | Stage::Head => self.told && self.shut,
-            // hyper gave up on this exchange before a byte of its answer.
-            Stage::Body => !self.wrote && !self.unflushed,
-        };
-        match (self.over, self.framing.refused()) {
-            (Some(Over::Refused), Some(code)) if free => Some(code),
-            _ => None,
-        }
+/// Ends the connection: answers a refusal that is still unanswered, shuts down, and reads on for a moment if the client may
+/// still be sending.
+pub(super) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(shared: &Shared<S>) -> Ended {
+    let (over, stage, refused, waiting) = {
+        let wire = shared.lock();
+        (
+            wire.over,
+            wire.framing.stage(),
+            wire.framing.refused(),
+            !wire.input.is_empty(),
+        )
+    };
+    let refused = refused.filter(|_| over == Some(Over::Refused));
+    let ended = |answered| Ended { refused, answered };
+    if over == Some(Over::Broken) {
+        return ended(false);
     }
+    // To a bad body the exchange has answered.
+    let answer = refused.filter(|_| stage != Stage::Body);
+    if let Some(code) = answer {
+        let text = answer_to(code);
+        shared.lock().output.extend_from_slice(text.as_bytes());
+    }
+    let last = timeout(LAST_ANSWER, async {
+        poll_fn(|cx| shared.lock().poll_write_out(cx)).await?;
+        poll_fn(|cx| Pin::new(&mut shared.lock().stream).poll_shutdown(cx)).await
+    });
+    let written = matches!(last.await, Ok(Ok(())));
+    if written && (refused.is_some() || waiting || stage != Stage::Between) {
+        // Whatever comes of it: the answer is out.
+        let _ = timeout(LINGER, drop_rest(shared)).await;
+    }
+    ended(answer.is_some() && written)
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
-    /// Ends the connection, after hyper is done with it: answers a refusal that is still unanswered, shuts down, and reads
-    /// on for a moment if the client may still be sending.
-    pub async fn finish(mut self) -> Ended {
-        let refused = match self.over {
-            Some(Over::Refused) => self.framing.refused(),
-            Some(Over::Closed | Over::Broken) | None => None,
-        };
-        let ended = |answered| Ended { refused, answered };
-        if self.over == Some(Over::Broken) {
-            return ended(false);
-        }
-        let answer = self.must_answer();
-        let last = timeout(LAST_ANSWER, async {
-            if let Some(code) = answer {
-                self.stream.write_all(answer_to(code).as_bytes()).await?;
-            }
-            if answer.is_some() || !self.shut {
-                self.stream.shutdown().await?;
-            }
-            io::Result::Ok(())
-        });
-        let written = matches!(last.await, Ok(Ok(())));
-        let mid_request = self.framing.stage() != Stage::Between || !self.held.is_empty();
-        if written && (refused.is_some() || mid_request) {
-            // Whatever comes of it: the answer is out.
-            let _ = timeout(LINGER, drop_rest(&mut self.stream)).await;
-        }
-        ended(answer.is_some() && written)
-    }
-}
-
-async fn drop_rest(stream: &mut (impl AsyncRead + Unpin)) {
-    let mut scratch = [0; 2 << 10];
+async fn drop_rest<S: AsyncRead + Unpin>(shared: &Shared<S>) {
+    let mut dropped = BytesMut::new();
     let mut left = LINGER_BYTES;
     while left > 0 {
-        match stream.read(&mut scratch).await {
+        let read: io::Result<usize> =
+            poll_fn(|cx| poll_read_into(&mut shared.lock().stream, cx, &mut dropped)).await;
+        match read {
             Ok(0) | Err(_) => return,
             Ok(read) => left = left.saturating_sub(read),
         }
+        dropped.clear();
     }
 }
 

@@ -6,18 +6,24 @@
 //! Every decision rests on the bytes up to the one that decides, never on what happens to have arrived: however a head is
 //! cut into reads, the outcome is the same.
 
-use crate::refusal::Code;
+use crate::{
+    http1::{
+        self, FieldAt, Line, Malformed,
+        class::{ADDRESS, HOST, METHOD, NAME, TARGET, VALUE},
+        span,
+    },
+    refusal::Code,
+};
+use std::ops::Range;
 
 /// Longest method name looked at.
 const METHOD_MAX: usize = 16;
-/// Longest field name looked at.
-const NAME_MAX: usize = 128;
 /// Longest target; the URI type above takes no longer one.
 const TARGET_MAX: usize = u16::MAX as usize - 2;
 /// What must follow the target.
 const VERSION: &[u8] = b"HTTP/1.1\r\n";
 /// Where in [`VERSION`] its digits stand.
-const VERSION_DIGITS: std::ops::Range<usize> = 5..8;
+const VERSION_DIGITS: Range<usize> = 5..8;
 
 /// How the body of a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +35,7 @@ pub(super) enum Body {
 }
 
 /// What is known of a head that is still arriving.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     /// Bytes of complete lines.
     read: usize,
@@ -38,29 +44,51 @@ pub(super) struct Head {
     expect: bool,
     chunked: bool,
     length: Option<u64>,
+    /// The client asked to close after this request.
+    close: bool,
+    method: usize,
+    target: usize,
 }
 
 impl Head {
+    /// Before its first byte.
+    pub(super) const NONE: Self = Self {
+        read: 0,
+        fields: 0,
+        host: false,
+        expect: false,
+        chunked: false,
+        length: None,
+        close: false,
+        method: 0,
+        target: 0,
+    };
+
     /// Follows the head, given from its first byte with all that has arrived of it so far. Gives its length and how its
     /// body ends once the head is complete.
     pub(super) fn follow(
         &mut self,
         bytes: &[u8],
         headers_max: usize,
+        fields: &mut Vec<FieldAt>,
     ) -> Result<Option<(usize, Body)>, Code> {
         if self.read == 0 {
-            let Some(length) = request_line(bytes)? else {
+            let Some((method, target)) = request_line(bytes)? else {
                 return Ok(None);
             };
-            self.read = length;
+            (self.method, self.target) = (method, target);
+            self.read = [method, 1, target, 1, VERSION.len()]
+                .into_iter()
+                .fold(0, usize::saturating_add);
         }
         loop {
             let rest = bytes.get(self.read..).unwrap_or_default();
-            match field_line(rest)? {
+            match http1::field_line(rest, NAME, VALUE).map_err(refusal)? {
                 Line::Incomplete => return Ok(None),
                 Line::Field {
                     name,
                     value,
+                    value_at,
                     length,
                 } => {
                     self.fields = self.fields.saturating_add(1);
@@ -68,6 +96,7 @@ impl Head {
                         return Err(Code::HttpHeadSize);
                     }
                     self.note(name, value)?;
+                    fields.push(self.place(name.len(), value_at, value.len()));
                     self.read = self.read.saturating_add(length);
                 }
                 Line::End => {
@@ -83,6 +112,36 @@ impl Head {
                 }
             }
         }
+    }
+
+    /// Where the field of the line that begins after those that were read stands.
+    const fn place(&self, name: usize, value_at: usize, value: usize) -> FieldAt {
+        let from = self.read.saturating_add(value_at);
+        FieldAt {
+            name: self.read..self.read.saturating_add(name),
+            value: from..from.saturating_add(value),
+        }
+    }
+
+    /// Where the method stands.
+    pub(super) const fn method(&self) -> Range<usize> {
+        0..self.method
+    }
+
+    /// Where the target stands.
+    pub(super) const fn target(&self) -> Range<usize> {
+        let from = self.method.saturating_add(1);
+        from..from.saturating_add(self.target)
+    }
+
+    /// Whether the client asked to close after this request.
+    pub(super) const fn closes(&self) -> bool {
+        self.close
+    }
+
+    /// Whether the client waits to be asked for the body.
+    pub(super) const fn expects(&self) -> bool {
+        self.expect
     }
 
     /// Notes the fields that decide about framing, and refuses those that have no place here.
@@ -102,6 +161,11 @@ impl Head {
                 }
                 self.expect = true;
             }
+            10 if is("connection") => {
+                self.close |= value
+                    .split(|b| *b == b',')
+                    .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
+            }
             7 if is("upgrade") => return Err(Code::HttpUpgrade),
             7 if is("trailer") => return Err(Code::HttpChunked),
             14 if is("http2-settings") => return Err(Code::HttpUpgrade),
@@ -109,7 +173,7 @@ impl Head {
                 if self.chunked || self.length.is_some() {
                     return Err(Code::HttpLength);
                 }
-                self.length = Some(length(value)?);
+                self.length = Some(http1::length(value).ok_or(Code::HttpLength)?);
             }
             17 if is("transfer-encoding") => {
                 if self.length.is_some() {
@@ -126,8 +190,15 @@ impl Head {
     }
 }
 
-/// The request line; gives its length with the line end, or `None` when it is not complete.
-fn request_line(bytes: &[u8]) -> Result<Option<usize>, Code> {
+const fn refusal(malformed: Malformed) -> Code {
+    match malformed {
+        Malformed::Framing => Code::HttpMalformed,
+        Malformed::Field => Code::HttpHeader,
+    }
+}
+
+/// The request line; gives the lengths of method and target, or `None` when it is not complete.
+fn request_line(bytes: &[u8]) -> Result<Option<(usize, usize)>, Code> {
     let (method, rest) = span(bytes, METHOD);
     if method.len() > METHOD_MAX {
         return Err(Code::HttpMalformed);
@@ -169,75 +240,7 @@ fn request_line(bytes: &[u8]) -> Result<Option<usize>, Code> {
             Code::HttpMalformed
         });
     }
-    Ok((rest.len() >= VERSION.len()).then(|| {
-        [method.len(), 1, target.len(), 1, VERSION.len()]
-            .into_iter()
-            .fold(0, usize::saturating_add)
-    }))
-}
-
-enum Line<'a> {
-    Incomplete,
-    End,
-    Field {
-        name: &'a [u8],
-        value: &'a [u8],
-        length: usize,
-    },
-}
-
-/// One field line, or the empty line that ends the head.
-fn field_line(bytes: &[u8]) -> Result<Line<'_>, Code> {
-    let (name, rest) = span(bytes, NAME);
-    if name.len() > NAME_MAX {
-        return Err(Code::HttpHeader);
-    }
-    let rest = match rest.split_first() {
-        None => return Ok(Line::Incomplete),
-        Some((b':', rest)) if !name.is_empty() => rest,
-        Some((b'\r', rest)) if name.is_empty() => {
-            return match rest.first() {
-                None => Ok(Line::Incomplete),
-                Some(b'\n') => Ok(Line::End),
-                Some(_) => Err(Code::HttpMalformed),
-            };
-        }
-        // A line that begins with white space continues the one before (obsolete folding).
-        Some((b' ' | b'\t', _)) if name.is_empty() => return Err(Code::HttpMalformed),
-        Some((b'\r' | b'\n' | 0, _)) => return Err(Code::HttpMalformed),
-        Some(_) => return Err(Code::HttpHeader),
-    };
-    let (value, rest) = value_span(rest);
-    match rest.split_first() {
-        None => return Ok(Line::Incomplete),
-        Some((b'\r', rest)) => match rest.first() {
-            None => return Ok(Line::Incomplete),
-            Some(b'\n') => {}
-            Some(_) => return Err(Code::HttpMalformed),
-        },
-        Some((b'\n' | 0, _)) => return Err(Code::HttpMalformed),
-        Some(_) => return Err(Code::HttpHeader),
-    }
-    let length = name.len().saturating_add(value.len()).saturating_add(3);
-    Ok(Line::Field {
-        name,
-        value: value.trim_ascii(),
-        length,
-    })
-}
-
-/// RFC 9110 section 8.6, narrowed: 1 to 19 digits, no leading zero, so that nobody reads it as octal.
-fn length(value: &[u8]) -> Result<u64, Code> {
-    let leading_zero = value.len() > 1 && value.first() == Some(&b'0');
-    if value.is_empty() || value.len() > 19 || leading_zero {
-        return Err(Code::HttpLength);
-    }
-    value.iter().try_fold(0_u64, |sum, b| match b {
-        b'0'..=b'9' => Ok(sum
-            .saturating_mul(10)
-            .saturating_add(u64::from(b.wrapping_sub(b'0')))),
-        _ => Err(Code::HttpLength),
-    })
+    Ok((rest.len() >= VERSION.len()).then_some((method.len(), target.len())))
 }
 
 /// A name, an IPv4 address or an IPv6 address in brackets, then at most one port. Which names are served is decided later.
@@ -257,82 +260,4 @@ fn host_is_well_formed(value: &[u8]) -> bool {
         None => port.is_empty(),
     };
     (1..=255).contains(&name.len()) && port_is_well_formed
-}
-
-/// Splits after the leading bytes of a class.
-fn span(bytes: &[u8], class: u8) -> (&[u8], &[u8]) {
-    let end = bytes
-        .iter()
-        .position(|b| !is(*b, class))
-        .unwrap_or(bytes.len());
-    bytes.split_at_checked(end).unwrap_or((bytes, &[]))
-}
-
-/// Like [`span`] for field values, which are long (signatures, certificates): many bytes at a time, in a form that
-/// compiles to vector instructions.
-fn value_span(bytes: &[u8]) -> (&[u8], &[u8]) {
-    const BLOCK: usize = 32;
-    let visible = |b: &u8| b.wrapping_sub(0x20) < 0x5f;
-    let blocks = bytes
-        .chunks_exact(BLOCK)
-        .take_while(|block| block.iter().fold(true, |whole, b| whole & visible(b)))
-        .count();
-    let plain = blocks.saturating_mul(BLOCK);
-    let tail = bytes.get(plain..).unwrap_or_default();
-    let end = plain.saturating_add(span(tail, VALUE).0.len());
-    bytes.split_at_checked(end).unwrap_or((bytes, &[]))
-}
-
-/// Upper-case letters.
-const METHOD: u8 = 1;
-/// The characters of an origin-form target, RFC 3986 sections 3.3 and 3.4. No `#`, which the URI type above would cut off
-/// in silence.
-const TARGET: u8 = 2;
-/// Letters, digits and hyphens. RFC 9110 allows more, but servers that turn names into variables fold `_`, `.` and others
-/// into one, and then `x_triseal_partner` is `x-triseal-partner`.
-const NAME: u8 = 4;
-/// Visible ASCII, space and tab; not the bytes above (obs-text), which have no agreed meaning.
-const VALUE: u8 = 8;
-/// Names and IPv4 addresses.
-const HOST: u8 = 16;
-/// IPv6 addresses.
-const ADDRESS: u8 = 32;
-
-/// The classes of every byte.
-static CLASSES: [u8; 256] = classes();
-
-fn is(b: u8, class: u8) -> bool {
-    CLASSES
-        .get(usize::from(b))
-        .is_some_and(|classes| classes & class != 0)
-}
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated at build time, where a wrong index does not compile"
-)]
-const fn classes() -> [u8; 256] {
-    let mut classes = [0; 256];
-    let mut b = u8::MAX;
-    loop {
-        let mut class = match b {
-            b'A'..=b'Z' => METHOD | TARGET | NAME | HOST,
-            b'a'..=b'z' | b'0'..=b'9' | b'-' => TARGET | NAME | HOST,
-            b'.' | b'_' => TARGET | HOST,
-            b'/' | b'?' | b'%' | b'~' | b':' | b'@' => TARGET,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => TARGET,
-            _ => 0,
-        };
-        if b.is_ascii_hexdigit() || b == b':' || b == b'.' {
-            class |= ADDRESS;
-        }
-        if b.is_ascii_graphic() || b == b' ' || b == b'\t' {
-            class |= VALUE;
-        }
-        classes[b as usize] = class;
-        if b == 0 {
-            return classes;
-        }
-        b = b.wrapping_sub(1);
-    }
 }

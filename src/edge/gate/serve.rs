@@ -1,17 +1,28 @@
-//! hyper's servers, set as this gateway needs them: HTTP/1.1 behind a gate, HTTP/2 with its own bounds.
+//! The loop of an HTTP/1.1 connection, and hyper's HTTP/2 server, set as this gateway needs it.
 
-use super::{Ended, Gate, GateLimits};
-use hyper::{
-    body::{Body, Incoming},
-    server::conn::{http1::Builder, http2},
-    service::HttpService,
+use super::{
+    Ended, GateLimits,
+    respond::{Manner, body_in_the_way, respond},
+    wire::{Received, Shared},
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{error::Error, pin::pin};
-use tokio::io::{AsyncRead, AsyncWrite};
-
-/// hyper's default for the number of fields; beyond it, room is allocated for every request.
-const HYPER_HEADERS: usize = 100;
+use crate::{
+    clock::Clock,
+    upstream::{AnswerBody, CallerBody},
+};
+use http::{Method, Response, request::Parts};
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioTimer;
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+};
 
 /// HTTP/2: streams reset by the peer before we took them, streams we reset for its errors, bytes of answers that wait for
 /// its window; beyond them the connection is closed, or the stream waits.
@@ -19,18 +30,28 @@ const RESETS_UNSEEN: usize = 20;
 const RESETS_OURS: usize = 64;
 const H2_SEND_BYTES: usize = 256 << 10;
 
-/// hyper's HTTP/1 server, set as the gate needs it.
-pub fn http1(limits: &GateLimits) -> Builder {
-    let mut builder = Builder::new();
-    // See the invariants in the module's documentation; time limits are the gate's.
-    builder.half_close(true).header_read_timeout(None);
-    if limits.headers_max > HYPER_HEADERS {
-        builder.max_headers(limits.headers_max);
+/// Whether a connection must go: no further request is begun on it.
+#[derive(Debug, Default)]
+pub struct Going {
+    now: AtomicBool,
+    told: Notify,
+}
+
+impl Going {
+    /// It must go. Called from the task that serves it, which looks again at once.
+    pub fn go(&self) {
+        self.now.store(true, Ordering::Relaxed);
+        self.told.notify_one();
     }
-    if limits.head_max_bytes > 256 << 10 {
-        builder.max_buf_size(limits.head_max_bytes.saturating_mul(2));
+
+    /// Resolves when it must go.
+    pub async fn told(&self) {
+        self.told.notified().await;
     }
-    builder
+
+    fn now(&self) -> bool {
+        self.now.load(Ordering::Relaxed)
+    }
 }
 
 /// hyper's HTTP/2 server. The library does the framing; what a peer can make us keep or do is bounded here: streams at once,
@@ -50,33 +71,44 @@ pub fn http2<E: Clone>(executor: E, limits: &GateLimits, streams_max: u32) -> ht
     builder
 }
 
-/// Serves one connection to its end. When `stop` resolves, the exchange in flight is finished and no further one begun.
-pub async fn serve<S, V>(
+/// Serves one HTTP/1.1 connection to its end. When it must go, the exchange in flight is finished and no further one begun;
+/// whoever calls [`Going::go`] does so in the task of this future.
+pub async fn serve<S, F, A>(
     stream: S,
     limits: GateLimits,
-    builder: &Builder,
-    service: V,
-    stop: impl Future<Output = ()>,
+    clock: &Clock,
+    exchange: F,
+    going: &Going,
 ) -> Ended
 where
-    S: AsyncRead + AsyncWrite + Unpin,
-    V: HttpService<Incoming>,
-    V::Error: Into<Box<dyn Error + Send + Sync>>,
-    V::ResBody: 'static,
-    <V::ResBody as Body>::Error: Into<Box<dyn Error + Send + Sync>>,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(Parts, CallerBody) -> A,
+    A: Future<Output = Response<AnswerBody>>,
 {
-    let mut gate = Gate::new(stream, limits);
-    {
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(&mut gate), service));
-        // How it ended, hyper's error says less well than the gate.
-        tokio::select! {
-            biased;
-            _ = connection.as_mut() => {}
-            () = stop => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            }
+    let shared = Arc::new(Shared::new(stream, limits));
+    loop {
+        let next = poll_fn(|cx| shared.lock().poll_head(going.now(), cx)).await;
+        let Ok(Received { parts, body, close }) = next else {
+            break;
+        };
+        let to_head = parts.method == Method::HEAD;
+        let body = if body {
+            let request = shared.lock().request;
+            CallerBody::http1(Arc::clone(&shared) as _, request)
+        } else {
+            CallerBody::none()
+        };
+        let response = exchange(parts, body).await;
+        // A body that somebody still reads may be read to its end while the answer is written.
+        let unwanted = Arc::strong_count(&shared) == 1 && body_in_the_way(&shared);
+        let manner = Manner {
+            to_head,
+            close: close || unwanted || going.now(),
+            now: clock.now(),
+        };
+        if !respond(&shared, response, manner).await || body_in_the_way(&shared) {
+            break;
         }
     }
-    gate.finish().await
+    super::answer::finish(&shared).await
 }

@@ -98,7 +98,9 @@ pub(super) fn read(headers: &HeaderMap, http2: bool) -> Result<Read, Refusal> {
             return Err(refused(Code::HttpHeader, "value not allowed in", name));
         }
     }
-    for name in SINGLE {
+    // Most requests repeat no field at all, and that is quickly seen.
+    let repeats = headers.len() != headers.keys_len();
+    for name in SINGLE.into_iter().filter(|_| repeats) {
         if headers.get_all(name).iter().nth(1).is_some() {
             let cause = format!("repeated header {name}");
             return Err(Refusal::new(Code::HttpHeader, cause).naming(name));
@@ -123,7 +125,8 @@ pub fn hop_by_hop(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// What may go upstream of a request's fields. Identity is added after this, so that no caller can name it away.
 pub fn end_to_end_headers(headers: &HeaderMap) -> HeaderMap {
-    let mut onward = HeaderMap::with_capacity(headers.len());
+    // With room for who is calling and which exchange this is.
+    let mut onward = HeaderMap::with_capacity(headers.len().saturating_add(2));
     let names_some = headers.contains_key(CONNECTION);
     for (name, value) in headers {
         let named = names_some
@@ -213,7 +216,7 @@ fn connection_token(token: &str) -> Result<(), Refusal> {
 }
 
 fn correlation_id(headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
-    const NAME: &str = "x-correlation-id";
+    const NAME: HeaderName = HeaderName::from_static("x-correlation-id");
     let Some(value) = headers.get(NAME) else {
         return Ok(None);
     };
@@ -222,7 +225,7 @@ fn correlation_id(headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
         Ok(Some(value.clone()))
     } else {
         let cause = "correlation id is not 8 to 64 letters, digits and hyphens";
-        Err(Refusal::new(Code::HttpHeader, cause).naming(NAME))
+        Err(Refusal::new(Code::HttpHeader, cause).naming("x-correlation-id"))
     }
 }
 

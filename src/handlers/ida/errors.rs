@@ -205,6 +205,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::IdaInput
         | Code::IdaRefused
         | Code::SealedForm
+        | Code::SeederForm
+        | Code::SeederProgram
+        | Code::SeederCallback
+        | Code::SeederUnknown
         | Code::LoginRefused
         | Code::LoginDown
         | Code::LoginForm
@@ -217,6 +221,20 @@ fn told(refusal: &Refusal) -> Told {
         | Code::CallbackForbidden
         | Code::SubscriptionForm
         | Code::PacketAnswer
+        | Code::ClientUnknown
+        | Code::RedirectUnknown
+        | Code::AssertionForm
+        | Code::AssertionSignature
+        | Code::AssertionClaim
+        | Code::AssertionReplayed
+        | Code::AssertionUnwanted
+        | Code::EsignetKeys
+        | Code::TokenAnswer
+        | Code::UserinfoForm
+        | Code::UserinfoSignature
+        | Code::UserinfoSubject
+        | Code::AccessTokenUnknown
+        | Code::EsignetRefused
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.
         Code::HttpMalformed

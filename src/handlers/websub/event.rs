@@ -3,6 +3,8 @@
 //! The hub's signature covers the whole text, so its names and ids are the publisher's word. The credential's proof covers its
 //! own members only. Where both name the same thing they have to agree.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use crate::{credential::Verified, envelope::json, exchange::subscriptions::Subscription};
@@ -17,14 +19,19 @@ const ID_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem(pub(super) &'static str, pub(super) String);
 
-/// An event.
-#[derive(Debug)]
+/// An event. Its `Debug` shows nothing: the content is personal.
 pub(super) struct Event {
     pub(super) message: Map<String, Value>,
     /// `event.id`.
     pub(super) id: Option<String>,
     /// `event.transactionId`.
     pub(super) transaction: Option<String>,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Event(..)")
+    }
 }
 
 impl Event {

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -28,7 +28,7 @@ use crate::{
         outward::{Answered, Call},
         subscriptions::{Subscription, Subscriptions},
     },
-    store::{Errand, NewErrand, Put, Settlement, Standing},
+    store::{Errand, NewErrand, Put, Revision, Settlement, Standing, StoreError},
 };
 
 /// How MOSIP's hub says that a subscription is alive.
@@ -37,8 +37,8 @@ pub(super) const ALREADY: &str = "already registered";
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// Seconds between two looks at what is configured.
-const LOOK_EVERY: u64 = 5;
+/// Milliseconds between two looks at what is configured.
+const LOOK_EVERY_MS: i64 = 5_000;
 
 /// What is known of a subscription of ours.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub(super) fn digest(subscription: &Subscription) -> String {
 /// Asks, renews and leaves.
 #[derive(Debug, Default)]
 pub(super) struct Subscribing {
-    ticks: AtomicU64,
+    looked_ms: AtomicI64,
 }
 
 impl Doer for Subscribing {
@@ -119,7 +119,9 @@ impl Doer for Subscribing {
         gateway: &'a Arc<Gateway>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
-            if self.ticks.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == 0 {
+            let now = gateway.clock().now().ms();
+            if now.saturating_sub(self.looked_ms.load(Ordering::Relaxed)) >= LOOK_EVERY_MS {
+                self.looked_ms.store(now, Ordering::Relaxed);
                 ensure(gateway).await;
                 watch::look(gateway).await;
             }
@@ -144,19 +146,42 @@ async fn ensure(gateway: &Gateway) {
         };
         let name = subscription.name();
         let kept = match store.put(new, now).await {
-            Ok(Put::Known(Standing::Open) | Put::Stored) => Ok(()),
-            // It was taken out of the configuration, and is there again.
-            Ok(Put::Known(_)) => {
-                let step = Some("ask".to_owned());
-                let resumed = store.resume(kind::SUBSCRIPTION, name, step, None, now);
-                resumed.await.map(|_| ())
-            }
+            Ok(Put::Stored) => Ok(()),
+            Ok(Put::Known(standing)) => mend(gateway, subscription, standing).await,
             Err(error) => Err(error),
         };
         if let Err(error) = kept {
             tracing::error!(subscription = name, %error, "a subscription cannot be stored");
         }
     }
+}
+
+/// What must not wait for the next renewal: a subscription that is in the configuration again, and a new secret.
+async fn mend(
+    gateway: &Gateway,
+    subscription: &Subscription,
+    standing: Standing,
+) -> Result<(), StoreError> {
+    let Some(store) = gateway.store() else {
+        return Ok(());
+    };
+    let now = gateway.clock().now();
+    let (name, secret) = (subscription.name(), digest(subscription));
+    let topic = subscription.topic().to_owned();
+    let revised = store.revise(kind::SUBSCRIPTION, name, now, move |errand| {
+        let state = State::of(errand);
+        let stale = state.secret.as_ref().is_some_and(|old| *old != secret);
+        let leaving = state.awaits("unsubscribe", &topic, now).is_some();
+        if standing == Standing::Open && (!stale || leaving) {
+            return (Revision::Keep, ());
+        }
+        let reopen = Revision::Reopen {
+            step: "ask".to_owned(),
+            body: state.bytes(),
+        };
+        (reopen, ())
+    });
+    revised.await.map(|_| ())
 }
 
 async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {

@@ -42,6 +42,7 @@ impl World {
                 [
                     "sandbox".to_owned(),
                     "--no-gateways".to_owned(),
+                    "--ida-only".to_owned(),
                     "--dir".to_owned(),
                     dir.join("scene").display().to_string(),
                     "--port-base".to_owned(),

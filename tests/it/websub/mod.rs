@@ -1,5 +1,6 @@
 //! WebSub: the callback firewall before a scripted hub, and the whole way through two gateways.
 
+mod chain;
 pub mod hub;
 pub mod issuer;
 
@@ -539,12 +540,6 @@ fn a_new_secret_makes_the_gateway_leave_and_subscribe_anew() {
     firewall.hub.nth("/hub", 0);
     assert_eq!(firewall.ask(&question("subscribe", TOPIC, "a")).status, 200);
     secret(&firewall.site, "crvs/secrets/hub", "a new secret of crvs");
-    // At the next renewal; here at once.
-    firewall.site.replace(
-        "crvs/gateway.toml",
-        "path = \"/hub\"\n",
-        "path = \"/hub\"\nrenew_s = 1\n",
-    );
     firewall.site.start_crvs();
     until("the old one is asked to end", || {
         firewall
@@ -568,4 +563,99 @@ fn a_new_secret_makes_the_gateway_leave_and_subscribe_anew() {
             .then_some(())
     });
     assert_eq!(firewall.ask(&question("subscribe", TOPIC, "c")).text(), "c");
+}
+
+#[test]
+fn each_mistake_in_the_section_is_named() {
+    let firewall = Firewall::new("websub-mistakes", "");
+    let file = "crvs/gateway.toml";
+    let good = firewall.site.read(file);
+    let check = || {
+        let config = firewall.site.path(file).display().to_string();
+        run(
+            env!("CARGO_BIN_EXE_triseal"),
+            ["check", "--config", &config],
+            &[],
+            b"",
+        )
+    };
+    let output = check();
+    assert_eq!(output.code, 0, "{}", output.all());
+    for (from, to, says) in [
+        (
+            "upstream = \"hub\"\nenvelope",
+            "upstream = \"hubb\"\nenvelope",
+            "there is no upstream `hubb`",
+        ),
+        (
+            "topic = \"crvs/",
+            "topic = \"other/",
+            "not for us: party.id is `crvs`",
+        ),
+        (
+            CALLBACK,
+            "https://crvs.example/websub/callback?x=1",
+            "this is no callback",
+        ),
+        (
+            CALLBACK,
+            "https://crvs.example/elsewhere",
+            "no route of handler websub has the path `/elsewhere`",
+        ),
+        (
+            "hand_on = { service",
+            "hand_on = { partners = true, service",
+            "exactly one takes the deliveries",
+        ),
+        (
+            "key = \"issuer.pem\"",
+            "key = \"gateway.toml\"",
+            "holds neither one certificate nor one public key",
+        ),
+        (
+            "contexts = [\"https://mosip",
+            "contexts = [\"https://other",
+            "is not pinned",
+        ),
+        (
+            "[[websub.issuer]]",
+            "[[websub.issuers]]",
+            "unknown name `issuers`",
+        ),
+        (
+            "envelope = \"insecure_plain\"\npath = \"/hub\"",
+            "envelope = \"opened\"\npath = \"/hub\"",
+            "only jose and insecure_plain",
+        ),
+        (
+            "path = \"/hub\"\n",
+            "path = \"/hub\"\nrenew_s = 0\n",
+            "renew_s",
+        ),
+        (
+            "credential = {}",
+            "credential = { insecure_any_thumbprint = true }",
+            "warning",
+        ),
+        (
+            "contexts = [\"https://mosip",
+            "insecure_jcs_proof = true\ncontexts = [\"https://mosip",
+            "proofs are taken that no MOSIP makes",
+        ),
+        (
+            "[store]\nurl = \"sqlite:state/store.db\"\nkey = [{ file = \"secrets/store-key\" }]\n",
+            "",
+            "there is no store",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        firewall.site.write(file, &good.replacen(from, to, 1));
+        let output = check();
+        assert!(output.all().contains(says), "{says}: {}", output.all());
+        let warns = says == "warning" || says.starts_with("proofs");
+        assert_eq!(output.code, if warns { 0 } else { 2 }, "{says}");
+    }
+    secret(&firewall.site, "crvs/secrets/hub", "too short");
+    firewall.site.write(file, &good);
+    assert!(check().all().contains("no text of 16 to 199 bytes"));
 }

@@ -1,6 +1,6 @@
 //! HTTP/2 through hyper's real server and client: what of it reaches the canonical request.
 
-use super::behind_hyper::limits;
+use super::served::limits;
 use crate::{
     edge::gate::http2,
     exchange::canonical::{CanonicalRequest, HostRules},

@@ -1,13 +1,13 @@
-//! The gate's tests: its machine by itself, the whole of it in front of a real hyper, and both under random changes.
+//! The gate's tests: its machine by itself, the whole of it as a server, and both under random changes.
 
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 
-mod behind_hyper;
 mod framing;
 mod http2;
 mod mutations;
+mod served;
 
-use super::{Framing, Stage};
+use super::{Framing, Stage, Step};
 use crate::refusal::Code;
 
 const HEAD_MAX: usize = 1024;
@@ -29,12 +29,20 @@ fn feed<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Outcome, Stage) {
     let mut held = Vec::new();
     for part in parts {
         held.extend_from_slice(part);
-        let passed = machine.push(&held);
-        outcome.passed.extend(held.drain(..passed.bytes));
-        outcome.heads += passed.heads;
-        if passed.refused.is_some() {
-            outcome.refused = passed.refused;
-            break;
+        loop {
+            let length = match machine.step(&held) {
+                Ok(Step::More) => break,
+                Ok(Step::Head(length)) => {
+                    outcome.heads += 1;
+                    length
+                }
+                Ok(Step::Content(length) | Step::Mark(length)) => length,
+                Err(code) => {
+                    outcome.refused = Some(code);
+                    return (outcome, machine.stage());
+                }
+            };
+            outcome.passed.extend(held.drain(..length));
         }
     }
     (outcome, machine.stage())

@@ -1,8 +1,9 @@
-//! Requests changed at random, from a fixed seed: whatever passes the gate, hyper reads exactly as the machine does.
+//! Requests changed at random, from a fixed seed: whatever passes the gate, the exchange is given exactly as a
+//! simple-minded reader would read it, however the bytes are cut.
 
 use super::{
-    Framing, HEAD_MAX, HEADERS_MAX, Stage,
-    behind_hyper::{Seen, connect, limits},
+    Framing, HEAD_MAX, HEADERS_MAX, Stage, Step,
+    served::{Seen, connect, limits},
 };
 use crate::refusal::Code;
 use tokio::io::AsyncWriteExt as _;
@@ -93,26 +94,31 @@ fn mutate(bytes: &mut Vec<u8>, seed: &mut Seed) {
     }
 }
 
-/// What the machine reads out of a connection: told from the stages it goes through, byte by byte.
+/// What the machine reads out of a connection, byte by byte.
 fn reading(bytes: &[u8]) -> (Vec<Seen>, Option<Code>) {
     let mut machine = Framing::new(HEAD_MAX, HEADERS_MAX);
     let (mut seen, mut held, mut body) = (Vec::<Seen>::new(), Vec::new(), Vec::new());
-    for byte in bytes {
-        let content = machine.in_content();
+    'bytes: for byte in bytes {
         held.push(*byte);
-        let passed = machine.push(&held);
-        if passed.refused.is_some() {
-            break;
-        }
-        if passed.heads > 0 {
-            seen.push(head(&held));
-            body.clear();
-        } else if content {
-            body.push(*byte);
-        }
-        held.drain(..passed.bytes);
-        if machine.stage() == Stage::Between {
-            seen.last_mut().unwrap().body = Ok(std::mem::take(&mut body));
+        loop {
+            let length = match machine.step(&held) {
+                Ok(Step::More) => break,
+                Err(_) => break 'bytes,
+                Ok(Step::Head(length)) => {
+                    seen.push(head(&held));
+                    body.clear();
+                    length
+                }
+                Ok(Step::Content(length)) => {
+                    body.extend_from_slice(&held[..length]);
+                    length
+                }
+                Ok(Step::Mark(length)) => length,
+            };
+            held.drain(..length);
+            if machine.stage() == Stage::Between {
+                seen.last_mut().unwrap().body = Ok(std::mem::take(&mut body));
+            }
         }
     }
     machine.end();
@@ -147,7 +153,7 @@ fn head(bytes: &[u8]) -> Seen {
 }
 
 fn sorted(mut seen: Vec<Seen>) -> Vec<Seen> {
-    // hyper's header map keeps the order of equal names only.
+    // The header map keeps the order of equal names only.
     for one in &mut seen {
         one.headers.sort_by(|a, b| a.0.cmp(&b.0));
     }
@@ -155,7 +161,7 @@ fn sorted(mut seen: Vec<Seen>) -> Vec<Seen> {
 }
 
 #[tokio::test]
-async fn hyper_reads_what_passes_as_the_machine_does_and_never_answers_a_bad_head() {
+async fn the_exchange_is_given_what_passes_and_nothing_of_a_bad_head() {
     let mut seed = Seed(0x7269_7365_616c);
     let (mut refused, mut whole) = (0, 0);
     for round in 0..ROUNDS {
@@ -177,7 +183,7 @@ async fn hyper_reads_what_passes_as_the_machine_does_and_never_answers_a_bad_hea
         let (text, seen, ended) = connection.read_out().await;
 
         let context = format!("round {round}: {}", bytes.escape_ascii());
-        // After an answer that closes, hyper leaves the rest unread.
+        // After an answer that closes, the rest is left unread.
         let closes = |one: &Seen| {
             one.headers
                 .iter()

@@ -1,13 +1,14 @@
-//! The gate in front of hyper's real server, over a stream in memory.
+//! The gate as a server, over a stream in memory.
 
 use super::{HEAD_MAX, HEADERS_MAX, with};
 use crate::{
-    edge::gate::{Ended, GateLimits, http1, serve},
+    clock::Clock,
+    edge::gate::{Ended, GateLimits, Going, serve},
     refusal::{Code, violation},
+    upstream::{AnswerBody, CallerBody},
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use http::{Response, request::Parts};
+use http_body_util::BodyExt as _;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -21,7 +22,7 @@ use tokio::{
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// A request as hyper gave it to the handler.
+/// A request as the gate gave it to the exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) line: String,
@@ -48,11 +49,7 @@ pub(super) fn limits() -> GateLimits {
 }
 
 /// Reads the body, unless the path says otherwise, and answers with what it saw.
-async fn handle(
-    request: Request<Incoming>,
-    seen: Log,
-) -> Result<Response<Full<Bytes>>, &'static str> {
-    let (parts, body) = request.into_parts();
+async fn handle(parts: Parts, body: CallerBody, seen: Log) -> Response<AnswerBody> {
     let path = parts.uri.path().to_owned();
     let body = match path.as_str() {
         "/deaf" => Ok(Vec::new()),
@@ -78,16 +75,15 @@ async fn handle(
     let (status, text) = match body {
         Ok(_) if path == "/large" => (200, "x".repeat(1 << 20)),
         Ok(body) => (200, format!("{path} {}", body.escape_ascii())),
-        Err(_) if path == "/fails" => return Err("the handler failed"),
         Err(code) => (
             400,
             format!("handler {}", code.map_or("none", Code::as_str)),
         ),
     };
-    Ok(Response::builder()
+    Response::builder()
         .status(status)
-        .body(text.into_bytes().into())
-        .unwrap())
+        .body(AnswerBody::whole(text.into_bytes().into()))
+        .unwrap()
 }
 
 pub(super) fn connect(limits: GateLimits) -> Connection {
@@ -96,9 +92,19 @@ pub(super) fn connect(limits: GateLimits) -> Connection {
     let stop = Arc::new(Notify::new());
     let (log, stopped) = (seen.clone(), stop.clone());
     let server = tokio::spawn(async move {
-        let service = service_fn(move |request| handle(request, log.clone()));
-        let stopped = async move { stopped.notified().await };
-        serve(server, limits, &http1(&limits), service, stopped).await
+        let going = Going::default();
+        let clock = Clock::system();
+        let exchange = |parts, body| handle(parts, body, log.clone());
+        let stop = async {
+            stopped.notified().await;
+            going.go();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = stop => unreachable!(),
+            ended = serve(server, limits, &clock, exchange, &going) => ended,
+        }
     });
     Connection {
         client,
@@ -258,7 +264,7 @@ async fn every_bad_head_is_answered_by_the_gate_and_closed() {
         ("\u{16}\u{3}\u{1}TLS hello".to_owned(), Code::HttpMalformed),
     ] {
         let (text, seen, ended) = exchange(&bytes).await;
-        assert!(seen.is_empty(), "hyper saw {bytes:?}");
+        assert!(seen.is_empty(), "the exchange saw {bytes:?}");
         assert_eq!(
             ended,
             Ended {
@@ -357,23 +363,6 @@ async fn a_bad_body_reaches_the_handler_as_a_violation_and_its_answer_is_the_onl
             );
         }
     }
-}
-
-#[tokio::test]
-async fn a_bad_body_is_answered_by_the_gate_when_the_handler_fails() {
-    let head = with("Transfer-Encoding: chunked").replace("/a", "/fails");
-    let (text, _, ended) = exchange(head + "z").await;
-    assert_eq!(
-        ended,
-        Ended {
-            refused: Some(Code::HttpChunked),
-            answered: true
-        }
-    );
-    assert_eq!(
-        text,
-        crate::edge::gate::answer::answer_to(Code::HttpChunked)
-    );
 }
 
 #[tokio::test]
@@ -492,7 +481,7 @@ async fn a_stop_lets_the_exchange_in_flight_end() {
 
 #[test]
 fn a_violation_is_found_behind_other_errors() {
-    use crate::edge::gate::Violation;
+    use crate::refusal::Violation;
     let io = || std::io::Error::other(Violation(Code::HttpChunked));
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]

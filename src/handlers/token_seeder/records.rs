@@ -1,0 +1,181 @@
+//! What lies in the store: callbacks that are expected (with the credentials for them), deliveries, and whose a request is.
+//! Contents are encrypted there; nothing of them is ever shown.
+
+use aws_lc_rs::rand;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{
+    clock::Moment,
+    refusal::{Code, Refusal},
+    store::{NewErrand, Put, Standing, Store},
+};
+
+/// The kind of all errands of the token seeder.
+pub(super) const KIND: &str = "token-seeder";
+/// A callback may still come.
+pub(super) const EXPECTED: &str = "expected";
+/// A delivery is to be made.
+pub(super) const DELIVER: &str = "deliver";
+/// A request of somebody's.
+pub(super) const KNOWN: &str = "known";
+/// Nothing more to be done; the content is wiped.
+pub(super) const OVER: &str = "over";
+
+/// Where the callbacks of a request go.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Expected {
+    /// Who asked.
+    pub(super) partner: String,
+    /// The upstream that the request went to, and that callbacks must come from.
+    pub(super) sent_to: String,
+    /// The target's name.
+    pub(super) target: String,
+    /// The path there.
+    pub(super) path: String,
+    /// The method.
+    pub(super) method: String,
+    /// What is shown at the login.
+    pub(super) shown: Shown,
+}
+
+/// What is shown at the login.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Shown {
+    /// Nothing.
+    None,
+    /// For a session of Odoo's.
+    Odoo {
+        database: String,
+        username: Zeroizing<String>,
+        password: Zeroizing<String>,
+    },
+    /// For a token endpoint.
+    Oauth {
+        username: Zeroizing<String>,
+        password: Zeroizing<String>,
+        client_id: Zeroizing<String>,
+        client_secret: Zeroizing<String>,
+    },
+    /// A token as it is.
+    StaticBearer { token: Zeroizing<String> },
+}
+
+/// A callback that came.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Delivery {
+    /// The callback's name.
+    pub(super) callback: String,
+    /// Its own name, which a gateway behind us tells doubles by.
+    pub(super) id: String,
+    /// The type of the body.
+    pub(super) media_type: Option<String>,
+    /// The body, in base64.
+    pub(super) body: String,
+}
+
+impl Expected {
+    /// Stores it; durable when this returns.
+    pub(super) async fn put(
+        &self,
+        store: &Store,
+        id: &str,
+        until: Moment,
+        now: Moment,
+    ) -> Result<(), Refusal> {
+        match put(store, Self::key(id), EXPECTED, self, until, now).await? {
+            Put::Stored => Ok(()),
+            Put::Known(_) => Err(Refusal::new(Code::Fault, "a callback's name stands twice")),
+        }
+    }
+
+    /// The one of that name, while it is waited for.
+    pub(super) async fn find(store: &Store, id: &str) -> Result<Option<Self>, Refusal> {
+        let errand = store.find(KIND, &Self::key(id)).await.map_err(down)?;
+        Ok(errand
+            .filter(|e| e.standing() == Standing::Open && e.step() == EXPECTED)
+            .and_then(|e| serde_json::from_slice(e.body()).ok()))
+    }
+}
+
+impl Delivery {
+    /// Stores it, once for each name; durable when this returns.
+    pub(super) async fn put(&self, store: &Store, now: Moment) -> Result<Put, Refusal> {
+        let key = format!("delivery/{}/{}", self.callback, self.id);
+        put(store, key, DELIVER, self, now, now).await
+    }
+}
+
+/// Whose a request is.
+#[derive(Serialize, Deserialize)]
+struct Owner {
+    partner: String,
+}
+
+/// Remembers whose a request is.
+pub(super) async fn remember(
+    store: &Store,
+    identifier: &str,
+    partner: &str,
+    until: Moment,
+    now: Moment,
+) -> Result<(), Refusal> {
+    let owner = Owner {
+        partner: partner.to_owned(),
+    };
+    let key = format!("request/{identifier}");
+    put(store, key, KNOWN, &owner, until, now).await.map(drop)
+}
+
+/// Whether a request is a partner's.
+pub(super) async fn is_of(store: &Store, identifier: &str, partner: &str) -> Result<bool, Refusal> {
+    let key = format!("request/{identifier}");
+    let errand = store.find(KIND, &key).await.map_err(down)?;
+    Ok(errand
+        .filter(|e| e.standing() == Standing::Open)
+        .and_then(|e| serde_json::from_slice::<Owner>(e.body()).ok())
+        .is_some_and(|owner| owner.partner == partner))
+}
+
+/// Ends the waiting for a callback, and wipes what was kept for it.
+pub(super) async fn forget(store: &Store, id: &str, now: Moment) -> Result<(), Refusal> {
+    let (step, body) = (Some(OVER.to_owned()), Some(b"{}".to_vec()));
+    store
+        .resume(KIND, &Expected::key(id), step, body, now)
+        .await
+        .map_err(down)
+        .map(drop)
+}
+
+/// A name that nobody guesses.
+pub(super) fn new_id() -> Result<String, Refusal> {
+    let mut bytes = [0_u8; 16];
+    rand::fill(&mut bytes).map_err(|_| Refusal::new(Code::Fault, "no random bytes"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+async fn put(
+    store: &Store,
+    key: String,
+    step: &'static str,
+    content: &impl Serialize,
+    due: Moment,
+    now: Moment,
+) -> Result<Put, Refusal> {
+    let body = serde_json::to_vec(content)
+        .map_err(|_| Refusal::new(Code::Fault, "a record cannot be written"))?;
+    let new = NewErrand {
+        kind: KIND,
+        key,
+        step,
+        body,
+        due,
+    };
+    store.put(new, now).await.map_err(down)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn down(error: crate::store::StoreError) -> Refusal {
+    Refusal::new(Code::StoreDown, error.to_string())
+}
