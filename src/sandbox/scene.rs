@@ -250,13 +250,13 @@ impl Scene {
         let mut config = gateways::misp_gateway(self.ports);
         let (mut routes, mut more) = (Vec::new(), String::new());
         if doors == Doors::All {
-            config.push_str(&doors::misp(self.ports));
-            (routes, more) = (doors::partner_routes(), doors::subscriber(self.ports));
+            config.push_str(&doors::misp::configuration(self.ports));
+            (routes, more) = (doors::partner_routes(), doors::misp::subscriber(self.ports));
             store_key(&home)?;
             secret(&home.join("secrets/hub-secret-crvs"), &random_text(40)?)?;
             file(
                 &home.join("partners/mosip-services.toml"),
-                &doors::mosip_services(),
+                &doors::misp::mosip_services(),
             )?;
         }
         file(
@@ -286,7 +286,7 @@ impl Scene {
         let mut config = gateways::partner_gateway(self.ports);
         let mut routes = Vec::new();
         if doors == Doors::All {
-            config.push_str(&doors::partner(self.ports, &self.mosip.host));
+            config.push_str(&doors::partner::configuration(self.ports, &self.mosip.host));
             routes = doors::service_routes();
             store_key(&home)?;
             secret(&home.join("secrets/hub-secret"), &random_text(40)?)?;
