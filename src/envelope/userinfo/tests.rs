@@ -151,7 +151,7 @@ fn a_signature_that_is_not_of_the_set_is_refused() {
     let mut header = JwsHeader::new();
     header.set_key_id("kyc");
     let pss = PS256
-        .signer_from_pem(scene.authority.to_pem_private_key())
+        .signer_from_jwk(&scene.authority.to_jwk_key_pair())
         .unwrap();
     let text = jws::serialize_compact(PAYLOAD, &header, &pss).unwrap();
     assert_eq!(signature(&text), UserinfoProblem::Signature);

@@ -34,11 +34,15 @@ const ESIGNET: [(&str, &str); 3] = [
     ("esignet-token-v2", "/v1/esignet/oauth/v2/token"),
     ("esignet-userinfo", "/v1/esignet/oidc/userinfo"),
 ];
-const ESIGNET_PUBLISHED: [(&str, &str); 2] = [
+const ESIGNET_PUBLISHED: [(&str, &str); 3] = [
     ("esignet-keys", "/v1/esignet/oauth/.well-known/jwks.json"),
     (
         "esignet-discovery",
         "/v1/esignet/oidc/.well-known/openid-configuration",
+    ),
+    (
+        "esignet-discovery-oauth",
+        "/v1/esignet/oauth/.well-known/oauth-authorization-server",
     ),
 ];
 /// The API of OpenCRVS' middleware.
@@ -263,7 +267,11 @@ pub(super) fn partner(ports: Ports, host: &str) -> String {
     let routes = shared("service", "insecure_plain", ["misp"; 3], "jose");
     let opencrvs: String = OPENCRVS
         .iter()
-        .map(|(name, path)| format!("\n[[route]]\nname = \"{name}\"\npath = \"{path}\"\nhandler = \"opencrvs\"\nfrom = {{ face = \"service\", envelope = \"insecure_plain\" }}\n"))
+        .map(|(name, path)| {
+            // The code of a login comes in the query.
+            let query = if *name == "crvs-userinfo" { "query = true\n" } else { "" };
+            format!("\n[[route]]\nname = \"{name}\"\npath = \"{path}\"\nhandler = \"opencrvs\"\n{query}from = {{ face = \"service\", envelope = \"insecure_plain\" }}\n")
+        })
         .collect();
     format!(
         r#"
