@@ -176,3 +176,77 @@ async fn put(
     };
     store.put(new, now).await.map_err(Refusal::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Secret;
+
+    const NOW: Moment = Moment::from_s(100);
+    const LATER: Moment = Moment::from_s(1_000);
+
+    fn store(folder: &std::path::Path) -> Store {
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let keys = [Secret::new(key.as_bytes().to_vec())];
+        Store::open("sqlite:store.db", folder, &keys).expect("a store")
+    }
+
+    fn expected() -> Expected {
+        Expected {
+            partner: "crvs".to_owned(),
+            sent_to: "mts".to_owned(),
+            target: "odoo".to_owned(),
+            path: "/x".to_owned(),
+            method: "PUT".to_owned(),
+            shown: Shown::None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_known_to_who_made_it_and_to_nobody_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        remember(&store, "r1", "crvs", LATER, NOW)
+            .await
+            .expect("stored");
+        assert!(is_of(&store, "r1", "crvs").await.expect("read"));
+        assert!(!is_of(&store, "r1", "seeder").await.expect("read"));
+        assert!(!is_of(&store, "r2", "crvs").await.expect("read"));
+    }
+
+    #[tokio::test]
+    async fn a_callback_is_waited_for_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        expected()
+            .put(&store, "c1", LATER, NOW)
+            .await
+            .expect("stored");
+        assert!(Expected::find(&store, "c1").await.expect("read").is_some());
+        assert!(expected().put(&store, "c1", LATER, NOW).await.is_err());
+        forget(&store, "c1", NOW).await.expect("forgotten");
+        assert!(Expected::find(&store, "c1").await.expect("read").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_comes_twice_is_stored_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let delivery = |id: &str| Delivery {
+            callback: "c1".to_owned(),
+            id: id.to_owned(),
+            media_type: None,
+            body: String::new(),
+        };
+        assert_eq!(
+            delivery("a").put(&store, NOW).await.expect("put"),
+            Put::Stored
+        );
+        let again = delivery("a").put(&store, NOW).await.expect("put");
+        assert_eq!(again, Put::Known(Standing::Open));
+        assert_eq!(
+            delivery("b").put(&store, NOW).await.expect("put"),
+            Put::Stored
+        );
+    }
+}
