@@ -218,9 +218,23 @@ fn public_anchor(work: &mut Work<'_>) -> String {
         return String::new();
     }
     let what = work.todo("anchors/public.pem: the CA (one, not a whole bundle) behind the https addresses of OpenCRVS and, with --direct, of MOSIP");
+    let mosip = mosip_anchor(work);
     format!(
-        "{what}\n[[anchor]]\nname = \"public\"\ncertificates = [\"anchors/public.pem\"]\n\
+        "{mosip}{what}\n[[anchor]]\nname = \"public\"\ncertificates = [\"anchors/public.pem\"]\n\
          revocation = \"insecure_none\"   # public CAs publish lists per certificate; these services are also known by their names\n\n"
+    )
+}
+
+/// For the certificates of MOSIP's own services.
+fn mosip_anchor(work: &mut Work<'_>) -> String {
+    if !work.request.direct {
+        return String::new();
+    }
+    let what = work
+        .todo("anchors/mosip.pem: the CA of MOSIP's key manager, which issued IDA's certificates");
+    format!(
+        "{what}\n[[anchor]]\nname = \"mosip\"\ncertificates = [\"anchors/mosip.pem\"]\n\
+         revocation = \"insecure_none\"   # MOSIP's key manager publishes no lists\n\n"
     )
 }
 
@@ -237,13 +251,12 @@ fn peer(work: &mut Work<'_>) -> String {
             ),
         };
         return format!(
-            "# MOSIP's IDA.\n[[peer]]\nid = \"mosip\"\norganisation = {organisation}\nanchors = {{ encryption = [\"partner\"], signature = [\"partner\"] }}\n\
-             insecure_shared_keys = false\ncertificate = [\n    {{ role = \"encryption\", file = \"certificates/ida-encryption.pem\" }},   # ENCRYPT_CERT_PATH\n    \
+            "# MOSIP's IDA.\n[[peer]]\nid = \"mosip\"\norganisation = {organisation}\nanchors = {{ encryption = [\"mosip\"], signature = [\"mosip\"] }}\ncertificate = [\n    {{ role = \"encryption\", file = \"certificates/ida-encryption.pem\" }},   # ENCRYPT_CERT_PATH\n    \
              {signature}\n    {{ role = \"signature\", file = \"certificates/ida-signature.pem\" }},\n]\n\n"
         );
     }
     let (id, organisation) = misp(work);
-    let certificates = work.todo("certificates/misp-encryption.pem and certificates/misp-signature.pem: the MISP's certificates, from GET /.well-known of its operator or by mail, compared by fingerprint");
+    let certificates = work.todo("certificates/misp-encryption.pem and certificates/misp-signature.pem: the MISP's certificates, from its operator, compared by fingerprint");
     format!(
         "# The MISP: its gateway is sealed to, and its answers are verified. ENCRYPT_CERT_PATH, IDA's own certificate, has its place there.\n\
          [[peer]]\nid = {id}\norganisation = {organisation}\nanchors = {{ encryption = [\"partner\"], signature = [\"partner\"] }}\n{certificates}\ncertificate = [\n    \

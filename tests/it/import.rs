@@ -95,7 +95,11 @@ fn furnish(site: &Site, folder: &Path) {
             &format!("certificates/misp-{role}.pem"),
         );
     }
-    put("parties/mosip/signature.pem", "certificates/issuer-1.pem");
+    // The leaf alone: an issuer has one key.
+    let chain = fs::read_to_string(pki.join("parties/mosip/signature.pem")).unwrap();
+    let end = "-----END CERTIFICATE-----\n";
+    let leaf = &chain[..chain.find(end).unwrap() + end.len()];
+    fs::write(folder.join("certificates/issuer-1.pem"), leaf).unwrap();
     for anchor in ["tls", "partner"] {
         put(
             &format!("anchors/{anchor}.pem"),
