@@ -32,8 +32,11 @@ pub(super) fn part(
         let Some(left) = without(&kept, &place) else {
             continue;
         };
+        // The nulls only keep the places; in a list of types JSON-LD takes none.
+        let mut read = left.clone();
+        compact(&mut read);
         // What cannot be read without the member needs it.
-        if proof::document_hash(&left, contexts).is_ok_and(|hash| hash == signed) {
+        if proof::document_hash(&read, contexts).is_ok_and(|hash| hash == signed) {
             kept = left;
         }
     }
@@ -74,8 +77,7 @@ fn collect(value: &Value, at: &mut Vec<Step>, out: &mut Vec<Vec<Step>>) {
     }
 }
 
-/// The document without the value at a place; `None` when it is not there any more. JSON-LD reads a null in an array as
-/// nothing.
+/// The document without the value at a place; `None` when it is not there any more. An item leaves a null behind.
 fn without(document: &Map<String, Value>, place: &[Step]) -> Option<Map<String, Value>> {
     let mut left = document.clone();
     let (last, way) = place.split_last()?;

@@ -194,7 +194,9 @@ mod tests {
 
         let own = SigningKey::from_secret(&Secret::new(pair.to_pem_private_key())).unwrap();
         let ours = sign(&own, Algorithm::PS256, Some("k2"), &json!({"iss": "us"})).unwrap();
-        let verifier = PS256.verifier_from_pem(pair.to_pem_public_key()).unwrap();
+        let mut jwk = pair.to_jwk_public_key();
+        jwk.set_algorithm("PS256");
+        let verifier = PS256.verifier_from_jwk(&jwk).unwrap();
         let (payload, header) = jose::deserialize_compact(&ours, &verifier).unwrap();
         assert_eq!(payload, br#"{"iss":"us"}"#);
         assert_eq!(header.key_id(), Some("k2"));
