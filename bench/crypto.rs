@@ -16,15 +16,27 @@ use aws_lc_rs::{
     signature::{ParsedPublicKey, RsaKeyPair},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use triseal::clock::Clock;
 
 use crate::{
-    machine,
+    jose, machine,
     partner::{self, MosipGcm, Partner, Sealed},
     pki::{self, Pki},
     upstream,
 };
+
+/// Whose cryptography.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Exchange {
+    /// An eKYC exchange in MOSIP's own form.
+    Mosip,
+    /// The envelope `jose` with RSA-2048.
+    JoseRsa,
+    /// The same with P-256.
+    JoseP256,
+}
 
 /// What the loop did.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -44,12 +56,16 @@ impl Bare {
     }
 
     /// Runs the loop in a child process on `core`.
-    pub fn measure(core: u32, pki: &Pki, window: Duration) -> Self {
+    pub fn measure(core: u32, pki: &Pki, exchange: Exchange, window: Duration) -> Self {
         let out = Command::new("taskset")
             .args(["-c", &core.to_string()])
             .arg(std::env::current_exe().unwrap())
             .arg("--bare-crypto")
             .arg(pki.folder())
+            .args([
+                "--exchange",
+                exchange.to_possible_value().unwrap().get_name(),
+            ])
             .args(["--seconds", &window.as_secs_f64().to_string()])
             .output()
             .unwrap();
@@ -59,17 +75,27 @@ impl Bare {
 }
 
 /// The child's whole work: loops for that long and says what it did.
-pub fn run(pki: &Path, seconds: f64) -> Bare {
-    let exchange = Exchange::new(&Pki::at(pki));
+pub fn run(pki: &Path, exchange: Exchange, seconds: f64) -> Bare {
+    let pki = Pki::at(pki);
+    let once: Box<dyn Fn()> = match exchange {
+        Exchange::Mosip => {
+            let exchange = Mosip::new(&pki);
+            Box::new(move || exchange.once())
+        }
+        Exchange::JoseRsa | Exchange::JoseP256 => {
+            let exchange = jose::Bare::new(&pki, exchange);
+            Box::new(move || exchange.once())
+        }
+    };
     for _ in 0..20 {
-        exchange.once();
+        once();
     }
     let me = [std::process::id()];
     let (start, before) = (Instant::now(), machine::cpu_s(&me));
     let mut exchanges = 0;
     while start.elapsed().as_secs_f64() < seconds {
         for _ in 0..8 {
-            exchange.once();
+            once();
         }
         exchanges += 8;
     }
@@ -81,7 +107,7 @@ pub fn run(pki: &Path, seconds: f64) -> Bare {
 }
 
 /// Keys and messages, all parsed and built beforehand.
-struct Exchange {
+struct Mosip {
     partner_signature: ParsedPublicKey,
     encryption: OaepPrivateDecryptingKey,
     partner_encryption: OaepPublicEncryptingKey,
@@ -94,7 +120,7 @@ struct Exchange {
     answer: Vec<u8>,
 }
 
-impl Exchange {
+impl Mosip {
     fn new(pki: &Pki) -> Self {
         let message = Partner::new(pki).seal(Clock::system().now());
         let (protected, value) = message.signature.split_once("..").unwrap();

@@ -66,6 +66,30 @@ impl Gateway {
         Self { file, port, admin }
     }
 
+    /// One with P-256 keys throughout and the sealed route of the envelope `jose` alone.
+    pub fn on_curve(pki: &Pki, folder: &Path, upstream: u16) -> Self {
+        let gateway = Self::configure(pki, folder, upstream);
+        let change = |file: &Path, change: &dyn Fn(&str) -> String| {
+            fs::write(file, change(&fs::read_to_string(file).unwrap())).unwrap();
+        };
+        let on_curve = |text: &str| {
+            text.replace("encryption.pem", "encryption-p256.pem")
+                .replace("encryption.key", "encryption-p256.key")
+                .replace("signature.pem", "signature-p256.pem")
+                .replace("signature.key", "signature-p256.key")
+        };
+        change(&gateway.file, &|text| {
+            // MOSIP's own form takes RSA alone.
+            let from = text.find("[[route]]\nname = \"ida-kyc\"").unwrap();
+            let to = text.find("[limits]").unwrap();
+            on_curve(&format!("{}{}", &text[..from], &text[to..]))
+        });
+        change(&folder.join("partners/bench.toml"), &|text| {
+            on_curve(&text.replace(", \"ida-kyc\", \"websub\"", ""))
+        });
+        gateway
+    }
+
     /// Starts it and waits for `/readyz`; also gives the seconds that took.
     pub async fn start(&self, cores: Cores) -> (Server, f64) {
         let folder = self.file.parent().unwrap();
@@ -157,6 +181,14 @@ from = {{ face = "partner", envelope = "insecure_plain" }}
 to = {{ upstream = "standin", envelope = "insecure_plain" }}
 
 [[route]]
+name = "jose"
+path = "/jose/{{rest}}"
+methods = ["POST"]
+handler = "relay"
+from = {{ face = "partner", envelope = "jose" }}
+to = {{ upstream = "standin", envelope = "insecure_plain" }}
+
+[[route]]
 name = "ida-kyc"
 path = "/idauthentication/v1/kyc/{{misp_lk}}/{{partner_id}}/{{api_key}}"
 handler = "ida"
@@ -215,7 +247,7 @@ fn partner_file(pki: &Pki) -> String {
 id = "{PARTNER}"
 organisation = "{organisation}"
 kind = "auth"
-routes = ["relay", "ida-kyc", "websub"]
+routes = ["relay", "jose", "ida-kyc", "websub"]
 clients = ["keymanager"]
 
 [anchors]

@@ -19,6 +19,7 @@ mod crypto;
 mod gateway;
 mod histogram;
 mod intake;
+mod jose;
 mod load;
 mod machine;
 mod partner;
@@ -39,7 +40,8 @@ use time::OffsetDateTime;
 use triseal::clock::Clock;
 
 use self::{
-    gateway::Gateway, machine::Cores, pki::Pki, questions::Bench, report::Report, report::rounded,
+    crypto::Exchange, gateway::Gateway, machine::Cores, pki::Pki, questions::Bench, report::Report,
+    report::rounded,
 };
 
 /// Compares Triseal with nginx, HAProxy and the bare cryptography. Writes target/bench/report.json.
@@ -60,6 +62,9 @@ struct Arguments {
     /// Internal: the child that runs the bare cryptography with the keys in this folder.
     #[arg(long, value_name = "FOLDER", hide = true)]
     bare_crypto: Option<PathBuf>,
+    /// Internal: of that exchange.
+    #[arg(long, default_value = "mosip", hide = true)]
+    exchange: Exchange,
     /// Internal: for that long.
     #[arg(long, default_value_t = 2.0, hide = true)]
     seconds: f64,
@@ -80,12 +85,14 @@ enum Question {
     Sealed,
     /// Deliveries of a WebSub hub, stored before they are answered.
     Intake,
+    /// The same in the envelope `jose`, with RSA-2048 and with P-256 keys.
+    SealedJose,
 }
 
 fn main() {
     let arguments = Arguments::parse();
     if let Some(pki) = &arguments.bare_crypto {
-        let bare = crypto::run(pki, arguments.seconds);
+        let bare = crypto::run(pki, arguments.exchange, arguments.seconds);
         println!("{}", serde_json::to_string(&bare).unwrap());
         return;
     }
@@ -175,6 +182,15 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
         }
         if asked(Question::Intake) {
             bench.intake(triseal, report).await;
+        }
+        if asked(Question::SealedJose) {
+            bench.sealed_jose(triseal, Exchange::JoseRsa, report).await;
+            let folder = folder.join("triseal-p256");
+            let gateway = Gateway::on_curve(&bench.pki, &folder, upstream);
+            let triseal = gateway.start(bench.cores).await.0;
+            bench
+                .sealed_jose(&triseal, Exchange::JoseP256, report)
+                .await;
         }
         let peak = machine::rss_mib(&triseal.pids());
         report.figure("rss_after_mib", peak);

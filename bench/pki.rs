@@ -23,13 +23,19 @@ pub const GATEWAY_ORGANISATION: &str = "Bench Gateway";
 /// Subject O of the partner's certificates.
 pub const PARTNER_ORGANISATION: &str = "Bench Partner";
 
-/// The names of the six leaves, as their files are called.
+/// The names of the leaves, as their files are called.
 pub const GATEWAY_TLS: &str = "gateway-tls";
 pub const GATEWAY_ENCRYPTION: &str = "gateway-encryption";
 pub const GATEWAY_SIGNATURE: &str = "gateway-signature";
 pub const PARTNER_TLS: &str = "partner-tls";
 pub const PARTNER_ENCRYPTION: &str = "partner-encryption";
 pub const PARTNER_SIGNATURE: &str = "partner-signature";
+
+/// The four that are not for TLS once more, with P-256 keys.
+pub const GATEWAY_ENCRYPTION_P256: &str = "gateway-encryption-p256";
+pub const GATEWAY_SIGNATURE_P256: &str = "gateway-signature-p256";
+pub const PARTNER_ENCRYPTION_P256: &str = "partner-encryption-p256";
+pub const PARTNER_SIGNATURE_P256: &str = "partner-signature-p256";
 
 /// A folder with everything in it.
 #[derive(Clone, Debug)]
@@ -60,6 +66,10 @@ impl Pki {
             (PARTNER_TLS, PARTNER_ORGANISATION),
             (PARTNER_ENCRYPTION, PARTNER_ORGANISATION),
             (PARTNER_SIGNATURE, PARTNER_ORGANISATION),
+            (GATEWAY_ENCRYPTION_P256, GATEWAY_ORGANISATION),
+            (GATEWAY_SIGNATURE_P256, GATEWAY_ORGANISATION),
+            (PARTNER_ENCRYPTION_P256, PARTNER_ORGANISATION),
+            (PARTNER_SIGNATURE_P256, PARTNER_ORGANISATION),
         ] {
             pki.leaf(&issuer, name, organisation, now);
         }
@@ -91,6 +101,14 @@ impl Pki {
             GATEWAY_ENCRYPTION | PARTNER_ENCRYPTION => {
                 (&PKCS_RSA_SHA256, KeyUsagePurpose::KeyEncipherment, None)
             }
+            GATEWAY_ENCRYPTION_P256 | PARTNER_ENCRYPTION_P256 => {
+                (&PKCS_ECDSA_P256_SHA256, KeyUsagePurpose::KeyAgreement, None)
+            }
+            GATEWAY_SIGNATURE_P256 | PARTNER_SIGNATURE_P256 => (
+                &PKCS_ECDSA_P256_SHA256,
+                KeyUsagePurpose::DigitalSignature,
+                None,
+            ),
             _ => (&PKCS_RSA_SHA256, KeyUsagePurpose::DigitalSignature, None),
         };
         // rcgen makes RSA keys of 2,048 bits here

@@ -94,7 +94,11 @@ const fn date(days: i64) -> (i64, i64, i64) {
         from_march.saturating_sub(9)
     };
     let year = year.saturating_add(era.saturating_mul(400));
-    let year = if month <= 2 { year.saturating_add(1) } else { year };
+    let year = if month <= 2 {
+        year.saturating_add(1)
+    } else {
+        year
+    };
     (year, month, day)
 }
 

@@ -6,9 +6,11 @@
 
 mod admit;
 mod arrive;
+mod browser;
 pub mod canonical;
 mod condition;
 pub mod errands;
+pub mod esignet;
 mod gateway;
 mod identify;
 mod jose;
@@ -20,6 +22,7 @@ pub mod outward;
 mod own;
 mod permit;
 mod record;
+pub mod registrations;
 mod reply;
 mod seal;
 mod snapshot;

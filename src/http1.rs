@@ -7,7 +7,7 @@ mod chunks;
 mod fields;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io::{self, Write as _},
     ops::Range,
     pin::Pin,
@@ -42,7 +42,9 @@ pub fn take(bytes: &[u8], left: u64) -> (usize, u64) {
 
 /// The fields of a head as a map that shares the head's bytes; none when a name or value is not one.
 pub fn headers(head: &Bytes, fields: &[FieldAt]) -> Option<HeaderMap> {
-    let mut map = HeaderMap::try_with_capacity(fields.len()).ok()?;
+    // With room for what is added on the way: growing costs more than the map.
+    let room = fields.len().saturating_add(2);
+    let mut map = HeaderMap::try_with_capacity(room).ok()?;
     for field in fields {
         let name = HeaderName::from_bytes(head.get(field.name.clone())?).ok()?;
         head.get(field.value.clone())?;
@@ -55,7 +57,25 @@ pub fn headers(head: &Bytes, fields: &[FieldAt]) -> Option<HeaderMap> {
 /// A scratch that everything on this thread is read into, so that a connection that waits holds no buffer.
 const SCRATCH: usize = 16 << 10;
 
+/// A buffer that is written from; kept by the thread while nobody writes.
+#[must_use]
+pub fn borrow_output() -> Vec<u8> {
+    WRITE.take()
+}
+
+/// Gives the buffer back, when all of it was written.
+pub fn give_back_output(mut output: Vec<u8>) {
+    if (1..=OUTPUT_KEPT).contains(&output.capacity()) {
+        output.clear();
+        WRITE.set(output);
+    }
+}
+
+/// The largest buffer for output that a thread keeps.
+const OUTPUT_KEPT: usize = 64 << 10;
+
 thread_local! {
+    static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
 }
 

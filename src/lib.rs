@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod handlers;
 pub mod http1;
 pub mod ida;
+pub mod import;
 pub mod keys;
 pub mod observe;
 pub mod partners;

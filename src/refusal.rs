@@ -247,6 +247,64 @@ codes! {
     CallbackForbidden = "WSB-003", Caller, 403, "The partner may not use this callback. Ask the gateway's operator to list it.";
     /// The form of a subscription is not right.
     SubscriptionForm = "WSB-004", Caller, 400, "Send hub.mode (subscribe or unsubscribe), hub.topic, hub.callback, and to subscribe a hub.secret of 16 to 199 bytes, each once.";
+    // Tokens and registrations of OpenCRVS.
+    /// No OpenCRVS token.
+    BearerMissing = "CRVS-001", Caller, 401, "Send the OpenCRVS token in the header `Authorization: Bearer`.";
+    /// The token is no RS256 JWT of the plain form.
+    BearerForm = "CRVS-002", Caller, 401, "The OpenCRVS token is not a JWT signed with RS256.";
+    /// No known key of the issuer made the token's signature.
+    BearerSignature = "CRVS-003", Caller, 401, "The OpenCRVS token is not signed by the key of OpenCRVS' auth service.";
+    /// The token is of another issuer.
+    BearerIssuer = "CRVS-004", Caller, 401, "The OpenCRVS token is of another issuer.";
+    /// The token is for another audience.
+    BearerAudience = "CRVS-005", Caller, 401, "The OpenCRVS token is for another audience.";
+    /// The token is over, has not begun, or never ends.
+    BearerExpired = "CRVS-006", Caller, 401, "The OpenCRVS token is not valid at this time. Get a new one.";
+    /// The token lacks the scope of the route.
+    BearerScope = "CRVS-007", Caller, 403, "The OpenCRVS token lacks the scope of this route.";
+    /// The token names no event or no action.
+    BearerRecord = "CRVS-008", Caller, 401, "The OpenCRVS token names no event or no action. Use the token of the record that is registered.";
+    /// The keys of the token's issuer are not known yet.
+    BearerKeys = "CRVS-009", Gateway, 503, "The gateway does not know the key of OpenCRVS' auth service yet. Try again later.";
+    /// Neither a birth nor a death, or both.
+    RegistrationKind = "CRVS-010", Caller, 400, "Send exactly one of `requestFields.birthCertificateNumber` and `requestFields.deathCertificateNumber`.";
+    /// The registration number belongs to another event.
+    RegistrationOther = "CRVS-011", Caller, 409, "The registration number is under way for another event. Use the number of this event.";
+    /// E-Signet's client or the address to return to is not the configured one.
+    LoginForeign = "CRVS-012", Caller, 403, "The client id or the redirect URI is not one of this gateway's. Ask its operator to list it.";
+    /// IDA does not take what was asked.
+    IdaInput = "CRVS-013", Caller, 400, "MOSIP's IDA does not take the national id or a demographic value as it was sent. Correct it.";
+    /// IDA refuses us, or fails.
+    IdaRefused = "CRVS-014", Upstream, 502, "MOSIP's IDA did not answer the question. Give the correlation id to the gateway's operator.";
+    // E-Signet.
+    /// The client is none of the caller's.
+    ClientUnknown = "ESG-001", Caller, 403, "The client id is not registered for this caller. Ask the gateway's operator to list it.";
+    /// The redirect URI is none of the client's.
+    RedirectUnknown = "ESG-002", Caller, 403, "The redirect_uri is not registered for this client. Ask the gateway's operator to list it.";
+    /// There is no client assertion, or it is no JWT of the one form.
+    AssertionForm = "ESG-003", Caller, 401, "Send client_assertion_type and a client_assertion that is a compact JWT.";
+    /// The assertion is not signed by the client's registered key with its algorithm.
+    AssertionSignature = "ESG-004", Caller, 401, "The client_assertion is not signed with the client's registered key and algorithm.";
+    /// A claim of the assertion is missing or wrong.
+    AssertionClaim = "ESG-005", Caller, 401, "The client_assertion needs iss and sub of the client, aud of E-Signet, iat, exp within five minutes, and a new jti.";
+    /// The assertion was used before.
+    AssertionReplayed = "ESG-006", Caller, 401, "This client_assertion was used before. Make a new one with a new jti.";
+    /// A service sends an assertion although the gateway makes it.
+    AssertionUnwanted = "ESG-007", Caller, 400, "The gateway makes the client assertion. Send the request without one.";
+    /// E-Signet's keys or documents were not fetched yet, or are too old.
+    EsignetKeys = "ESG-008", Gateway, 503, "The gateway has no current keys of E-Signet. Try again in a few seconds.";
+    /// What E-Signet gave for a code is not what it must be.
+    TokenAnswer = "ESG-009", Upstream, 502, "E-Signet's token answer is not signed by it, not for this client, or of another form.";
+    /// The userinfo is not of the client's form.
+    UserinfoForm = "ESG-010", Upstream, 502, "E-Signet's userinfo is not of the form agreed for this client.";
+    /// The userinfo is not signed by E-Signet.
+    UserinfoSignature = "ESG-011", Upstream, 502, "E-Signet's userinfo is not signed by a key of its set.";
+    /// The userinfo is about somebody else than the id token.
+    UserinfoSubject = "ESG-012", Upstream, 502, "E-Signet's userinfo is about another person than the one who logged in.";
+    /// The access token was not obtained through this gateway.
+    AccessTokenUnknown = "ESG-013", Caller, 401, "The access token is missing, has expired, or was not obtained through this gateway. Log in again.";
+    /// E-Signet refused, in its own words.
+    EsignetRefused = "ESG-014", Upstream, 502, "E-Signet refused the request. Log in again.";
 
     // Ourselves.
     /// More exchanges than the gateway takes at once.

@@ -18,7 +18,10 @@ use crate::{
     clock::Clock,
     config::Mistakes,
     edge,
-    exchange::{Gateway, StartError, errands},
+    exchange::{
+        Gateway, StartError,
+        errands::{self, Doer},
+    },
     handlers, observe,
 };
 
@@ -88,14 +91,14 @@ pub fn run(args: &Run) -> ExitCode {
         tracing::error!(%error, "not started: no thread for reloads");
         return ExitCode::FAILURE;
     }
-    let doing = match Errands::begin(&gateway) {
+    let (handlers, doers) = handlers::all(&gateway);
+    let doing = match Errands::begin(&gateway, doers) {
         Ok(doing) => doing,
         Err(error) => {
             tracing::error!(%error, "not started: no thread for errands");
             return ExitCode::FAILURE;
         }
     };
-    let handlers = handlers::all(&gateway);
     let served = edge::run(&gateway, handlers);
     gateway.begin_stop();
     doing.end();
@@ -112,14 +115,11 @@ pub fn run(args: &Run) -> ExitCode {
     }
 }
 
-/// The thread that does errands, where there is a store for them.
-struct Errands(Option<std::thread::JoinHandle<()>>);
+/// The thread that does errands, and what is done again and again.
+struct Errands(std::thread::JoinHandle<()>);
 
 impl Errands {
-    fn begin(gateway: &Arc<Gateway>) -> std::io::Result<Self> {
-        if gateway.store().is_none() {
-            return Ok(Self(None));
-        }
+    fn begin(gateway: &Arc<Gateway>, doers: Vec<Box<dyn Doer>>) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -127,16 +127,14 @@ impl Errands {
         let thread = std::thread::Builder::new()
             .name("errands".to_owned())
             .spawn(move || {
-                runtime.block_on(errands::run(Arc::clone(&gateway), handlers::doers()));
+                runtime.block_on(errands::run(Arc::clone(&gateway), doers));
             })?;
-        Ok(Self(Some(thread)))
+        Ok(Self(thread))
     }
 
     /// Waits until what is under way has ended.
     fn end(self) {
-        if let Some(thread) = self.0
-            && thread.join().is_err()
-        {
+        if self.0.join().is_err() {
             tracing::error!("the errands' thread panicked");
         }
     }

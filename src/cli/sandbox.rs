@@ -27,7 +27,7 @@ use crate::{
         odoo::Odoo,
         opencrvs::Core,
         people,
-        scene::{Ports, Scene},
+        scene::{Doors, Ports, Scene},
         server,
     },
     tls,
@@ -51,6 +51,9 @@ pub struct Sandbox {
     /// Start the embedded MOSIP only; start the gateways yourself with the configurations that are printed.
     #[arg(long)]
     no_gateways: bool,
+    /// Configure the gateways for IDA only, without store, packets, WebSub and the other doors.
+    #[arg(long)]
+    ida_only: bool,
     /// Print the identities that the embedded MOSIP knows, and stop.
     #[arg(long)]
     people: bool,
@@ -74,23 +77,17 @@ pub fn run(args: &Sandbox) -> ExitCode {
 fn serve(args: &Sandbox) -> Result<(), String> {
     let clock = Clock::system();
     let ports = Ports::from_base(args.port_base);
-    for port in [
-        ports.service_face,
-        ports.partner_admin,
-        ports.misp_admin,
-        ports.partner_face,
-        ports.ida,
-        ports.mosip,
-        ports.core,
-        ports.esignet,
-        ports.mts,
-        ports.odoo,
-    ] {
+    let doors = if args.ida_only {
+        Doors::Ida
+    } else {
+        Doors::All
+    };
+    for port in (0..Ports::COUNT).map(|n| args.port_base.saturating_add(n)) {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|e| format!("port {port} is not free: {e}. Choose another --port-base."))?;
     }
     say("making the PKI, two configurations and their secrets");
-    let scene = Scene::set(&args.dir, ports, clock.now()).map_err(|e| e.to_string())?;
+    let scene = Scene::set(&args.dir, ports, doors, clock.now()).map_err(|e| e.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

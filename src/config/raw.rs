@@ -263,7 +263,7 @@ pub struct Peer {
 }
 
 /// Which kind of caller comes to a face.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum FaceKind {
     /// Partners, over mutual TLS.
@@ -669,6 +669,9 @@ pub struct Partner {
     /// Narrows which packets it may make: what a route allows must be allowed here as well.
     #[serde(default)]
     pub packet: Option<PacketRules>,
+    /// Clients of E-Signet that it stands for.
+    #[serde(default)]
+    pub oidc_client: Vec<OidcClient>,
 }
 
 /// An API key.

@@ -4,11 +4,14 @@
 //! function of its arguments but [`ReplayGuard`], which remembers. Whose key it is and whether its certificate may be used
 //! is decided by `trust` and `partners`: a message only ever *names* a certificate, by its fingerprint.
 
-mod forms;
+pub(crate) mod forms;
 mod freshness;
 pub mod jose;
 pub mod json;
 mod jws;
+pub mod compact;
+pub mod jwt;
+pub mod key_set;
 pub mod keymanager;
 mod mark;
 pub mod mosip_ida;
@@ -17,6 +20,7 @@ mod signer;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod userinfo;
 
 pub use forms::Forms;
 #[cfg(test)]

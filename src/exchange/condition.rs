@@ -78,6 +78,9 @@ impl Snapshot {
                 findings.push(json!({"what": what, "triedAgainInMs": ms}));
             }
         }
+        if let Some((what, left)) = self.esignet().and_then(|e| e.trouble(now)) {
+            findings.push(json!({"what": what, "secondsLeft": left}));
+        }
         for login in self.logins() {
             if let Some((what, ms)) = login.trouble(now) {
                 let what = format!("login {}: {what}", login.name());
@@ -97,6 +100,9 @@ impl Snapshot {
             .chain(self.directory().iter().map(|p| p.certificates()))
         {
             expiry(metrics, party);
+        }
+        if let Some(left) = self.esignet().and_then(|e| e.keys_left_s(now)) {
+            metrics.esignet_keys_seconds_left.set(left);
         }
         for login in self.logins() {
             #[expect(clippy::cast_precision_loss, reason = "seconds fit")]

@@ -43,7 +43,7 @@ pub trait Doer: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// Does errands until the gateway stops. Without a store there is nothing to do.
+/// Does errands until the gateway stops. Without a store there are none; what is done again and again is done all the same.
 pub async fn run(gateway: Arc<Gateway>, doers: Vec<Box<dyn Doer>>) {
     let doers: Vec<Arc<dyn Doer>> = doers.into_iter().map(Arc::from).collect();
     let mut busy: JoinSet<&'static str> = JoinSet::new();

@@ -372,6 +372,8 @@ impl Gateway {
         drop(reported);
         if let Some(store) = &self.store {
             findings.extend(errands::findings(store, now));
+            let registrations = snapshot.registrations();
+            findings.extend(registrations.and_then(|r| r.finding(&store.counts(), now)));
         }
         json!({
             "gateway": self.name,

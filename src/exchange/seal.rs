@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    Gateway, Handlers, Reply, Trail, jose,
+    Gateway, Handlers, Reply, Trail, browser, jose,
     reply::{Identity, RefusalAnswer, ReplyBody},
 };
 use crate::{
-    config::{Envelope, Role},
+    config::{Envelope, HandlerKind, Role},
     envelope::mosip_ida,
     refusal::{Code, Refusal},
     upstream::{AnswerBody, keep_end_to_end},
@@ -242,6 +242,11 @@ fn finish(mut response: Response<AnswerBody>, bytes_out: u64, trail: &Trail) -> 
     if let Ok(id) = HeaderValue::from_str(trail.correlation_id()) {
         response.headers_mut().insert(CORRELATION_ID, id);
     }
+    let relayed = trail.refused.is_none()
+        && trail
+            .route()
+            .is_some_and(|route| route.handler() == HandlerKind::Relay);
+    browser::headers(response.headers_mut(), !relayed, trail);
     Sealed {
         response,
         bytes_out,

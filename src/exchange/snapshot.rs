@@ -9,8 +9,8 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, logins::Login, needs_jose, standing::Standings,
-    subscriptions::Subscriptions,
+    Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose,
+    registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -41,12 +41,14 @@ pub struct Snapshot {
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
     logins: BTreeMap<String, Login>,
+    esignet: Option<Esignet>,
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
     seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
+    registrations: Option<Registrations>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
@@ -125,6 +127,7 @@ impl Snapshot {
         );
         let store_keys = store_keys(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
+        let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
         let upstreams = upstreams(
             &config,
@@ -147,6 +150,12 @@ impl Snapshot {
             now,
         );
         let directory = directory(&config, &document, &anchors, now, mistakes);
+        let esignet = Esignet::build(
+            &config,
+            &directory,
+            previous.and_then(|p| p.esignet.as_ref()),
+            &mut Report::new(&document, mistakes),
+        );
         shared_keys(&document, &own, &peers, &directory, mistakes);
         let parties = needs_jose::Parties {
             own: &own,
@@ -191,11 +200,13 @@ impl Snapshot {
             routes,
             upstreams,
             logins,
+            esignet,
             faces,
             substitutes,
             store_keys,
             seeder,
             subscriptions,
+            registrations,
             watched: BTreeSet::new(),
             next_change,
             upstream_seed: seed,
@@ -226,6 +237,11 @@ impl Snapshot {
     /// WebSub, where it is configured.
     pub const fn subscriptions(&self) -> Option<&Subscriptions> {
         self.subscriptions.as_ref()
+    }
+
+    /// OpenCRVS, where it is configured.
+    pub const fn registrations(&self) -> Option<&Registrations> {
+        self.registrations.as_ref()
     }
 
     /// The access log's file, when it is not standard output.
@@ -311,6 +327,11 @@ impl Snapshot {
     /// The login whose token goes with requests to an upstream.
     pub fn login_of(&self, upstream: &Upstream) -> Option<&Login> {
         self.logins.get(upstream.spec().login.as_deref()?)
+    }
+
+    /// E-Signet, where it is configured.
+    pub const fn esignet(&self) -> Option<&Esignet> {
+        self.esignet.as_ref()
     }
 
     /// Every login.

@@ -1,12 +1,15 @@
 //! The protocols of the routes. Each handler is given a `Permitted` and gives back a `Reply`; sealing, signing and
 //! recording are not theirs to do.
 
+pub mod esignet;
 mod ida;
+pub mod opencrvs;
 pub mod packet;
 mod relay;
-mod token_seeder;
+pub mod token_seeder;
 pub mod websub;
 
+pub use esignet::Esignet;
 pub use ida::Ida;
 pub use packet::Packet;
 pub use relay::Relay;
@@ -20,20 +23,21 @@ use crate::{
     exchange::{Gateway, Handlers, errands::Doer},
 };
 
-/// All handlers, for this gateway.
-pub fn all(gateway: &Arc<Gateway>) -> Handlers {
+/// All handlers, and what does the errands that they leave in the store.
+pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     let metrics = gateway.metrics();
-    Handlers::default()
+    let (opencrvs, registering) = opencrvs::pair(gateway);
+    let handlers = Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
+        .with(HandlerKind::Esignet, Esignet)
         .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
-        .with(HandlerKind::Relay, Relay::new(metrics.clone()))
+        .with(HandlerKind::OpenCrvs, opencrvs)
         .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)))
         .with(HandlerKind::TokenSeeder, TokenSeeder)
-}
-
-/// What does the errands that handlers left in the store, one for each kind of errand.
-pub fn doers() -> Vec<Box<dyn Doer>> {
-    let mut doers = websub::doers(None);
+        .with(HandlerKind::Relay, Relay::new(metrics.clone()));
+    let mut doers = websub::doers(Some(Arc::new(opencrvs::Credentials)));
+    doers.push(registering);
     doers.push(Box::new(token_seeder::Deliveries));
-    doers
+    doers.push(Box::new(esignet::FetchKeys));
+    (handlers, doers)
 }

@@ -159,3 +159,9 @@ pub(super) fn final_status(status: StatusCode) -> Result<StatusCode, Refusal> {
     }
     Ok(status)
 }
+
+/// The refusal that a gateway behind us states beside its answer; believed only when it is one of ours.
+pub(super) fn stated_code(headers: &http::HeaderMap) -> Option<Code> {
+    let text = headers.get("x-triseal-code")?.to_str().ok()?;
+    Code::ALL.iter().copied().find(|code| code.as_str() == text)
+}

@@ -6,6 +6,7 @@
 
 mod agreement;
 mod content;
+mod jwk;
 mod load;
 mod pkcs12;
 mod private;

@@ -44,14 +44,14 @@ impl PrivateKey {
     }
 
     /// From PKCS#1 (RSA).
-    fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
+    pub(super) fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
         let key = RsaKeyPair::from_der(der).map_err(|_| KeyError::Malformed)?;
         let pkcs8 = key.as_der().map_err(|_| KeyError::Malformed)?;
         Self::from_pkcs8(pkcs8.as_ref())
     }
 
     /// From SEC1 (elliptic curves).
-    fn from_sec1(der: &[u8]) -> Result<Self, KeyError> {
+    pub(super) fn from_sec1(der: &[u8]) -> Result<Self, KeyError> {
         let key = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
             .or_else(|_| EcdsaKeyPair::from_private_key_der(&ECDSA_P384_SHA384_FIXED_SIGNING, der))
             .map_err(|_| KeyError::Malformed)?;

@@ -107,7 +107,10 @@ impl Line<'_> {
             (r#","bytes_out":"#, Some(self.bytes_out)),
             (r#","took_us":"#, Some(self.took_us)),
             (r#","upstream_us":"#, Some(self.upstream_us)),
-            (r#","upstream_status":"#, self.upstream_status.map(u64::from)),
+            (
+                r#","upstream_status":"#,
+                self.upstream_status.map(u64::from),
+            ),
         ];
         for (name, number) in numbers {
             if let Some(number) = number {
@@ -121,9 +124,9 @@ impl Line<'_> {
 
 /// A JSON string. Nearly all texts are ours and plain; the others serde_json escapes.
 fn push_text(json: &mut Vec<u8>, text: &str) {
-    let plain = text
-        .bytes()
-        .fold(true, |plain, b| plain & (b >= 0x20) & (b != b'"') & (b != b'\\'));
+    let plain = text.bytes().fold(true, |plain, b| {
+        plain & (b >= 0x20) & (b != b'"') & (b != b'\\')
+    });
     if plain {
         json.push(b'"');
         json.extend_from_slice(text.as_bytes());
@@ -280,11 +283,23 @@ mod tests {
     #[test]
     fn a_line_is_what_a_json_library_would_write_whatever_stands_in_it() {
         let every: String = (0..0x250).filter_map(char::from_u32).collect();
-        for text in ["", "plain", "a\"b", "a\\b", "\n", "\u{7f}\u{2028}é", "\0", &every] {
+        for text in [
+            "",
+            "plain",
+            "a\"b",
+            "a\\b",
+            "\n",
+            "\u{7f}\u{2028}é",
+            "\0",
+            &every,
+        ] {
             let mut json = Vec::new();
             let line = line(text);
             line.write(&mut json);
-            assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&line).unwrap());
+            assert_eq!(
+                String::from_utf8(json).unwrap(),
+                serde_json::to_string(&line).unwrap()
+            );
         }
     }
 
@@ -302,6 +317,9 @@ mod tests {
             ..line("x")
         };
         line.write(&mut json);
-        assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&line).unwrap());
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            serde_json::to_string(&line).unwrap()
+        );
     }
 }

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub logins: IntCounterVec,
     /// Seconds for which a login's token still holds, by login.
     pub login_token_seconds_left: GaugeVec,
+    /// Seconds until E-Signet's keys are too old to be used.
+    pub esignet_keys_seconds_left: IntGauge,
     /// Messages remembered against replay.
     pub replay_entries: IntGauge,
     /// Generation of the snapshot in force.
@@ -51,7 +53,7 @@ pub struct Metrics {
     pub websub_silent: IntGaugeVec,
     /// Access log lines lost.
     pub access_log_lost: IntCounter,
-    /// Errands that are not done, by kind and standing.
+    /// Errands that are not done, by kind, standing and step.
     pub errands: IntGaugeVec,
     /// Seconds since the oldest open errand was stored, by kind.
     pub errand_oldest: GaugeVec,
@@ -200,6 +202,10 @@ impl Metrics {
                 "Until the token of a login expires.",
                 &["login"],
             )?,
+            esignet_keys_seconds_left: int_gauge(
+                "triseal_esignet_keys_seconds_left",
+                "Until E-Signet's keys are too old to be used; 0 where none are fetched.",
+            )?,
             replay_entries: int_gauge(
                 "triseal_replay_entries",
                 "Messages remembered against replay.",
@@ -223,7 +229,7 @@ impl Metrics {
             errands: int_gauges(
                 "triseal_errands",
                 "Errands that are not done.",
-                &["kind", "standing"],
+                &["kind", "standing", "step"],
             )?,
             errand_oldest: gauges(
                 "triseal_errand_oldest_age_seconds",

@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{
-    ApiKey, HashedSecret, LicenceKey, Network, Partner, PartnerId, Registration, Subscribing,
-    partner::Access,
+    ApiKey, HashedSecret, LicenceKey, Network, OidcClient, Partner, PartnerId, Registration,
+    Subscribing, oidc_client::OIDC_CLIENTS_MAX, partner::Access,
 };
 use crate::{
     clock::Moment,
@@ -55,6 +55,7 @@ pub(super) fn partner(
     let routes = routes(raw, around.routes, report);
     let api_keys = api_keys(raw, around, report);
     let licence_keys = licence_keys(raw, around, report);
+    let oidc_clients = oidc_clients(raw, report);
     let access = access(raw, report);
     let subscribing = Subscribing::build(raw, report);
     pepper(raw, around.pepper, report);
@@ -76,6 +77,7 @@ pub(super) fn partner(
         shared_keys: raw.insecure_shared_keys,
         subscribing,
         packet: raw.packet.clone(),
+        oidc_clients,
     })
 }
 
@@ -140,6 +142,25 @@ fn api_keys(
         }
     }
     keys
+}
+
+fn oidc_clients(raw: &config::Partner, report: &mut Report<'_>) -> Vec<OidcClient> {
+    bounded(
+        "oidc_client",
+        raw.oidc_client.len(),
+        OIDC_CLIENTS_MAX,
+        report,
+    );
+    let mut clients: Vec<OidcClient> = Vec::new();
+    for (i, one) in raw.oidc_client.iter().enumerate() {
+        let report = &mut report.within(format!("oidc_client[{i}]"));
+        if clients.iter().any(|known| known.id() == one.id) {
+            let what = format!("`{}` stands twice", one.id);
+            report.error("id", what, "Remove one.");
+        }
+        clients.extend(OidcClient::build(one, report));
+    }
+    clients
 }
 
 fn licence_keys(

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    ApiKey, HashedSecret, LicenceKey, Network, PartnerId, Registered, Registration, Subscribing,
+    ApiKey, HashedSecret, LicenceKey, Network, OidcClient, PartnerId, Registered, Registration, Subscribing,
 };
 use crate::{
     clock::Moment,
@@ -34,6 +34,7 @@ pub struct Partner {
     pub(super) shared_keys: bool,
     pub(super) subscribing: Option<Subscribing>,
     pub(super) packet: Option<PacketRules>,
+    pub(super) oidc_clients: Vec<OidcClient>,
     pub(super) under_way: AtomicUsize,
 }
 
@@ -136,6 +137,11 @@ impl Partner {
     /// What narrows the packets it may make.
     pub const fn packet(&self) -> Option<&PacketRules> {
         self.packet.as_ref()
+    }
+
+    /// The clients of E-Signet that it stands for.
+    pub fn oidc_clients(&self) -> &[OidcClient] {
+        &self.oidc_clients
     }
 
     /// Whether the partner may come now.

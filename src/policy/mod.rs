@@ -10,6 +10,7 @@
 //! Who the caller is comes from `partners`; what a request contains comes from `envelope`.
 
 pub mod admission;
+pub mod esignet;
 pub mod mosip;
 pub mod packet;
 pub mod path;
@@ -19,6 +20,7 @@ pub mod routes;
 pub mod seeder;
 
 pub use admission::{Admission, Presented};
+pub use esignet::EsignetOperation;
 pub use mosip::{AllowedAuth, AuthPolicy, TokenType};
 pub use packet::{AskedPacket, PacketOperation, PacketPolicy};
 pub use path::{Captures, PathPattern};

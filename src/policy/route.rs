@@ -6,7 +6,8 @@
 use http::Method;
 
 use super::{
-    packet::{PacketOperation, PacketPolicy},
+    esignet::EsignetOperation,
+    packet::PacketPolicy,
     path::{PathPattern, Segment},
 };
 use crate::{
@@ -39,6 +40,7 @@ pub struct Route {
     handler: HandlerKind,
     operation: Option<Operation>,
     packet: Option<PacketPolicy>,
+    esignet: Option<EsignetOperation>,
     face: FaceKind,
     from: Envelope,
     upstream: Option<String>,
@@ -115,7 +117,12 @@ impl Route {
         }
         let packet = PacketPolicy::build(raw, to_path.as_ref().unwrap_or(&path), report);
         if let Some(packet) = &packet {
-            packet_methods(raw, packet.operation(), &mut methods, report);
+            one_method(raw, packet.operation().method(), &mut methods, report);
+        }
+        let esignet =
+            EsignetOperation::build(raw, to_path.as_ref().unwrap_or(&path), report);
+        if let Some(operation) = &esignet {
+            one_method(raw, operation.method(), &mut methods, report);
         }
         own_keys(raw, to_path.as_ref().unwrap_or(&path), report);
         Some(Self {
@@ -125,6 +132,7 @@ impl Route {
             handler: raw.handler,
             operation,
             packet,
+            esignet,
             face: raw.from.face,
             from: raw.from.envelope,
             upstream: raw.to.as_ref().map(|to| to.upstream.clone()),
@@ -174,6 +182,11 @@ impl Route {
     /// What a `packet` route does and which packets it allows; `None` for others.
     pub const fn packet(&self) -> Option<&PacketPolicy> {
         self.packet.as_ref()
+    }
+
+    /// What an `esignet` route does; `None` for others.
+    pub const fn esignet(&self) -> Option<EsignetOperation> {
+        self.esignet
     }
 
     /// The kind of face the route is on.
@@ -329,24 +342,26 @@ fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
         | HandlerKind::TokenSeeder
         | HandlerKind::Esignet
         | HandlerKind::WebSub
-        | HandlerKind::OpenCrvs
             if raw.methods.is_empty() =>
         {
             methods.extend([Method::GET, Method::POST, Method::PUT]);
+        }
+        // OPTIONS is how a browser asks whether it may.
+        HandlerKind::OpenCrvs if raw.methods.is_empty() => {
+            methods.extend([Method::POST, Method::OPTIONS]);
         }
         _ => {}
     }
     methods
 }
 
-/// A packet route takes its operation's one method.
-fn packet_methods(
+/// Some paths of MOSIP take one method.
+fn one_method(
     raw: &config::Route,
-    operation: PacketOperation,
+    method: Method,
     methods: &mut Vec<Method>,
     report: &mut Report<'_>,
 ) {
-    let method = operation.method();
     if raw.methods.is_empty() {
         *methods = vec![method];
     } else if *methods != [method.clone()] {

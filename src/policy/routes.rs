@@ -3,7 +3,7 @@
 //! Two routes of one face that fit one path are refused, never ranked: which of them is meant must not depend on a rule
 //! that one has to remember.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     path::Captures,
@@ -64,8 +64,8 @@ pub struct RouteTable {
     names: Vec<String>,
     all: Vec<Arc<Route>>,
     /// By face and number of segments; those with `{rest}` by face alone.
-    exact: HashMap<(FaceKind, usize), Vec<Arc<Route>>>,
-    open_ended: HashMap<FaceKind, Vec<Arc<Route>>>,
+    exact: BTreeMap<(FaceKind, usize), Vec<Arc<Route>>>,
+    open_ended: BTreeMap<FaceKind, Vec<Arc<Route>>>,
 }
 
 impl RouteTable {

@@ -9,6 +9,9 @@
 //! DIR/scene.json       every path, port and id, for scripts
 //! ```
 
+mod doors;
+mod gateways;
+
 use std::{
     fs,
     io::{self, Write},
@@ -16,7 +19,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use zeroize::Zeroize;
 
 use super::{
     esignet::{self, EsignetConfig, Pkce, UserinfoForm},
@@ -61,6 +66,10 @@ pub struct Ports {
     pub mosip: u16,
     /// The stand-in for OpenCRVS core, plain HTTP.
     pub core: u16,
+    /// The MISP's service face, where MOSIP's own services call, plain HTTP.
+    pub misp_services: u16,
+    /// The partner's partner face, where the MISP calls, mutual TLS.
+    pub partner_callback: u16,
     /// E-Signet, plain HTTP.
     pub esignet: u16,
     /// The token seeder, plain HTTP.
@@ -84,11 +93,23 @@ impl Ports {
             ida: at(4),
             mosip: at(8),
             core: at(9),
+            misp_services: at(10),
+            partner_callback: at(11),
             esignet: at(5),
             mts: at(6),
             odoo: at(7),
         }
     }
+}
+
+/// Which doors the gateways have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doors {
+    /// IDA's.
+    Ida,
+    /// All of them.
+    #[default]
+    All,
 }
 
 /// Why a scene could not be set.
@@ -155,7 +176,7 @@ impl Scene {
     ///
     /// # Errors
     /// When a file stands in the way, cannot be written, or certificates cannot be made.
-    pub fn set(dir: &Path, ports: Ports, now: Moment) -> Result<Self, SceneError> {
+    pub fn set(dir: &Path, ports: Ports, doors: Doors, now: Moment) -> Result<Self, SceneError> {
         let dir = fs::canonicalize(dir).or_else(|_| {
             folder(dir)?;
             fs::canonicalize(dir).map_err(|error| SceneError::Io {
@@ -197,14 +218,14 @@ impl Scene {
             ports,
             dir,
         };
-        scene.write_misp(&secrets)?;
-        scene.write_partner(&secrets)?;
+        scene.write_misp(&secrets, doors)?;
+        scene.write_partner(&secrets, doors)?;
         scene.write_clients(&secrets)?;
         scene.write_mosip()?;
         Ok(scene)
     }
 
-    fn write_misp(&self, secrets: &Secrets) -> Result<(), SceneError> {
+    fn write_misp(&self, secrets: &Secrets, doors: Doors) -> Result<(), SceneError> {
         let home = self.dir.join("misp");
         for sub in ["partners", "policies", "secrets", "state"] {
             folder(&home.join(sub))?;
@@ -226,29 +247,59 @@ impl Scene {
         )?;
         secret(&home.join("secrets/hub-client-crvs"), &secrets.hub_client)?;
         file(&home.join("policies/ekyc.json"), EKYC_POLICY)?;
+        let mut config = gateways::misp_gateway(self.ports);
+        let (mut routes, mut more) = (Vec::new(), String::new());
+        if doors == Doors::All {
+            config.push_str(&doors::misp(self.ports));
+            (routes, more) = (doors::partner_routes(), doors::subscriber(self.ports));
+            store_key(&home)?;
+            secret(&home.join("secrets/hub-secret-crvs"), &random_text(40)?)?;
+            file(
+                &home.join("partners/mosip-services.toml"),
+                &doors::mosip_services(),
+            )?;
+        }
         file(
             &home.join("partners/crvs.toml"),
-            &partner_file("crvs", "Civil Registry", Some(&api_key)),
+            &gateways::partner_file("crvs", "Civil Registry", Some(&api_key), &routes, &more),
         )?;
         file(
             &home.join("partners/seeder.toml"),
-            &partner_file("seeder", "Social Registry", None),
+            &gateways::partner_file("seeder", "Social Registry", None, &[], ""),
         )?;
-        file(&home.join("partners/misp.toml"), &misp_file(&licence))?;
-        file(&self.misp_config, &misp_gateway(self.ports))?;
+        file(
+            &home.join("partners/misp.toml"),
+            &gateways::misp_file(&licence),
+        )?;
+        file(&self.misp_config, &config)?;
         ReplayGuard::found(&home.join("state"))
             .map_err(|error| SceneError::Io { path: home, error })
     }
 
-    fn write_partner(&self, secrets: &Secrets) -> Result<(), SceneError> {
+    fn write_partner(&self, secrets: &Secrets, doors: Doors) -> Result<(), SceneError> {
         let home = self.dir.join("crvs");
         for sub in ["partners", "secrets", "state"] {
             folder(&home.join(sub))?;
         }
         secret(&home.join("secrets/misp-licence"), &secrets.licence)?;
         secret(&home.join("secrets/api-key"), &secrets.api_key)?;
-        file(&home.join("partners/sdk.toml"), SDK_SERVICE)?;
-        file(&self.partner_config, &partner_gateway(self.ports))?;
+        let mut config = gateways::partner_gateway(self.ports);
+        let mut routes = Vec::new();
+        if doors == Doors::All {
+            config.push_str(&doors::partner(self.ports, &self.mosip.host));
+            routes = doors::service_routes();
+            store_key(&home)?;
+            secret(&home.join("secrets/hub-secret"), &random_text(40)?)?;
+            file(
+                &home.join("partners/misp.toml"),
+                &gateways::partner_file("misp", "MISP One", None, &doors::MISP_ROUTES, ""),
+            )?;
+        }
+        file(
+            &home.join("partners/sdk.toml"),
+            &gateways::sdk_service(&routes),
+        )?;
+        file(&self.partner_config, &config)?;
         ReplayGuard::found(&home.join("state"))
             .map_err(|error| SceneError::Io { path: home, error })
     }
@@ -259,6 +310,8 @@ impl Scene {
         let home = self.dir.join("mosip");
         folder(&home)?;
         let key = mosip::public_key(&self.mosip).map_err(wrong)?;
+        let pem = key.get("publicKeyPem").and_then(Value::as_str);
+        file(&home.join("public-key.pem"), pem.unwrap_or_default())?;
         for (name, document) in [
             ("public-key.json", key),
             ("controller.json", mosip::controller(&self.mosip)),
@@ -285,7 +338,7 @@ impl Scene {
         let sdk_password = password("sdk")?;
         secret(
             &self.dir.join("sdk.toml"),
-            &sdk_settings(self.ports, &party("sdk"), &party("crvs"), &sdk_password),
+            &gateways::sdk_settings(self.ports, &party("sdk"), &party("crvs"), &sdk_password),
         )?;
         let scene: Value = json!({
             "dir": self.dir,
@@ -308,7 +361,10 @@ impl Scene {
                 "login": self.odoo.login,
                 "password": self.odoo.password,
             },
-            "topic": "crvs/CREDENTIAL_ISSUED",
+            "misp_services": format!("http://127.0.0.1:{}", self.ports.misp_services),
+            "partner_callback": format!("https://localhost:{}", self.ports.partner_callback),
+            "topic": doors::TOPIC,
+            "output_format": doors::PROGRAM,
             "clients": {
                 REGPROC_CLIENT: secrets.regproc_client,
                 "crvs": secrets.hub_client,
@@ -476,230 +532,13 @@ fn ida_config(built: &Built, secrets: &Secrets) -> Result<IdaConfig, SceneError>
     Ok(config)
 }
 
-/// The three certificates of a party, as the configuration of its own gateway names them.
-fn own_certificates(id: &str) -> String {
-    ["tls", "encryption", "signature"]
-        .iter()
-        .map(|role| {
-            format!(
-                "\n[[party.certificate]]\nrole = \"{role}\"\ncertificate = \"../pki/parties/{id}/{role}.pem\"\nkey = \"../pki/parties/{id}/{role}.key.pem\"\n"
-            )
-        })
-        .collect()
-}
-
-/// The anchors of the sandbox's PKI, each with the lists that cover it.
-fn anchors(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| {
-            format!(
-                "\n[[anchor]]\nname = \"{name}\"\ncertificates = [\"../pki/anchors/{name}.pem\"]\ncrls = [\"../pki/crl/root.crl.pem\", \"../pki/crl/{name}.crl.pem\"]\ngrace_s = 86400\n"
-            )
-        })
-        .collect()
-}
-
-fn peer(id: &str, organisation: &str, anchor: &str) -> String {
-    format!(
-        "\n[[peer]]\nid = \"{id}\"\norganisation = \"{organisation}\"\nanchors = {{ encryption = [\"{anchor}\"], signature = [\"{anchor}\"] }}\ncertificate = [\n    {{ role = \"encryption\", file = \"../pki/parties/{id}/encryption.pem\" }},\n    {{ role = \"signature\", file = \"../pki/parties/{id}/signature.pem\" }},\n]\n"
-    )
-}
-
-/// The seven IDA routes.
-fn ida_routes(face: &str, upstream: &str, more: &str) -> String {
-    [
-        ("ida-auth", "auth"),
-        ("ida-kyc", "kyc"),
-        ("ida-otp", "otp"),
-        ("ida-kyc-auth", "kyc-auth/delegated"),
-        ("ida-kyc-exchange", "kyc-exchange/delegated"),
-        ("ida-key-binding", "identity-key-binding/delegated"),
-        ("ida-vci-exchange", "vci-exchange/delegated"),
-    ]
-    .iter()
-    .map(|(name, word)| {
-        format!(
-            "\n[[route]]\nname = \"{name}\"\npath = \"/idauthentication/v1/{word}/{{misp_lk}}/{{partner_id}}/{{api_key}}\"\nhandler = \"ida\"\nfrom = {{ face = \"{face}\", envelope = \"mosip-ida\" }}\nto = {{ upstream = \"{upstream}\", envelope = \"mosip-ida\"{more} }}\n"
-        )
-    })
-    .collect()
-}
-
-fn misp_gateway(ports: Ports) -> String {
-    format!(
-        r#"# The MISP's gateway: partners come to its partner face over mutual TLS; it opens what they sealed, asks its
-# policies, seals anew for MOSIP's IDA with its own three certificates, and signs every answer.
-
-[gateway]
-name = "misp"
-partners = "partners"
-state = "state"
-pepper = {{ file = "secrets/pepper" }}
-
-[party]
-id = "misp"
-organisation = "MISP One"
-{own}{anchors}{peer}
-[[face]]
-name = "partners"
-kind = "partner"
-listen = "127.0.0.1:{face}"
-hosts = ["localhost"]
-anchors = ["tls"]
-
-[admin]
-listen = "127.0.0.1:{admin}"
-
-[log]
-access = "access.log"
-
-[[upstream]]
-name = "ida"
-addresses = ["https://localhost:{ida}"]
-party = "mosip"
-anchors = ["tls"]
-
-[[policy]]
-id = "ekyc"
-document = "policies/ekyc.json"
-{routes}"#,
-        own = own_certificates("misp"),
-        anchors = anchors(&["tls", "partner", "mosip"]),
-        peer = peer("mosip", "MOSIP", "mosip"),
-        face = ports.partner_face,
-        admin = ports.misp_admin,
-        ida = ports.ida,
-        routes = ida_routes("partner", "ida", ""),
-    )
-}
-
-fn partner_gateway(ports: Ports) -> String {
-    let substitutes =
-        ", misp_lk = { file = \"secrets/misp-licence\" }, api_key = { file = \"secrets/api-key\" }";
-    format!(
-        r#"# The partner's gateway: its services speak to the service face as if it were MOSIP; licence, API key and the three
-# certificates stay here.
-
-[gateway]
-name = "crvs"
-partners = "partners"
-state = "state"
-
-[party]
-id = "crvs"
-organisation = "Civil Registry"
-{own}{anchors}{peer}
-[[face]]
-name = "services"
-kind = "service"
-listen = "127.0.0.1:{face}"
-
-[admin]
-listen = "127.0.0.1:{admin}"
-
-[log]
-access = "access.log"
-
-[[upstream]]
-name = "misp"
-addresses = ["https://localhost:{misp}"]
-party = "misp"
-anchors = ["tls"]
-{routes}"#,
-        own = own_certificates("crvs"),
-        anchors = anchors(&["tls", "partner"]),
-        peer = peer("misp", "MISP One", "partner"),
-        face = ports.service_face,
-        admin = ports.partner_admin,
-        misp = ports.partner_face,
-        routes = ida_routes("service", "misp", substitutes),
-    )
-}
-
-const ROUTES: &str = "routes = [\"ida-auth\", \"ida-kyc\", \"ida-otp\", \"ida-kyc-auth\", \"ida-kyc-exchange\", \"ida-key-binding\", \"ida-vci-exchange\"]\n";
-
-fn partner_file(id: &str, organisation: &str, api_key: Option<&str>) -> String {
-    let key = api_key.map_or_else(String::new, |hash| {
-        format!("\n[[api_key]]\nhash = \"{hash}\"\npolicy = \"ekyc\"\n")
-    });
-    format!(
-        "id = \"{id}\"\norganisation = \"{organisation}\"\n{ROUTES}anchors = {{ tls = [\"tls\"], encryption = [\"partner\"], signature = [\"partner\"] }}\nclients = [\"mosip-auth-sdk\", \"opencrvs\"]\ncertificate = [\n    {{ role = \"tls\", file = \"../../pki/parties/{id}/tls.pem\" }},\n    {{ role = \"encryption\", file = \"../../pki/parties/{id}/encryption.pem\" }},\n    {{ role = \"signature\", file = \"../../pki/parties/{id}/signature.pem\" }},\n]\n{key}"
-    )
-}
-
-fn misp_file(licence: &str) -> String {
-    format!(
-        "# The MISP itself, as the holder of the licence key that partners put into their paths.\nid = \"misp-licence\"\norganisation = \"MISP One\"\nkind = \"misp\"\n\n[[licence_key]]\nhash = \"{licence}\"\n"
-    )
-}
-
-/// The service behind the partner's gateway: the published Python SDK with keys of its own, known by its network.
-const SDK_SERVICE: &str = r#"# A service of ours: the published Python SDK. It cannot do mutual TLS and holds neither licence nor API key; the keys it
-# signs with are good for this face only.
-id = "sdk"
-organisation = "Civil Registry"
-kind = "service"
-routes = ["ida-auth", "ida-kyc", "ida-otp", "ida-kyc-auth", "ida-kyc-exchange", "ida-key-binding", "ida-vci-exchange"]
-anchors = { encryption = ["partner"], signature = ["partner"] }
-clients = ["mosip-auth-sdk", "opencrvs"]
-certificate = [
-    { role = "encryption", file = "../../pki/parties/sdk/encryption.pem" },
-    { role = "signature", file = "../../pki/parties/sdk/signature.pem" },
-]
-
-[access]
-networks = ["127.0.0.0/8", "::1/128"]
-"#;
-
-fn sdk_settings(ports: Ports, sdk: &Path, gateway: &Path, password: &str) -> String {
-    format!(
-        r#"# Settings of mosip-auth-sdk against the partner's service face. Licence and API key are words only: the gateway puts the
-# real ones in their place.
-[mosip_auth]
-timestamp_format = "%Y-%m-%dT%H:%M:%S"
-ida_auth_version = "1.0"
-ida_auth_request_demo_id = "mosip.identity.auth"
-ida_auth_request_kyc_id = "mosip.identity.kyc"
-ida_auth_request_otp_id = "mosip.identity.otp"
-ida_auth_env = "Staging"
-authorization_header_constant = "Authorization"
-partner_apikey = "local"
-partner_misp_lk = "local"
-partner_id = "crvs"
-
-[mosip_auth_server]
-ida_auth_url = "http://127.0.0.1:{face}/idauthentication/v1"
-ida_auth_domain_uri = "https://localhost"
-
-[crypto_encrypt]
-symmetric_key_size = 256
-symmetric_nonce_size = 128
-symmetric_gcm_tag_size = 128
-encrypt_cert_path = "{gateway}/encryption.pem"
-decrypt_p12_file_path = "{sdk}/encryption.p12"
-decrypt_p12_file_password = "{password}"
-
-[crypto_signature]
-algorithm = "RS256"
-sign_p12_file_path = "{sdk}/signature.p12"
-sign_p12_file_password = "{password}"
-
-[logging]
-log_file_path = "{log}/sdk.log"
-log_format = "%(asctime)s:%(levelname)s:%(message)s"
-loglevel = "INFO"
-"#,
-        face = ports.service_face,
-        gateway = gateway.display(),
-        sdk = sdk.display(),
-        log = sdk
-            .parent()
-            .and_then(Path::parent)
-            .and_then(Path::parent)
-            .unwrap_or(sdk)
-            .display(),
-    )
+/// A key for a gateway's store.
+fn store_key(home: &Path) -> Result<(), SceneError> {
+    let mut key = [0_u8; 32];
+    random(&mut key)?;
+    let text = STANDARD.encode(key);
+    key.zeroize();
+    secret(&home.join("secrets/store-key"), &text)
 }
 
 fn folder(path: &Path) -> Result<(), SceneError> {

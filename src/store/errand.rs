@@ -166,6 +166,8 @@ pub enum Settlement {
     Done,
     /// All is done, and of the content only this is kept.
     Finish {
+        /// The step to be in.
+        step: &'static str,
         /// The new body.
         body: Vec<u8>,
     },
@@ -224,13 +226,15 @@ pub enum Placed<T> {
     AliasTaken,
 }
 
-/// How many errands of a kind are in a standing, and how old they are.
+/// How many errands of a kind are in a standing and a step, and how old they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     /// The kind.
     pub kind: String,
     /// The standing; done errands are not counted.
     pub standing: Standing,
+    /// The step.
+    pub step: String,
     /// How many.
     pub number: u64,
     /// When the oldest was stored.

@@ -280,7 +280,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let body = match &settlement {
             Settlement::Next { body, .. } | Settlement::Wait { body, .. } => body.clone(),
-            Settlement::Finish { body } => Some(body.clone()),
+            Settlement::Finish { body, .. } => Some(body.clone()),
             Settlement::Done | Settlement::Retry { .. } | Settlement::Park { .. } => None,
         };
         let body = body

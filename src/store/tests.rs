@@ -271,6 +271,7 @@ async fn done_errands_are_forgotten_with_age_and_parked_ones_never() {
     for taken in take(&store, 100).await {
         let settlement = match taken.key() {
             "done" => Settlement::Finish {
+                step: "last",
                 body: b"less".to_vec(),
             },
             "parked" => Settlement::Park {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    http1::{push_chunk_size, push_decimal},
+    http1::{borrow_output, push_chunk_size, push_decimal},
     upstream::AnswerBody,
 };
 use http::{Response, StatusCode, header, response::Parts};
@@ -19,8 +19,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Bytes that are gathered before they are written.
 const GATHERED: usize = 16 << 10;
-/// Room for most heads and small bodies.
-const USUAL: usize = 2 << 10;
 
 /// How the body of an answer is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +51,7 @@ pub(super) async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
         let mut wire = shared.lock();
         let close = manner.close || says_close(&parts);
         if wire.output.capacity() == 0 {
-            wire.output = Vec::with_capacity(USUAL);
+            wire.output = borrow_output();
         }
         let framed = write_head(&mut wire.output, &parts, body.left(), close, manner);
         (close, framed)

@@ -6,7 +6,7 @@ use super::{
     timer::{Timer, Wait},
 };
 use crate::{
-    http1::{self, poll_read_into},
+    http1::{self, give_back_output, poll_read_into},
     refusal::{Code, Violation},
     upstream::Source,
 };
@@ -310,7 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.unflushed = true;
             self.writing = Wait::default();
         }
-        self.output = Vec::new();
+        give_back_output(std::mem::take(&mut self.output));
         self.written = 0;
         if self.unflushed {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;

@@ -19,4 +19,4 @@ pub use cipher::Recipient;
 pub use identity::{open_identity, reseal_identity, seal_identity};
 pub use opened::Opened;
 pub use request::{Request, stated_transaction};
-pub use seal::{plain_form, seal_request};
+pub use seal::{new_request, plain_form, seal_request};

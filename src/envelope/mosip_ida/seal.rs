@@ -3,6 +3,7 @@
 //! Only the encrypted members change. Every other member keeps its place and the exact text of its value.
 
 use bytes::Bytes;
+use serde_json::{Map, Value};
 
 use super::{
     Opened, Recipient, Request,
@@ -39,6 +40,23 @@ pub fn seal_request(
         "thumbprint" => Change::Put(thumbprint),
         _ => Change::Keep,
     })
+}
+
+/// A request of our own: `outer` with the encrypted members added.
+///
+/// # Errors
+/// `ENC-004` when the recipient's key cannot wrap.
+pub fn new_request(
+    mut outer: Map<String, Value>,
+    plain: &[u8],
+    recipient: &Recipient<'_>,
+) -> Result<Bytes, Refusal> {
+    let sealed = seal(plain, recipient)
+        .map_err(|Failed| Refusal::new(Code::NoRecipient, "the recipient's key cannot wrap"))?;
+    for (name, text) in SEALED.into_iter().zip(sealed) {
+        outer.insert(name.to_owned(), Value::String(text));
+    }
+    Ok(Value::Object(outer).to_string().into())
 }
 
 /// The request for an internal handler: `request` is the inner object as it was encrypted, the other encrypted members are

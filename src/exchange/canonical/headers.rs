@@ -125,7 +125,8 @@ pub fn hop_by_hop(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// What may go upstream of a request's fields. Identity is added after this, so that no caller can name it away.
 pub fn end_to_end_headers(headers: &HeaderMap) -> HeaderMap {
-    let mut onward = HeaderMap::with_capacity(headers.len());
+    // With room for who is calling and which exchange this is.
+    let mut onward = HeaderMap::with_capacity(headers.len().saturating_add(2));
     let names_some = headers.contains_key(CONNECTION);
     for (name, value) in headers {
         let named = names_some

@@ -64,14 +64,17 @@ pub(in crate::exchange) fn refresh_metrics(store: &Store, metrics: &Metrics, now
     for count in store.counts() {
         metrics
             .errands
-            .with_label_values(&[count.kind.as_str(), count.standing.as_str()])
+            .with_label_values(&[
+                count.kind.as_str(),
+                count.standing.as_str(),
+                count.step.as_str(),
+            ])
             .set(i64::try_from(count.number).unwrap_or(i64::MAX));
         if count.standing == Standing::Open {
+            let oldest = (metrics.errand_oldest).with_label_values(&[count.kind.as_str()]);
             #[expect(clippy::cast_precision_loss, reason = "milliseconds fit")]
-            metrics
-                .errand_oldest
-                .with_label_values(&[count.kind.as_str()])
-                .set(now.since_ms(count.oldest).max(0) as f64 / 1000.0);
+            let age = now.since_ms(count.oldest).max(0) as f64 / 1000.0;
+            oldest.set(oldest.get().max(age));
         }
     }
 }

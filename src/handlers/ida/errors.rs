@@ -190,6 +190,20 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::BearerMissing
+        | Code::BearerForm
+        | Code::BearerSignature
+        | Code::BearerIssuer
+        | Code::BearerAudience
+        | Code::BearerExpired
+        | Code::BearerScope
+        | Code::BearerRecord
+        | Code::BearerKeys
+        | Code::RegistrationKind
+        | Code::RegistrationOther
+        | Code::LoginForeign
+        | Code::IdaInput
+        | Code::IdaRefused
         | Code::SealedForm
         | Code::SeederForm
         | Code::SeederProgram
@@ -207,6 +221,20 @@ fn told(refusal: &Refusal) -> Told {
         | Code::CallbackForbidden
         | Code::SubscriptionForm
         | Code::PacketAnswer
+        | Code::ClientUnknown
+        | Code::RedirectUnknown
+        | Code::AssertionForm
+        | Code::AssertionSignature
+        | Code::AssertionClaim
+        | Code::AssertionReplayed
+        | Code::AssertionUnwanted
+        | Code::EsignetKeys
+        | Code::TokenAnswer
+        | Code::UserinfoForm
+        | Code::UserinfoSignature
+        | Code::UserinfoSubject
+        | Code::AccessTokenUnknown
+        | Code::EsignetRefused
         | Code::NoSigner => Told::Generic,
         // Form and identity, before MOSIP's protocol begins.
         Code::HttpMalformed

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::relay::{correlation_header, count, final_status, identity_headers};
 use crate::{
+    clock::Moment,
     config::{Envelope, FaceKind, Role},
     envelope::{DetachedJws, Forms, mosip_ida},
     exchange::{
@@ -171,7 +172,8 @@ impl Ida {
             }
         } else {
             // What carries the party's signature is its answer, whatever the status; anything else is nobody's.
-            verify_answer(snapshot, handling, &answer, trail).map_err(|refusal| {
+            let name = handling.route().upstream().unwrap_or_default();
+            verify_answer(snapshot, name, &answer, trail.at()).map_err(|refusal| {
                 if status == StatusCode::OK {
                     refusal
                 } else {
@@ -248,11 +250,11 @@ fn stated_code(headers: &HeaderMap) -> Option<Code> {
 }
 
 /// The answer's signature, made by the signature certificate of the upstream's party over the exact bytes.
-fn verify_answer(
+pub(super) fn verify_answer(
     snapshot: &Snapshot,
-    handling: &Handling,
+    upstream: &str,
     answer: &Answer,
-    trail: &Trail,
+    at: Moment,
 ) -> Result<(), Refusal> {
     let wrong = |why: String| Refusal::new(Code::UpstreamSignature, why);
     let mut values = answer.headers.get_all(RESPONSE_SIGNATURE).iter();
@@ -267,7 +269,7 @@ fn verify_answer(
     let forms = Forms::of(&[]);
     let jws = DetachedJws::parse(text, &forms).map_err(|why| wrong(why.to_string()))?;
     let peer = snapshot
-        .peer_of(handling.route().upstream().unwrap_or_default())
+        .peer_of(upstream)
         .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
     let fingerprint = jws.fingerprint();
     let binding = peer.find_in(Role::Signature, &fingerprint).ok_or_else(|| {
@@ -277,7 +279,7 @@ fn verify_answer(
         )
     })?;
     snapshot
-        .judge(binding, trail.at())
+        .judge(binding, at)
         .map_err(|why| wrong(why.to_string()))?;
     let key = binding
         .verifying_key()

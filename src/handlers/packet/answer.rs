@@ -1,13 +1,14 @@
 //! What MOSIP's packet manager and workflow manager answer, judged by content: both say HTTP 200 to nearly everything
 //! (packet reference 3.1 and 3.2).
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::problem::{Again, PacketError};
 use crate::{
     envelope::json,
     exchange::outward::Answered,
+    handlers::relay::stated_code,
     refusal::{Code, Refusal},
 };
 
@@ -155,10 +156,4 @@ fn lost(cause: &str) -> PacketError {
 
 fn other(cause: &str) -> PacketError {
     PacketError::later(Refusal::new(Code::PacketAnswer, cause))
-}
-
-/// The refusal that a gateway behind us states; believed only when it is one of ours.
-fn stated_code(headers: &HeaderMap) -> Option<Code> {
-    let text = headers.get("x-triseal-code")?.to_str().ok()?;
-    Code::ALL.iter().copied().find(|code| code.as_str() == text)
 }

@@ -2,7 +2,6 @@
 //! Contents are encrypted there; nothing of them is ever shown.
 
 use aws_lc_rs::rand;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -13,7 +12,7 @@ use crate::{
 };
 
 /// The kind of all errands of the token seeder.
-pub(super) const KIND: &str = "token-seeder";
+pub const KIND: &str = "token-seeder";
 /// A callback may still come.
 pub(super) const EXPECTED: &str = "expected";
 /// A delivery is to be made.
@@ -92,7 +91,10 @@ impl Expected {
 
     /// The one of that name, while it is waited for.
     pub(super) async fn find(store: &Store, id: &str) -> Result<Option<Self>, Refusal> {
-        let errand = store.find(KIND, &Self::key(id)).await.map_err(down)?;
+        let errand = store
+            .find(KIND, &Self::key(id))
+            .await
+            .map_err(Refusal::from)?;
         Ok(errand
             .filter(|e| e.standing() == Standing::Open && e.step() == EXPECTED)
             .and_then(|e| serde_json::from_slice(e.body()).ok()))
@@ -131,7 +133,7 @@ pub(super) async fn remember(
 /// Whether a request is a partner's.
 pub(super) async fn is_of(store: &Store, identifier: &str, partner: &str) -> Result<bool, Refusal> {
     let key = format!("request/{identifier}");
-    let errand = store.find(KIND, &key).await.map_err(down)?;
+    let errand = store.find(KIND, &key).await.map_err(Refusal::from)?;
     Ok(errand
         .filter(|e| e.standing() == Standing::Open)
         .and_then(|e| serde_json::from_slice::<Owner>(e.body()).ok())
@@ -144,15 +146,15 @@ pub(super) async fn forget(store: &Store, id: &str, now: Moment) -> Result<(), R
     store
         .resume(KIND, &Expected::key(id), step, body, now)
         .await
-        .map_err(down)
+        .map_err(Refusal::from)
         .map(drop)
 }
 
-/// A name that nobody guesses.
+/// A name that nobody guesses. In hexadecimal digits: it is a segment of paths and a part of correlation ids.
 pub(super) fn new_id() -> Result<String, Refusal> {
     let mut bytes = [0_u8; 16];
     rand::fill(&mut bytes).map_err(|_| Refusal::new(Code::Fault, "no random bytes"))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 async fn put(
@@ -172,10 +174,5 @@ async fn put(
         body,
         due,
     };
-    store.put(new, now).await.map_err(down)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn down(error: crate::store::StoreError) -> Refusal {
-    Refusal::new(Code::StoreDown, error.to_string())
+    store.put(new, now).await.map_err(Refusal::from)
 }

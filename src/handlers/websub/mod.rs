@@ -170,7 +170,10 @@ fn typed(media_type: &'static str) -> HeaderMap {
 
 /// What becomes of an errand in the step [`DISCARD`].
 fn discarded(errand: &crate::store::Errand) -> Option<crate::store::Settlement> {
-    (errand.step() == DISCARD).then(|| crate::store::Settlement::Finish { body: Vec::new() })
+    (errand.step() == DISCARD).then(|| crate::store::Settlement::Finish {
+        step: DISCARD,
+        body: Vec::new(),
+    })
 }
 
 /// The store, without which the configuration is refused.

@@ -112,7 +112,8 @@ impl<'a> Database<'a> {
         let now = now.ms();
         let again = attempts.saturating_add(1);
         let (step, attempts, standing, reason, due) = match settlement {
-            Settlement::Done | Settlement::Finish { .. } => (None, 0, Standing::Done, None, now),
+            Settlement::Done => (None, 0, Standing::Done, None, now),
+            Settlement::Finish { step, .. } => (Some(*step), 0, Standing::Done, None, now),
             Settlement::Next { step, .. } => (Some(*step), 0, Standing::Open, None, now),
             Settlement::Wait { step, until, .. } => {
                 (Some(*step), 0, Standing::Open, None, until.ms())
@@ -266,8 +267,8 @@ impl<'a> Database<'a> {
     pub(in crate::store) fn count(&self) -> Result<Vec<Count>, StoreError> {
         self.transaction
             .prepare_cached(
-                "SELECT kind, standing, count(*), min(created_ms), min(due_ms) FROM errand
-                 WHERE standing <> 'done' GROUP BY kind, standing",
+                "SELECT kind, standing, count(*), min(created_ms), min(due_ms), step FROM errand
+                 WHERE standing <> 'done' GROUP BY kind, standing, step",
             )
             .and_then(|mut s| {
                 s.query_map([], |row| {
@@ -278,6 +279,7 @@ impl<'a> Database<'a> {
                         number: u64::try_from(number).unwrap_or(0),
                         oldest: Moment::from_ms(row.get(3)?),
                         first_due: Moment::from_ms(row.get(4)?),
+                        step: row.get(5)?,
                     })
                 })?
                 .collect()

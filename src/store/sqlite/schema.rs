@@ -112,7 +112,7 @@ fn encrypted(transaction: &Transaction<'_>, vault: &Vault) -> Result<(), StoreEr
             "ALTER TABLE errand ADD COLUMN alias TEXT;
             ALTER TABLE errand ADD COLUMN key_id BLOB NOT NULL DEFAULT x'';
             CREATE UNIQUE INDEX errand_alias ON errand (kind, alias) WHERE alias IS NOT NULL;
-            CREATE INDEX errand_live ON errand (kind, standing, created_ms, due_ms) WHERE standing <> 'done';
+            CREATE INDEX errand_live ON errand (kind, standing, step, created_ms, due_ms) WHERE standing <> 'done';
             CREATE INDEX errand_done ON errand (updated_ms) WHERE standing = 'done';
             CREATE TABLE store_key (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;",
         )

@@ -12,12 +12,9 @@ use tokio::io::AsyncWrite;
 
 use super::Failed;
 use crate::{
-    http1::{class::TARGET, push_chunk_size, push_decimal, span},
+    http1::{borrow_output, class::TARGET, give_back_output, push_chunk_size, push_decimal, span},
     upstream::{Outgoing, RequestBody},
 };
-
-/// Room for most heads.
-const HEAD_USUAL: usize = 512;
 
 /// What is still to be sent of a request.
 #[derive(Debug)]
@@ -45,7 +42,7 @@ impl Sending {
         if !target.starts_with(b"/") || !span(target, TARGET).1.is_empty() {
             return Err(Failed::Target);
         }
-        let mut bytes = Vec::with_capacity(HEAD_USUAL);
+        let mut bytes = borrow_output();
         for part in [outgoing.method.as_str().as_bytes(), b" ", target] {
             bytes.extend_from_slice(part);
         }
@@ -123,7 +120,7 @@ impl Sending {
             ready!(Pin::new(&mut *link).poll_flush(cx))?;
             if self.body.is_none() {
                 self.flushed = true;
-                self.bytes = Vec::new();
+                give_back_output(std::mem::take(&mut self.bytes));
             } else if waits {
                 return Poll::Pending;
             }

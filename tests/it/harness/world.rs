@@ -34,6 +34,15 @@ impl World {
 
     /// One of its own, for tests that make MOSIP misbehave.
     pub fn start(name: &str) -> Self {
+        Self::with(name, &["--ida-only"])
+    }
+
+    /// One of its own, whose gateways are configured with all their doors.
+    pub fn whole(name: &str) -> Self {
+        Self::with(name, &[])
+    }
+
+    fn with(name: &str, more: &[&str]) -> Self {
         for _ in 0..20 {
             let base = free_ports(triseal::sandbox::scene::Ports::COUNT);
             let dir = fresh_dir(name);
@@ -46,7 +55,9 @@ impl World {
                     dir.join("scene").display().to_string(),
                     "--port-base".to_owned(),
                     base.to_string(),
-                ],
+                ]
+                .into_iter()
+                .chain(more.iter().map(|flag| (*flag).to_owned())),
                 &[],
                 &dir,
                 "sandbox",

@@ -1,0 +1,56 @@
+//! Headers for those who may be browsers: on service faces only, because partners' machines look at none of them.
+//!
+//! | header | where |
+//! |---|---|
+//! | `Strict-Transport-Security` | every answer of a service face with TLS |
+//! | `Pragma`, `X-Content-Type-Options`, `X-Robots-Tag` (and `Cache-Control`, which every face has) | answers that are the gateway's own; what a relay brings is the service's |
+//! | `Access-Control-…` | routes of handler `opencrvs`, refusals too, for the origin in `opencrvs.client_origin` |
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::Trail;
+use crate::config::{FaceKind, HandlerKind};
+
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+const YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+
+/// Adds them. `own` says whether the answer is the gateway's own.
+pub(super) fn headers(headers: &mut HeaderMap, own: bool, trail: &Trail) {
+    if trail.face_kind() != FaceKind::Service {
+        return;
+    }
+    let face = trail.snapshot().face(&trail.connection.face);
+    if face.is_some_and(|face| face.tls().is_some()) {
+        headers
+            .entry(header::STRICT_TRANSPORT_SECURITY)
+            .or_insert(YEAR);
+    }
+    if own {
+        for (name, value) in [
+            (header::PRAGMA, "no-cache"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (ROBOTS, "none"),
+        ] {
+            headers
+                .entry(name)
+                .or_insert(HeaderValue::from_static(value));
+        }
+    }
+    let crvs = trail
+        .route()
+        .is_some_and(|r| r.handler() == HandlerKind::OpenCrvs);
+    let origin = (trail.snapshot().registrations())
+        .filter(|_| crvs)
+        .and_then(|r| r.settings().client_origin.as_deref())
+        .and_then(|origin| HeaderValue::from_str(origin).ok());
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        if trail.method == Method::OPTIONS {
+            let methods = HeaderValue::from_static("GET, POST, OPTIONS");
+            headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+            let named = HeaderValue::from_static("Content-Type, Authorization");
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, named);
+        }
+    }
+}
