@@ -21,6 +21,8 @@ pub(super) fn part(
 ) -> Result<Parted, CredentialError> {
     let signed = proof::document_hash(document, contexts)?;
     let mut kept = document.clone();
+    // The same with a null in place of each item that went, so that what is left stands where it stood.
+    let mut marked = document.clone();
     let mut places = Vec::new();
     for (name, value) in document {
         if name != "@context" {
@@ -29,20 +31,17 @@ pub(super) fn part(
     }
     for place in places {
         // Inside something that already went.
-        let Some(left) = without(&kept, &place) else {
+        let Some(left) = without(&kept, &place, Gone::Entirely) else {
             continue;
         };
-        // The nulls only keep the places; in a list of types JSON-LD takes none.
-        let mut read = left.clone();
-        compact(&mut read);
         // What cannot be read without the member needs it.
-        if proof::document_hash(&read, contexts).is_ok_and(|hash| hash == signed) {
+        if proof::document_hash(&left, contexts).is_ok_and(|hash| hash == signed) {
             kept = left;
+            marked = without(&marked, &place, Gone::LeavingNull).unwrap_or(marked);
         }
     }
-    let mut unproven = difference(document, &kept);
+    let mut unproven = difference(document, &marked);
     let mut proven = kept;
-    compact(&mut proven);
     proven.remove("@context");
     unproven.remove("@context");
     Ok(Parted { proven, unproven })
@@ -54,8 +53,17 @@ enum Step {
     Item(usize),
 }
 
-/// Every place in a value, outer ones first; an item's place is its index in the whole array, since items that go leave a
-/// null behind.
+/// What becomes of an item of an array that goes.
+#[derive(Clone, Copy)]
+enum Gone {
+    /// Those behind it move up.
+    Entirely,
+    /// All others stay where they are.
+    LeavingNull,
+}
+
+/// Every place in a value, outer ones first, and of an array the last item first: when one goes, those that are still to be
+/// tried have not moved.
 fn collect(value: &Value, at: &mut Vec<Step>, out: &mut Vec<Vec<Step>>) {
     out.push(at.clone());
     match value {
@@ -67,7 +75,7 @@ fn collect(value: &Value, at: &mut Vec<Step>, out: &mut Vec<Vec<Step>>) {
             }
         }
         Value::Array(items) => {
-            for (n, item) in items.iter().enumerate() {
+            for (n, item) in items.iter().enumerate().rev() {
                 at.push(Step::Item(n));
                 collect(item, at, out);
                 at.pop();
@@ -77,8 +85,12 @@ fn collect(value: &Value, at: &mut Vec<Step>, out: &mut Vec<Vec<Step>>) {
     }
 }
 
-/// The document without the value at a place; `None` when it is not there any more. An item leaves a null behind.
-fn without(document: &Map<String, Value>, place: &[Step]) -> Option<Map<String, Value>> {
+/// The document without the value at a place; `None` when it is not there any more.
+fn without(
+    document: &Map<String, Value>,
+    place: &[Step],
+    gone: Gone,
+) -> Option<Map<String, Value>> {
     let mut left = document.clone();
     let (last, way) = place.split_last()?;
     let Some((Step::Member(first), way)) = way.split_first() else {
@@ -98,27 +110,18 @@ fn without(document: &Map<String, Value>, place: &[Step]) -> Option<Map<String, 
         Step::Member(name) => {
             here.as_object_mut()?.remove(name)?;
         }
-        Step::Item(n) => *here.get_mut(*n)? = Value::Null,
+        Step::Item(n) => match gone {
+            Gone::LeavingNull => *here.get_mut(*n)? = Value::Null,
+            Gone::Entirely => {
+                let items = here.as_array_mut()?;
+                if *n >= items.len() {
+                    return None;
+                }
+                items.remove(*n);
+            }
+        },
     }
     Some(left)
-}
-
-/// Takes the nulls out of arrays.
-fn compact(object: &mut Map<String, Value>) {
-    for value in object.values_mut() {
-        compact_value(value);
-    }
-}
-
-fn compact_value(value: &mut Value) {
-    match value {
-        Value::Array(items) => {
-            items.retain(|item| !item.is_null());
-            items.iter_mut().for_each(compact_value);
-        }
-        Value::Object(object) => compact(object),
-        _ => {}
-    }
 }
 
 /// What is in `whole` and not in `kept`.
@@ -155,5 +158,41 @@ fn missing(whole: &Value, kept: &Value) -> Option<Value> {
         }
         (whole, kept) if whole == kept => None,
         (whole, _) => Some(whole.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_that_go_from_the_end_leave_the_others_where_they_were() {
+        let document = serde_json::json!({"a": ["x", {"b": ["y", "z"]}, "w"]});
+        let document = document.as_object().unwrap();
+        let mut places = Vec::new();
+        let mut at = vec![Step::Member("a".to_owned())];
+        collect(&document["a"], &mut at, &mut places);
+        let item = |steps: &[usize]| {
+            let mut place = vec![Step::Member("a".to_owned())];
+            for (n, step) in steps.iter().enumerate() {
+                if n == 1 {
+                    place.push(Step::Member("b".to_owned()));
+                }
+                place.push(Step::Item(*step));
+            }
+            place
+        };
+        let order: Vec<_> = [vec![2], vec![1], vec![1, 1], vec![1, 0], vec![0]]
+            .iter()
+            .map(|steps| places.iter().position(|p| *p == item(steps)).unwrap())
+            .collect();
+        assert!(order.is_sorted(), "{order:?}");
+        let left = without(document, &item(&[2]), Gone::Entirely).unwrap();
+        let left = without(&left, &item(&[1, 0]), Gone::Entirely).unwrap();
+        assert_eq!(
+            Value::Object(left),
+            serde_json::json!({"a": ["x", {"b": ["z"]}]})
+        );
+        assert!(without(document, &item(&[3]), Gone::Entirely).is_none());
     }
 }

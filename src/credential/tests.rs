@@ -161,6 +161,27 @@ fn a_credential_is_believed_and_what_no_context_defines_is_not() {
 }
 
 #[test]
+fn what_is_proven_does_not_depend_on_the_order_in_which_members_stand() {
+    let credential = issued(&document());
+    let members: Vec<(String, Value)> = (credential.as_object().unwrap().iter())
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let mut sides = Vec::new();
+    for turned in 0..members.len() {
+        let texts: Vec<String> = (members.iter().cycle().skip(turned).take(members.len()))
+            .map(|(name, value)| format!("{}:{value}", json!(name)))
+            .collect();
+        let text = format!("{{{}}}", texts.join(","));
+        let read = verifier(Recipe::Mosip)
+            .verify(text.as_bytes(), now())
+            .unwrap();
+        sides.push((read.proven().clone(), read.unproven().clone()));
+    }
+    assert!(sides.iter().all(|side| *side == sides[0]));
+    assert_eq!(sides[0].1["type"], json!(["MOSIPVerifiableCredential"]));
+}
+
+#[test]
 fn an_unproven_member_may_be_changed_by_anybody_and_stays_unproven() {
     let mut credential = issued(&document());
     credential["credentialSubject"]["birthCertificateNumber"] = "B-18".into();

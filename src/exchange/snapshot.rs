@@ -9,7 +9,8 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose, registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
+    Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose,
+    registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
