@@ -42,6 +42,7 @@ mod mutations;
 mod python;
 mod opencrvs;
 mod scripted;
+mod store;
 mod sdk;
 mod skipped_steps;
 mod token_seeder;

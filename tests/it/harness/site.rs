@@ -222,6 +222,11 @@ impl Site {
         self.misp = None;
     }
 
+    /// Stops the partner's gateway at once.
+    pub fn kill_crvs(&mut self) {
+        self.crvs = None;
+    }
+
     /// Port of the MISP's partner face.
     pub const fn partner_face(&self) -> u16 {
         self.ports[3]

@@ -3,7 +3,7 @@
 
 mod kills;
 mod refusals;
-mod setup;
+pub mod setup;
 
 use std::time::Duration;
 
