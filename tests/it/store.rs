@@ -115,7 +115,7 @@ fn a_key_is_rotated_beside_the_running_gateway_and_then_dispensable() {
     let config_file = config(&crvs);
     let rotated = triseal(["store", "rotate", "--config", &config_file]);
     assert_eq!(rotated.code, 0, "{}", rotated.all());
-    assert!(rotated.out.contains("1 contents encrypted again"), "{}", rotated.out);
+    assert!(rotated.out.contains("every content is under the newest key"), "{}", rotated.out);
     assert_eq!(crvs.show(&birth.key())["standing"], "open");
     // The old key alone opens nothing, and says so before anything listens; the new one alone is enough.
     crvs.site.kill_crvs();
