@@ -45,6 +45,7 @@ mod openapi;
 mod python;
 mod opencrvs;
 mod scripted;
+mod store;
 mod sdk;
 mod skipped_steps;
 mod token_seeder;

@@ -10,9 +10,8 @@ use crate::{
 };
 
 /// A JSON answer.
-pub(super) fn json(handling: Handling, status: StatusCode, body: &'static str) -> Reply {
-    let body = Bytes::from_static(body.as_bytes());
-    handling.answer(status, typed("application/json; charset=utf-8"), body)
+pub(super) fn json(handling: Handling, status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    handling.answer(status, typed("application/json; charset=utf-8"), body.into())
 }
 
 /// A text with status 200.

@@ -20,6 +20,7 @@ mod packet;
 mod register;
 mod tokens;
 mod transaction;
+mod userinfo;
 mod verify;
 
 pub use credential::Credentials;
@@ -93,10 +94,14 @@ impl OpenCrvs {
                     verify::ask(&self.gateway, &snapshot, registrations, &body, trail).await?;
                 Ok(answer::text(handling, verdict))
             }
-            CrvsOperation::UserInfo => Err(Refusal::new(
-                Code::Fault,
-                "this binary has no E-Signet login",
-            )),
+            CrvsOperation::UserInfo => {
+                let settings = (registrations.settings().esignet.as_ref())
+                    .ok_or_else(|| Refusal::new(Code::Fault, "no [opencrvs.esignet]"))?;
+                let query = handling.near().query();
+                let told =
+                    userinfo::ask(&self.gateway, &snapshot, settings, query, &body, trail).await?;
+                Ok(answer::json(handling, StatusCode::OK, told.to_string()))
+            }
         }
     }
 

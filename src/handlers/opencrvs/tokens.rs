@@ -100,12 +100,13 @@ impl Issuer {
             Ok(answer) => Err(format!("HTTP {}", answer.status.as_u16())),
             Err(refusal) => Err(refusal.to_string()),
         };
+        let usual_ms = i64::try_from(token.refresh_s)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         let after = match keys {
             Ok(keys) => {
                 self.take(keys, now);
-                i64::try_from(token.refresh_s)
-                    .unwrap_or(i64::MAX)
-                    .saturating_mul(1000)
+                usual_ms
             }
             Err(why) => {
                 let kept = self.keys.load().is_some();
@@ -114,7 +115,7 @@ impl Issuer {
                     kept,
                     "the key of OpenCRVS' auth service could not be fetched"
                 );
-                again_ms
+                again_ms.min(usual_ms)
             }
         };
         self.next_ms

@@ -3,7 +3,7 @@
 
 mod kills;
 mod refusals;
-mod setup;
+pub mod setup;
 
 use std::time::Duration;
 
@@ -306,7 +306,9 @@ fn verify_says_yes_and_no_as_ida_does() {
     assert_eq!(ask(&other), (200, "failed".to_owned()));
     // A number whose check digit is wrong is the caller's mistake.
     other = person.clone();
-    other["nid"] = json!("1234567890");
+    let nid = person["nid"].as_str().unwrap();
+    let (digits, check) = nid.split_at(9);
+    other["nid"] = json!(format!("{digits}{}", (check.parse::<u8>().unwrap() + 1) % 10));
     let (status, text) = ask(&other);
     assert_eq!(status, 400, "{text}");
     assert!(text.contains("CRVS-013") && text.contains("IDA-MLC-"), "{text}");
