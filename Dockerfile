@@ -18,10 +18,12 @@ COPY . .
 # Line tables stay with the developers; the names of functions stay in, for the backtrace of a fault.
 ENV CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
 RUN cargo build --locked --release --no-default-features --bin triseal
-# The binary with the libraries it names, and nothing else.
+# The binary with the libraries it names, and nothing else. libssl and libcrypto are among them: josekit stands on OpenSSL.
 RUN install -D target/release/triseal /image/usr/bin/triseal \
  && ldd target/release/triseal | grep --only-matching '/[^ ]*' \
     | while read -r library; do install -D "$library" "/image$library"; done \
+ && find /image -name 'libssl.so*' | grep --quiet . \
+ && find /image -name 'libcrypto.so*' | grep --quiet . \
  && mkdir -p /image/etc/triseal /state/triseal \
  && chmod 700 /state/triseal \
  && echo 'triseal:x:10001:10001::/:/nonexistent' > /image/etc/passwd \

@@ -46,7 +46,7 @@ build: setup ## Build target/release/triseal
 	@cargo build --locked --release
 
 .PHONY: demo
-demo: build ## An identity check through two gateways, and five attacks on it
+demo: build ## The whole story through two gateways, and eleven attacks on it
 	@demo/run
 
 .PHONY: test

@@ -85,7 +85,7 @@ impl Gateway {
             on_curve(&format!("{}{}", &text[..from], &text[to..]))
         });
         change(&folder.join("partners/bench.toml"), &|text| {
-            on_curve(&text.replace(", \"ida-kyc\"", ""))
+            on_curve(&text.replace(", \"ida-kyc\", \"websub\"", ""))
         });
         gateway
     }

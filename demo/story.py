@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The demo: six honest exchanges and five attacks against a running sandbox, each told and each checked.
+"""The demo: eleven honest exchanges and eleven attacks against a running sandbox, each told and each checked.
 
     python demo/story.py --scene DIR/scene.json --sandbox-log FILE
 
@@ -15,6 +15,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import doors
 import try_sdk
 from paper import NARROW, chapter, fact, paint, paragraph, say, scene, table
 from partner import Answer, Partner, fingerprint, from_b64u, is_signed_by, new_transaction, read_otp
@@ -435,8 +436,9 @@ def main() -> int:
     beginning(story)
     sdk_chapter(story)
     direct_chapter(story)
+    doors.tell(story, must)
     ending(story, began)
-    everything = story.exchanges == 6 and story.refusals == 5
+    everything = story.exchanges == 11 and story.refusals == 11
     return 0 if everything and not story.failures else 1
 
 

@@ -74,6 +74,23 @@ class Watch:
             ida=_patiently(lambda: self.at_ida(transaction)) or {},
         )
 
+    def with_id(self, gateway: str, correlation_id: str, route: str) -> dict:
+        """A gateway's line with that correlation id on a route, or nothing yet."""
+        lines = self._on_route(gateway, route)
+        return next((line for line in lines if line["correlation_id"] == correlation_id), {})
+
+    def count(self, gateway: str, route: str) -> int:
+        return len(self._on_route(gateway, route))
+
+    def on_route(self, gateway: str, route: str, after: int) -> dict:
+        """A gateway's first line on a route past the given number of them, or nothing yet."""
+        lines = [line for line in self._on_route(gateway, route)[after:] if line["method"] == "POST"]
+        return lines[0] if lines else {}
+
+    def _on_route(self, gateway: str, route: str) -> list[dict]:
+        path = {"misp": self._misp, "crvs": self._partner}[gateway]
+        return [line for text in _lines(path) if f'"{route}"' in text and (line := json.loads(text)).get("route") == route]
+
     def at_misp(self, correlation_id: str) -> dict:
         return self._line(self._misp, correlation_id)
 

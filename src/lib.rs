@@ -1,7 +1,7 @@
 //! Triseal: the partner gateway at the MOSIP boundary.
 //!
 //! Start with [`exchange`], the road of one exchange; ARCHITECTURE.md has the map. Rooms import only rooms that stand
-//! lower in this list: `cli` → `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
+//! lower in this list: `cli` → `import`, `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
 //! → `trust` → `keys`, `store` → `config`, `observe`, `refusal`, `clock`, `http1`, `ida`, `tls`.
 
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod handlers;
 pub mod http1;
 pub mod ida;
+pub mod import;
 pub mod keys;
 pub mod observe;
 pub mod partners;

@@ -30,6 +30,8 @@ enum Command {
     Partners(cli::partners::PartnersCommand),
     Deliveries(cli::deliveries::Deliveries),
     Store(cli::store::StoreCommand),
+    Import(cli::import::Import),
+    Transactions(cli::transactions::Transactions),
 }
 
 fn main() -> ExitCode {
@@ -41,7 +43,11 @@ fn main() -> ExitCode {
         Command::Sandbox(args) => cli::sandbox::run(&args),
         Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),
         Command::Deliveries(args) => cli::deliveries::run(&args, &triseal::clock::Clock::system()),
+        Command::Transactions(args) => {
+            cli::transactions::run(&args, &triseal::clock::Clock::system())
+        }
         Command::Store(args) => cli::store::run(&args),
+        Command::Import(args) => cli::import::run(args),
         Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),
     }
 }

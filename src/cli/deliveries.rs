@@ -1,4 +1,4 @@
-//! `triseal deliveries`: what the hub delivered, what became of it, and another try for what is parked.
+//! `triseal deliveries`: what the hub or the token seeder delivered, what became of it, and another try for what is parked.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -8,11 +8,14 @@ use super::output::say;
 use crate::{
     clock::Clock,
     exchange::{Snapshot, rfc3339},
-    handlers::websub::{DISCARD, kind},
+    handlers::{
+        token_seeder,
+        websub::{DISCARD, kind},
+    },
     store::{Errand, Filter, Standing, Store, StoreError},
 };
 
-/// Look after WebSub deliveries.
+/// Look after deliveries of the WebSub hub and of the token seeder.
 ///
 /// Works on the store of the configuration, beside a running gateway or without one. Contents are never shown: they are
 /// personal.
@@ -76,16 +79,25 @@ enum Kind {
     /// Without the hub's signature.
     #[value(name = "websub-quarantine", alias = "quarantine")]
     Quarantine,
+    /// Callbacks of the token seeder, and what is remembered for them.
+    #[value(name = "token-seeder")]
+    TokenSeeder,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Delivery, Self::Outbound, Self::Quarantine];
+    const ALL: [Self; 4] = [
+        Self::Delivery,
+        Self::Outbound,
+        Self::Quarantine,
+        Self::TokenSeeder,
+    ];
 
     const fn kind(self) -> &'static str {
         match self {
             Self::Delivery => kind::DELIVERY,
             Self::Outbound => kind::OUTBOUND,
             Self::Quarantine => kind::QUARANTINE,
+            Self::TokenSeeder => token_seeder::KIND,
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod deliveries;
 pub mod health;
+pub mod import;
 mod output;
 pub mod partners;
 pub mod pki;
@@ -10,5 +11,6 @@ mod probe;
 mod process;
 pub mod run;
 pub mod store;
+pub mod transactions;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -46,6 +46,12 @@ pub(super) enum CommandError {
     NoStore,
     #[error("{0}")]
     Store(#[from] StoreError),
+    #[error("--config is missing. Name the gateway's configuration")]
+    NoConfig,
+    #[error("{0}: there is no such registration; `triseal transactions list` shows them")]
+    Unknown(String),
+    #[error("{0}: already confirmed, so there is nothing to try again")]
+    Done(String),
     #[error("the system has no randomness")]
     NoRandomness,
     #[error("{} errands have contents that do not decrypt (ids {}); they were left as they are", .0.len(), list(.0))]

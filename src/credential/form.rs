@@ -44,9 +44,8 @@ pub(super) struct Form {
 impl Form {
     pub(super) fn parse(text: &[u8], now: Moment) -> Result<Self, CredentialError> {
         let mut document = json::object(text, CREDENTIAL_MAX)?;
-        let proof = match document.remove("proof") {
-            Some(Value::Object(proof)) => proof,
-            _ => return Err(CredentialError::Proof("there is no single `proof`")),
+        let Some(Value::Object(proof)) = document.remove("proof") else {
+            return Err(CredentialError::Proof("there is no single `proof`"));
         };
         let mut values = 0_usize;
         for (name, value) in &document {

@@ -77,9 +77,10 @@ fn split(jws: &str) -> Result<(&str, Vec<u8>), CredentialError> {
             "`proof.jws` carries a payload; only a detached one is taken",
         ));
     }
-    let header = base64url(protected).ok_or(bad("the header of `proof.jws` is not base64url"))?;
+    let header =
+        base64url(protected).ok_or_else(|| bad("the header of `proof.jws` is not base64url"))?;
     let signature =
-        base64url(signature).ok_or(bad("the signature of `proof.jws` is not base64url"))?;
+        base64url(signature).ok_or_else(|| bad("the signature of `proof.jws` is not base64url"))?;
     let header = strict::object(&header, JWS_MAX)
         .map_err(|_| bad("the header of `proof.jws` is not strict JSON"))?;
     for (name, value) in &header {

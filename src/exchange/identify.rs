@@ -44,14 +44,22 @@ pub(super) fn identify(
             }
         }),
         FaceKind::Service => {
-            let bearer = bearer(&arrived)?.filter(|_| !bears_its_own(&snapshot, &arrived));
-            snapshot.directory().identify_service(
-                connection.peer.ip(),
-                bearer,
-                connection.leaf.as_deref(),
-                snapshot.anchors(),
-                now,
-            )
+            let bearer = bearer(&arrived)?;
+            let known = |bearer| {
+                snapshot.directory().identify_service(
+                    connection.peer.ip(),
+                    bearer,
+                    connection.leaf.as_deref(),
+                    snapshot.anchors(),
+                    now,
+                )
+            };
+            match whose(&snapshot, &arrived) {
+                Bearing::Service => known(bearer),
+                Bearing::Protocol => known(None),
+                // It is answered that there is no such route, to everybody whom one of the two would admit.
+                Bearing::Nothing => known(bearer).or_else(|_| known(None)),
+            }
         }
     }?;
     trail.caller = Some(caller.clone());
@@ -106,16 +114,26 @@ pub(super) fn still_admitted(
     }
 }
 
-/// Whether a bearer token here is the protocol's and not the service's: the access token of a userinfo request, the token of
-/// OpenCRVS. Its handler judges it; the service is known by its network or certificate.
-fn bears_its_own(snapshot: &Snapshot, arrived: &Arrived) -> bool {
+/// Whose a bearer token on this path is.
+enum Bearing {
+    /// It says which service is calling.
+    Service,
+    /// The protocol's: the access token of a userinfo request, the token of OpenCRVS. Its handler judges it; the service is
+    /// known by its network or certificate.
+    Protocol,
+    /// Nobody's: there is no such route.
+    Nothing,
+}
+
+fn whose(snapshot: &Snapshot, arrived: &Arrived) -> Bearing {
     let segments: Vec<&str> = arrived.request.path().segments().collect();
-    (snapshot.routes().find(FaceKind::Service, &segments)).is_some_and(|found| {
-        matches!(
-            found.route().handler(),
-            HandlerKind::Esignet | HandlerKind::OpenCrvs
-        )
-    })
+    match snapshot.routes().find(FaceKind::Service, &segments) {
+        None => Bearing::Nothing,
+        Some(found) => match found.route().handler() {
+            HandlerKind::Esignet | HandlerKind::OpenCrvs => Bearing::Protocol,
+            _ => Bearing::Service,
+        },
+    }
 }
 
 /// A bearer token, when the request carries exactly one in the form `Bearer token` (RFC 6750 section 2.1). MOSIP's clients

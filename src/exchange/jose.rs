@@ -65,6 +65,8 @@ pub(super) fn open_request(
     )?;
     headers.remove(SIGNATURE);
     headers.remove(header::CONTENT_LENGTH);
+    // What is sealed is not compressed: its length would tell of its content.
+    headers.remove(header::ACCEPT_ENCODING);
     if body.is_empty() {
         headers.remove(header::CONTENT_TYPE);
         return Ok(body);
@@ -108,6 +110,10 @@ pub(super) fn seal_answer(
     };
     let content_type = headers.remove(header::CONTENT_TYPE);
     headers.remove(header::CONTENT_LENGTH);
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        let cause = "the service compressed an answer that is to be sealed, unasked";
+        return Err(Refusal::new(Code::UpstreamForm, cause));
+    }
     let sealed = sealed(
         snapshot,
         caller.partner().certificates(),

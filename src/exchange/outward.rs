@@ -133,6 +133,11 @@ impl Gateway {
         let party = snapshot
             .peer_of(service.name())
             .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
+        if outgoing.headers.contains_key(header::CONTENT_ENCODING) {
+            let cause = "a body that is to be sealed is compressed";
+            return Err(Refusal::new(Code::MediaType, cause));
+        }
+        outgoing.headers.remove(header::ACCEPT_ENCODING);
         let content_type = outgoing.headers.remove(header::CONTENT_TYPE);
         let now = self.clock().now();
         let sealed = jose::sealed(snapshot, party, &body, content_type.as_ref(), now)?;

@@ -148,31 +148,7 @@ impl Snapshot {
             &mut report,
             now,
         );
-        let pepper =
-            config.gateway.pepper.as_ref().and_then(|raw| {
-                keys::read_secret(raw, &mut report.within("gateway").within("pepper"))
-            });
-        let folder = config
-            .gateway
-            .partners
-            .as_deref()
-            .map(|p| report.resolve(p));
-        let directory = match &folder {
-            None => Directory::empty(),
-            Some(folder) => {
-                let route_names: Vec<&str> = config.route.iter().map(|r| r.name.as_str()).collect();
-                let policy_names: Vec<&str> = config.policy.iter().map(|p| p.id.as_str()).collect();
-                Directory::load(
-                    folder,
-                    pepper.as_ref(),
-                    &anchors,
-                    &route_names,
-                    &policy_names,
-                    now,
-                    mistakes,
-                )
-            }
-        };
+        let directory = directory(&config, &document, &anchors, now, mistakes);
         let esignet = Esignet::build(
             &config,
             &directory,
@@ -187,7 +163,12 @@ impl Snapshot {
             standings: &standings,
             anchors: &anchors,
         };
-        needs_jose::check(&config, &parties, &mut Report::new(&document, mistakes), now);
+        needs_jose::check(
+            &config,
+            &parties,
+            &mut Report::new(&document, mistakes),
+            now,
+        );
         subscribers(
             &directory,
             &upstreams,
@@ -545,6 +526,43 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
     all
 }
 
+/// The partners, with the pepper that their hashes were made with.
+fn directory(
+    config: &Config,
+    document: &Document,
+    anchors: &Anchors,
+    now: Moment,
+    mistakes: &mut Mistakes,
+) -> Directory {
+    let mut report = Report::new(document, mistakes);
+    let pepper = config
+        .gateway
+        .pepper
+        .as_ref()
+        .and_then(|raw| keys::read_secret(raw, &mut report.within("gateway").within("pepper")));
+    let folder = config
+        .gateway
+        .partners
+        .as_deref()
+        .map(|p| report.resolve(p));
+    match &folder {
+        None => Directory::empty(),
+        Some(folder) => {
+            let route_names: Vec<&str> = config.route.iter().map(|r| r.name.as_str()).collect();
+            let policy_names: Vec<&str> = config.policy.iter().map(|p| p.id.as_str()).collect();
+            Directory::load(
+                folder,
+                pepper.as_ref(),
+                anchors,
+                &route_names,
+                &policy_names,
+                now,
+                mistakes,
+            )
+        }
+    }
+}
+
 /// Partners that may subscribe lead to an upstream of ours, and to topics that we are subscribed to for them.
 fn subscribers(
     directory: &Directory,
@@ -566,6 +584,19 @@ fn subscribers(
                     subscribing.upstream()
                 ),
                 config::spelling::remedy(subscribing.upstream(), &known),
+            );
+        }
+        let party =
+            (upstreams.get(subscribing.upstream())).is_none_or(|u| u.spec().party.is_some());
+        if subscribing.envelope() == config::Envelope::Jose && !party {
+            report.error(
+                "upstream",
+                format!(
+                    "deliveries to partner {} are sealed, and its upstream `{}` names no party",
+                    partner.id(),
+                    subscribing.upstream()
+                ),
+                "Set `party` on the upstream, and describe the partner's gateway as a [[peer]].",
             );
         }
         for topic in subscribing.topics() {
@@ -942,8 +973,11 @@ fn needs(
     now: Moment,
 ) {
     use config::Envelope;
-    let has =
-        |party: &PartyCertificates, role| standings.newest(party, role, anchors, now).is_some();
+    // MOSIP's formats are wrapped with RSA and with nothing else.
+    let has = |party: &PartyCertificates, role| {
+        let fits = |b: &Binding| role != Role::Encryption || b.wrapping_key().is_some();
+        (standings.newest_that(party, role, anchors, now, fits)).is_some()
+    };
     for (i, route) in config.route.iter().enumerate() {
         let mut here = report.within(format!("route[{i}]"));
         let ida = route.from.envelope == Envelope::MosipIda;

@@ -88,6 +88,14 @@ impl Subscriptions {
         }
         known_upstream(&websub.upstream, "upstream", &upstreams, report);
         spoken(websub.envelope, "envelope", report);
+        let hub = raw.upstream.iter().find(|u| u.name == websub.upstream);
+        if websub.envelope == Envelope::Jose && hub.is_some_and(|u| u.party.is_none()) {
+            report.error(
+                "envelope",
+                "there is nobody to seal to: the upstream names no party",
+                "Set `party` on the upstream, and describe it as a [[peer]].",
+            );
+        }
         bounds(websub, report);
         let contexts = contexts(websub, report);
         let issuers = issuers(websub, &contexts, report);
@@ -484,7 +492,7 @@ fn issuers(websub: &config::WebSub, contexts: &Contexts, report: &mut Report<'_>
     issuers
 }
 
-/// The key in a PEM file: that of its one certificate, or a public key by itself.
+/// The key in a PEM file: that of its leaf, or a public key by itself.
 fn public_key(path: &std::path::Path) -> Result<PublicKey, String> {
     use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
     let text =
@@ -492,8 +500,9 @@ fn public_key(path: &std::path::Path) -> Result<PublicKey, String> {
     let spki = match SubjectPublicKeyInfoDer::from_pem_slice(&text) {
         Ok(spki) => spki.to_vec(),
         Err(_) => match trust::certificates_from_file(path).as_deref() {
-            Ok([certificate]) => certificate.spki().to_vec(),
-            _ => return Err("holds neither one certificate nor one public key".to_owned()),
+            // As everywhere: the leaf first, then its issuers.
+            Ok([leaf, ..]) => leaf.spki().to_vec(),
+            _ => return Err("holds neither a certificate nor a public key".to_owned()),
         },
     };
     PublicKey::from_spki(&spki).map_err(|e| e.to_string())

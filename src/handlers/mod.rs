@@ -6,7 +6,7 @@ mod ida;
 pub mod opencrvs;
 pub mod packet;
 mod relay;
-mod token_seeder;
+pub mod token_seeder;
 pub mod websub;
 
 pub use esignet::Esignet;

@@ -79,7 +79,7 @@ impl CallbackTarget {
                     .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
                 && !segment.bytes().all(|b| b == b'.')
         };
-        if segments.len() > SEGMENTS || !segments.iter().all(|s| plain(&s)) {
+        if segments.len() > SEGMENTS || !segments.iter().all(plain) {
             return None;
         }
         self.paths

@@ -383,4 +383,9 @@ mod tests {
     fn the_table_has_a_line_for_everybody() {
         assert_eq!(table().lines().count(), 14);
     }
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        assert!(include_str!("../../docs/sandbox.md").contains(&table()));
+    }
 }

@@ -248,20 +248,20 @@ impl Scene {
         secret(&home.join("secrets/hub-client-crvs"), &secrets.hub_client)?;
         file(&home.join("policies/ekyc.json"), EKYC_POLICY)?;
         let mut config = gateways::misp_gateway(self.ports);
-        let (mut routes, mut more): (&[&str], _) = (&[], String::new());
+        let (mut routes, mut more) = (Vec::new(), String::new());
         if doors == Doors::All {
-            config.push_str(&doors::misp(self.ports));
-            (routes, more) = (&doors::PARTNER_ROUTES, doors::subscriber(self.ports));
+            config.push_str(&doors::misp::configuration(self.ports));
+            (routes, more) = (doors::partner_routes(), doors::misp::subscriber(self.ports));
             store_key(&home)?;
             secret(&home.join("secrets/hub-secret-crvs"), &random_text(40)?)?;
             file(
                 &home.join("partners/mosip-services.toml"),
-                &doors::mosip_services(),
+                &doors::misp::mosip_services(),
             )?;
         }
         file(
             &home.join("partners/crvs.toml"),
-            &gateways::partner_file("crvs", "Civil Registry", Some(&api_key), routes, &more),
+            &gateways::partner_file("crvs", "Civil Registry", Some(&api_key), &routes, &more),
         )?;
         file(
             &home.join("partners/seeder.toml"),
@@ -284,10 +284,10 @@ impl Scene {
         secret(&home.join("secrets/misp-licence"), &secrets.licence)?;
         secret(&home.join("secrets/api-key"), &secrets.api_key)?;
         let mut config = gateways::partner_gateway(self.ports);
-        let mut routes: &[&str] = &[];
+        let mut routes = Vec::new();
         if doors == Doors::All {
-            config.push_str(&doors::partner(self.ports, &self.mosip.host));
-            routes = &doors::SERVICE_ROUTES;
+            config.push_str(&doors::partner::configuration(self.ports, &self.mosip.host));
+            routes = doors::service_routes();
             store_key(&home)?;
             secret(&home.join("secrets/hub-secret"), &random_text(40)?)?;
             file(
@@ -297,7 +297,7 @@ impl Scene {
         }
         file(
             &home.join("partners/sdk.toml"),
-            &gateways::sdk_service(routes),
+            &gateways::sdk_service(&routes),
         )?;
         file(&self.partner_config, &config)?;
         ReplayGuard::found(&home.join("state"))
@@ -364,6 +364,7 @@ impl Scene {
             "misp_services": format!("http://127.0.0.1:{}", self.ports.misp_services),
             "partner_callback": format!("https://localhost:{}", self.ports.partner_callback),
             "topic": doors::TOPIC,
+            "output_format": doors::PROGRAM,
             "clients": {
                 REGPROC_CLIENT: secrets.regproc_client,
                 "crvs": secrets.hub_client,

@@ -87,6 +87,17 @@ fn any_status_and_media_type_comes_through_sealed() {
     assert_eq!(exchange.answer.header("cache-control"), Some("no-store"));
 }
 
+#[test]
+fn nothing_that_is_sealed_is_compressed() {
+    let (site, service) = running("jose-compressed");
+    let request = Request::get(&site, PATH).header("Accept-Encoding", "gzip");
+    let said = request.send(&mut site.connect()).json(&site);
+    assert_eq!(said["headers"]["accept-encoding"], Value::Null);
+    let exchange = Request::get(&site, "/echo/gzip").send(&mut site.connect());
+    assert_eq!(exchange.refused(&site), "UP-006");
+    assert_eq!(service.requests(), 2);
+}
+
 /// Sends it on a connection of its own, since a refusal may end one; HTTP/2 must say the same.
 #[track_caller]
 fn refusal(site: &Site, request: &Request) -> String {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use triseal::sandbox::people;
 
 use crate::{
-    harness::{Answer, Site, World, free_ports, get, until, within},
+    harness::{Answer, Site, World, free_ports, get, triseal, until, within},
     scripted::{Said, Scripted},
 };
 
@@ -76,6 +76,20 @@ impl Scene {
             name,
             callbacks,
         }
+    }
+
+    fn sandbox_odoo() -> Value {
+        let text = std::fs::read_to_string(World::shared().dir().join("scene.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["odoo"].clone()
+    }
+
+    /// `triseal deliveries` at the partner's gateway.
+    #[track_caller]
+    fn deliveries(&self, args: &[&str]) -> String {
+        let config = self.site.path("crvs/gateway.toml").display().to_string();
+        let output = triseal([&["deliveries", "--config", &config], args].concat());
+        assert_eq!(output.code, 0, "{}", output.all());
+        output.out
     }
 
     fn running(name: &'static str) -> Self {
@@ -386,15 +400,8 @@ fn odoos_credentials_never_leave_the_partners_gateway_and_are_not_readable_there
         ),
         _ => Said::json(200, &json!({"response": {"status": "processed"}})),
     });
-    let world: Value = serde_json::from_str(
-        &std::fs::read_to_string(World::shared().dir().join("scene.json")).unwrap(),
-    )
-    .unwrap();
-    let mut scene = Scene::before(
-        "seeder-secrets",
-        &format!("http://127.0.0.1:{}", scripted.port),
-        world["odoo"].clone(),
-    );
+    let address = format!("http://127.0.0.1:{}", scripted.port);
+    let mut scene = Scene::before("seeder-secrets", &address, Scene::sandbox_odoo());
     scene.start();
     let request = scene.connector(json!([record(0)]));
     assert_eq!(scene.ask(&request).status, 200);
@@ -591,58 +598,157 @@ fn a_download_and_a_file_pass_byte_for_byte() {
     assert_eq!((ping.status, ping.text().as_str()), (200, "\"pong\""));
 }
 
+/// A token seeder that takes requests on and calls nobody back: the test does.
+fn quiet_seeder() -> Scripted {
+    Scripted::start(|_| {
+        Said::json(
+            200,
+            &json!({"errors": null, "response": {"request_identifier": "11111111-2222"}}),
+        )
+    })
+}
+
+/// The address at the MISP's gateway that the token seeder was told to call back.
+fn told(seeder: &Scripted) -> String {
+    let asked = seeder.asked().pop().unwrap();
+    asked.json()["request"]["callbackProperties"]["url"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// Calls back as the token seeder does.
+fn call_back(url: &str, body: &Value) -> Answer {
+    let (authority, path) = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split_once('/'))
+        .unwrap();
+    let mut stream = TcpStream::connect(authority).unwrap();
+    let body = body.to_string();
+    write!(
+        stream,
+        "POST /{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    Answer::read(&mut stream).unwrap()
+}
+
+fn token(number: u32) -> Value {
+    json!([{"updateId": number, "ids": [{"id_type": "MOSIP UIN TOKEN", "value": "123"}]}])
+}
+
 #[test]
-fn an_odoo_that_fails_for_a_while_gets_it_later_and_one_that_goes_on_parks_it() {
-    let scripted = Scripted::start(|asked| {
+fn a_callback_survives_the_death_of_either_gateway_and_arrives_once() {
+    let seeder = quiet_seeder();
+    let address = format!("http://127.0.0.1:{}", seeder.port);
+    let mut scene = Scene::before("seeder-deaths", &address, Scene::sandbox_odoo());
+    scene.start();
+    assert_eq!(scene.ask(&scene.connector(json!([record(0)]))).status, 200);
+    let url = told(&seeder);
+    // Taken while the partner's gateway is dead, and the MISP's dies before it could deliver.
+    scene.site.kill_crvs();
+    assert_eq!(call_back(&url, &token(100)).status, 200);
+    scene.site.kill_misp();
+    assert!(scene.received().is_empty());
+    scene.start();
+    let came = scene.delivered(1);
+    assert_eq!(came[0]["body"], token(100));
+    let more = within(Duration::from_secs(3), || {
+        (scene.received().len() > 1).then_some(())
+    });
+    assert!(more.is_none(), "{:?}", scene.received());
+}
+
+/// An Odoo whose logins succeed and which answers a callback as `answer` says, by the number in it.
+fn odoo_that(answer: impl Fn(u64, usize) -> Said + Send + Sync + 'static) -> Scripted {
+    let counts = std::sync::Mutex::new(std::collections::HashMap::<u64, usize>::new());
+    Scripted::start(move |asked| {
         if asked.path.ends_with("/authenticate") {
             return Said::json(200, &json!({"jsonrpc": "2.0", "result": {"uid": 7}}))
                 .header("Set-Cookie", "session_id=abc; HttpOnly");
         }
-        let text = String::from_utf8_lossy(&asked.body);
-        if text.contains("\"updateId\":100")
-            && FAILED.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= 2
-        {
-            return Said::json(200, &json!([100]));
+        let Some(number) = asked.json()[0]["updateId"].as_u64() else {
+            return Said::json(200, &json!({}));
+        };
+        let mut counts = counts.lock().unwrap();
+        let count = counts.entry(number).or_default();
+        *count += 1;
+        answer(number, *count)
+    })
+}
+
+#[test]
+fn what_odoo_does_not_take_is_tried_again_or_parked_with_its_reason_and_can_be_taken_up() {
+    let odoo = odoo_that(|number, count| match (number, count) {
+        (100, 1..=2) | (101, 1..=3) => Said::json(500, &json!({})),
+        (102, 1) => Said::json(200, &json!({"jsonrpc": "2.0", "error": {"code": 200}})),
+        (103, 1) => {
+            Said::json(307, &json!({})).header("Location", "http://169.254.169.254/latest/")
         }
-        Said::json(500, &json!({}))
+        (104, _) => Said::json(422, &json!({})),
+        _ => Said::json(200, &json!([number])),
     });
-    static FAILED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    let odoo = json!({
-        "address": format!("http://127.0.0.1:{}", scripted.port),
+    let seeder = quiet_seeder();
+    let connector = json!({
+        "address": format!("http://127.0.0.1:{}", odoo.port),
         "database": "registry", "login": "x", "password": "y",
     });
-    let world: Value = serde_json::from_str(
-        &std::fs::read_to_string(World::shared().dir().join("scene.json")).unwrap(),
-    )
-    .unwrap();
-    let mut scene = Scene::before("seeder-retry", world["mts"].as_str().unwrap(), odoo);
+    let address = format!("http://127.0.0.1:{}", seeder.port);
+    let mut scene = Scene::before("seeder-retry", &address, connector);
     scene
         .site
         .replace("crvs/gateway.toml", "attempts = 4", "attempts = 3");
     scene.start();
-    assert_eq!(
-        scene
-            .ask(&scene.connector(json!([record(0), record(1)])))
-            .status,
-        200
-    );
-    let puts = |number: &str| {
-        scripted
-            .asked()
-            .iter()
-            .filter(|asked| {
-                asked.path == scene.path() && String::from_utf8_lossy(&asked.body).contains(number)
-            })
-            .count()
+    assert_eq!(scene.ask(&scene.connector(json!([record(0)]))).status, 200);
+    let url = told(&seeder);
+    for number in 100..=104 {
+        assert_eq!(call_back(&url, &token(number)).status, 200);
+    }
+    let tried = |number: u64| {
+        let asked = odoo.asked();
+        let mine = |a: &&crate::scripted::Asked| a.json()[0]["updateId"] == number;
+        asked.iter().filter(mine).count()
     };
-    until("both were tried three times", || {
-        (puts("\"updateId\":100") == 3 && puts("\"updateId\":101") == 3).then_some(())
+    let parked = until("what cannot be delivered is parked", || {
+        let list = scene.deliveries(&["list", "--kind", "token-seeder", "--standing", "parked"]);
+        (list.lines().count() == 3).then_some(list)
     });
-    // The one is there, the other parked: neither is tried again.
-    let more = within(Duration::from_secs(5), || {
-        (puts("updateId") > 6).then_some(())
+    until("what can be delivered is", || {
+        (tried(100) == 3 && tried(102) == 2).then_some(())
     });
-    assert!(more.is_none());
+    assert_eq!((tried(101), tried(103), tried(104)), (3, 1, 1));
+    for reason in [
+        "odoo answered 500; given up after 3 attempts",
+        "odoo answered 307: redirects are not followed",
+        "odoo answered 422",
+    ] {
+        assert!(parked.contains(reason), "{parked}");
+    }
+    // By hand, once Odoo is well again: only that one is tried.
+    let line = parked.lines().find(|line| line.contains("500")).unwrap();
+    let id = line.split('\t').next().unwrap();
+    scene.deliveries(&["retry", id]);
+    until("it is there", || (tried(101) == 4).then_some(()));
+    assert_eq!((tried(103), tried(104)), (1, 1));
+}
+
+#[test]
+fn an_odoo_that_refuses_the_login_is_not_asked_again_and_again() {
+    let seeder = quiet_seeder();
+    let address = format!("http://127.0.0.1:{}", seeder.port);
+    let mut scene = Scene::before("seeder-login", &address, Scene::sandbox_odoo());
+    scene.start();
+    let mut request = scene.connector(json!([record(0)]));
+    request["callbackProperties"]["authOdoo"]["password"] = json!("not this one");
+    assert_eq!(scene.ask(&request).status, 200);
+    assert_eq!(call_back(&told(&seeder), &token(100)).status, 200);
+    let parked = until("it is parked", || {
+        let list = scene.deliveries(&["list", "--kind", "token-seeder", "--standing", "parked"]);
+        (!list.is_empty()).then_some(list)
+    });
+    assert!(parked.contains("odoo refuses the login"), "{parked}");
+    assert!(scene.received().is_empty());
 }
 
 #[test]

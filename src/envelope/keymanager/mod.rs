@@ -36,5 +36,7 @@ const THUMBPRINT: usize = 32;
 const SEED: usize = 32;
 /// Bytes of a GCM tag.
 const TAG: usize = 16;
+/// More than any layout adds to text and wrapped key.
+const OVERHEAD: usize = 128;
 /// Bytes of the nonce that the legacy layouts append.
 const LEGACY_NONCE: usize = 16;

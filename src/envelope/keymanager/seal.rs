@@ -6,7 +6,7 @@ use aes_gcm::{
     aes::Aes256,
 };
 
-use super::{Binding, LEGACY_NONCE, Layout, SEED, SPLITTER, TAG, THUMBPRINT, VERSION};
+use super::{Binding, LEGACY_NONCE, Layout, OVERHEAD, SEED, SPLITTER, VERSION};
 use crate::envelope::mosip_ida::{
     Recipient,
     cipher::{ContentKey, fill},
@@ -40,10 +40,12 @@ pub fn seal(
     let wrapped = key
         .wrap(recipient.wrapping)
         .map_err(|_| SealError::Failed)?;
-    let mut out =
-        Vec::with_capacity(plain.len().saturating_add(wrapped.len()).saturating_add(
-            VERSION.len() + THUMBPRINT + SPLITTER.len() + SEED + TAG + LEGACY_NONCE,
-        ));
+    let mut out = Vec::with_capacity(
+        plain
+            .len()
+            .saturating_add(wrapped.len())
+            .saturating_add(OVERHEAD),
+    );
     if layout.is_r2() {
         out.extend_from_slice(VERSION);
     }

@@ -17,6 +17,7 @@ use crate::{
         errands::Doer,
         outward::{Answered, Call},
     },
+    handlers::websub::DISCARD,
     policy::CallbackTarget,
     refusal::{Code, Refusal},
     store::{Errand, Settlement},
@@ -44,6 +45,11 @@ impl Doer for Deliveries {
                     body: Some(b"{}".to_vec()),
                 },
                 OVER => Settlement::Done,
+                // An operator gave it up.
+                DISCARD => Settlement::Next {
+                    step: OVER,
+                    body: Some(b"{}".to_vec()),
+                },
                 DELIVER => deliver(gateway, errand).await,
                 step => Settlement::Park {
                     reason: format!("unknown step `{step}`"),

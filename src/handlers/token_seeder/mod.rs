@@ -22,6 +22,7 @@ use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 use serde_json::Value;
 
 pub(super) use deliver::Deliveries;
+pub use records::KIND;
 
 use super::relay::{final_status, identity_headers};
 use crate::{

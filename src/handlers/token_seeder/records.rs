@@ -2,7 +2,6 @@
 //! Contents are encrypted there; nothing of them is ever shown.
 
 use aws_lc_rs::rand;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -13,7 +12,7 @@ use crate::{
 };
 
 /// The kind of all errands of the token seeder.
-pub(super) const KIND: &str = "token-seeder";
+pub const KIND: &str = "token-seeder";
 /// A callback may still come.
 pub(super) const EXPECTED: &str = "expected";
 /// A delivery is to be made.
@@ -92,7 +91,10 @@ impl Expected {
 
     /// The one of that name, while it is waited for.
     pub(super) async fn find(store: &Store, id: &str) -> Result<Option<Self>, Refusal> {
-        let errand = store.find(KIND, &Self::key(id)).await.map_err(down)?;
+        let errand = store
+            .find(KIND, &Self::key(id))
+            .await
+            .map_err(Refusal::from)?;
         Ok(errand
             .filter(|e| e.standing() == Standing::Open && e.step() == EXPECTED)
             .and_then(|e| serde_json::from_slice(e.body()).ok()))
@@ -131,7 +133,7 @@ pub(super) async fn remember(
 /// Whether a request is a partner's.
 pub(super) async fn is_of(store: &Store, identifier: &str, partner: &str) -> Result<bool, Refusal> {
     let key = format!("request/{identifier}");
-    let errand = store.find(KIND, &key).await.map_err(down)?;
+    let errand = store.find(KIND, &key).await.map_err(Refusal::from)?;
     Ok(errand
         .filter(|e| e.standing() == Standing::Open)
         .and_then(|e| serde_json::from_slice::<Owner>(e.body()).ok())
@@ -144,15 +146,15 @@ pub(super) async fn forget(store: &Store, id: &str, now: Moment) -> Result<(), R
     store
         .resume(KIND, &Expected::key(id), step, body, now)
         .await
-        .map_err(down)
+        .map_err(Refusal::from)
         .map(drop)
 }
 
-/// A name that nobody guesses.
+/// A name that nobody guesses. In hexadecimal digits: it is a segment of paths and a part of correlation ids.
 pub(super) fn new_id() -> Result<String, Refusal> {
     let mut bytes = [0_u8; 16];
     rand::fill(&mut bytes).map_err(|_| Refusal::new(Code::Fault, "no random bytes"))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 async fn put(
@@ -172,10 +174,79 @@ async fn put(
         body,
         due,
     };
-    store.put(new, now).await.map_err(down)
+    store.put(new, now).await.map_err(Refusal::from)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn down(error: crate::store::StoreError) -> Refusal {
-    Refusal::new(Code::StoreDown, error.to_string())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Secret;
+
+    const NOW: Moment = Moment::from_s(100);
+    const LATER: Moment = Moment::from_s(1_000);
+
+    fn store(folder: &std::path::Path) -> Store {
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let keys = [Secret::new(key.as_bytes().to_vec())];
+        Store::open("sqlite:store.db", folder, &keys).expect("a store")
+    }
+
+    fn expected() -> Expected {
+        Expected {
+            partner: "crvs".to_owned(),
+            sent_to: "mts".to_owned(),
+            target: "odoo".to_owned(),
+            path: "/x".to_owned(),
+            method: "PUT".to_owned(),
+            shown: Shown::None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_known_to_who_made_it_and_to_nobody_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        remember(&store, "r1", "crvs", LATER, NOW)
+            .await
+            .expect("stored");
+        assert!(is_of(&store, "r1", "crvs").await.expect("read"));
+        assert!(!is_of(&store, "r1", "seeder").await.expect("read"));
+        assert!(!is_of(&store, "r2", "crvs").await.expect("read"));
+    }
+
+    #[tokio::test]
+    async fn a_callback_is_waited_for_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        expected()
+            .put(&store, "c1", LATER, NOW)
+            .await
+            .expect("stored");
+        assert!(Expected::find(&store, "c1").await.expect("read").is_some());
+        assert!(expected().put(&store, "c1", LATER, NOW).await.is_err());
+        forget(&store, "c1", NOW).await.expect("forgotten");
+        assert!(Expected::find(&store, "c1").await.expect("read").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_comes_twice_is_stored_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let delivery = |id: &str| Delivery {
+            callback: "c1".to_owned(),
+            id: id.to_owned(),
+            media_type: None,
+            body: String::new(),
+        };
+        assert_eq!(
+            delivery("a").put(&store, NOW).await.expect("put"),
+            Put::Stored
+        );
+        let again = delivery("a").put(&store, NOW).await.expect("put");
+        assert_eq!(again, Put::Known(Standing::Open));
+        assert_eq!(
+            delivery("b").put(&store, NOW).await.expect("put"),
+            Put::Stored
+        );
+    }
 }

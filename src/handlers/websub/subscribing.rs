@@ -209,8 +209,8 @@ async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {
             .await
         }
         // The hub has answered; the next request is a renewal.
-        "verified" => wait(state, now, subscriptions.renew()),
-        "denied" => wait(state, now, PAUSE_MAX),
+        "verified" => wait(&state, now, subscriptions.renew()),
+        "denied" => wait(&state, now, PAUSE_MAX),
         _ => ask(subscriptions, subscription, state, now),
     }
 }
@@ -279,14 +279,14 @@ async fn send(
                 Some(_) if pending.mode == "subscribe" => subscriptions.renew(),
                 _ => subscriptions.pending(),
             };
-            wait(state, now, pause)
+            wait(&state, now, pause)
         }
         Said::Denied(reason) if reason.contains(ALREADY) && pending.mode == "subscribe" => {
             state.verified_ms = Some(now.ms());
             state.secret = Some(pending.secret);
             state.pending = None;
             state.denied = None;
-            wait(state, now, subscriptions.renew())
+            wait(&state, now, subscriptions.renew())
         }
         Said::Denied(reason) => {
             tracing::error!(
@@ -347,7 +347,7 @@ fn read_text(status: StatusCode, text: &str) -> Said {
     let (mode, reason) = text
         .trim()
         .split_once("&hub.reason=")
-        .unwrap_or((text.trim(), ""));
+        .unwrap_or_else(|| (text.trim(), ""));
     match mode {
         "hub.mode=denied" => Said::Denied(printable(&reason.replace('+', " "))),
         "hub.mode=accepted" if status.is_success() => Said::Accepted,
@@ -357,7 +357,7 @@ fn read_text(status: StatusCode, text: &str) -> Said {
     }
 }
 
-fn wait(state: State, now: Moment, pause: Duration) -> Settlement {
+fn wait(state: &State, now: Moment, pause: Duration) -> Settlement {
     Settlement::Wait {
         step: "ask",
         body: Some(state.bytes()),

@@ -153,8 +153,9 @@ async fn bearer(oauth: &Oauth) -> io::Result<HeaderMap> {
     .map_err(io::Error::other)?;
     let answer = outgoing::call(request, LOGIN).await?;
     let said: Value = serde_json::from_slice(answer.body())?;
-    let token = said["access_token"]
-        .as_str()
+    let token = said
+        .get("access_token")
+        .and_then(Value::as_str)
         .ok_or_else(|| io::Error::other("no access_token"))?;
     header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
 }

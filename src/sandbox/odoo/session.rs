@@ -23,8 +23,10 @@ impl Odoo {
     /// The JSON-RPC login. Odoo sets a session cookie even when it says no; that session is nobody's.
     pub(super) fn authenticate(&self, body: &[u8], now: Moment) -> IdaAnswer {
         let asked: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-        let said = |name: &str| asked["params"][name].as_str();
-        let right = asked["jsonrpc"] == "2.0"
+        let params = asked.get("params");
+        let said = |name: &str| params?.get(name)?.as_str();
+        let version = asked.get("jsonrpc").and_then(Value::as_str);
+        let right = version == Some("2.0")
             && said("db") == Some(&self.config.database)
             && said("login") == Some(&self.config.login)
             && said("password") == Some(&self.config.password);

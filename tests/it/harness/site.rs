@@ -57,7 +57,7 @@ impl Site {
     /// A fresh copy before an IDA of its own.
     pub fn before(world: &World, name: &str) -> Self {
         let dir = fresh_dir(name);
-        for part in ["misp", "crvs", "pki"] {
+        for part in ["misp", "crvs", "pki", "mosip"] {
             copy(&world.dir().join(part), &dir.join(part));
         }
         for part in ["scene.json", "sdk.toml"] {
@@ -220,6 +220,11 @@ impl Site {
     /// Stops the MISP's gateway at once.
     pub fn kill_misp(&mut self) {
         self.misp = None;
+    }
+
+    /// Stops the partner's gateway at once.
+    pub fn kill_crvs(&mut self) {
+        self.crvs = None;
     }
 
     /// Port of the MISP's partner face.

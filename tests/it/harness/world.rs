@@ -9,11 +9,12 @@ use std::{
         Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::Value;
 
-use super::{process::Process, wait::until};
+use super::{process::Process, wait::within};
 
 /// The sandbox's MOSIP, without gateways. Its folder is a template: nothing in it is changed.
 #[derive(Debug)]
@@ -34,6 +35,15 @@ impl World {
 
     /// One of its own, for tests that make MOSIP misbehave.
     pub fn start(name: &str) -> Self {
+        Self::with(name, &["--ida-only"])
+    }
+
+    /// One of its own, whose gateways are configured with all their doors.
+    pub fn whole(name: &str) -> Self {
+        Self::with(name, &[])
+    }
+
+    fn with(name: &str, more: &[&str]) -> Self {
         for _ in 0..20 {
             let base = free_ports(triseal::sandbox::scene::Ports::COUNT);
             let dir = fresh_dir(name);
@@ -42,23 +52,26 @@ impl World {
                 [
                     "sandbox".to_owned(),
                     "--no-gateways".to_owned(),
-                    "--ida-only".to_owned(),
                     "--dir".to_owned(),
                     dir.join("scene").display().to_string(),
                     "--port-base".to_owned(),
                     base.to_string(),
-                ],
+                ]
+                .into_iter()
+                .chain(more.iter().map(|flag| (*flag).to_owned())),
                 &[],
                 &dir,
                 "sandbox",
             );
-            let ready = until("the sandbox starts or ends", || {
+            // It makes a dozen RSA keys first; on a busy machine that takes its time.
+            let ready = within(Duration::from_secs(90), || {
                 if process.out().contains("MOSIP IDA listens") {
                     // The line before the guide: everything is written by then.
                     return process.out().contains("Ctrl-C").then_some(true);
                 }
                 (!process.runs()).then_some(false)
-            });
+            })
+            .expect("the sandbox starts or ends");
             if !ready {
                 assert!(process.err().contains("port"), "{}", process.err());
                 continue;

@@ -60,12 +60,20 @@ impl Service {
         Self { port, requests }
     }
 
-    /// Says in JSON what it received; a path that ends in `empty` gets an empty 204, `text` gets text, `coded` a refusal code.
+    /// Says in JSON what it received; a path that ends in `empty` gets an empty 204, `text` gets text, `gzip` an encoding
+    /// that nobody asked for.
     pub fn echo() -> Self {
         Self::start(|received| {
             let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
             if received.path.ends_with("/empty") {
                 return (204, Vec::new(), Vec::new());
+            }
+            if received.path.ends_with("/gzip") {
+                let headers = vec![
+                    of("Content-Type", "text/plain"),
+                    of("Content-Encoding", "gzip"),
+                ];
+                return (200, headers, b"not really".to_vec());
             }
             if received.path.ends_with("/text") {
                 let headers = vec![of("Content-Type", "text/plain"), of("X-Other", "kept")];

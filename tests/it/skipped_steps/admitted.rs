@@ -9,5 +9,6 @@ pub fn make(identified: Identified) -> Admitted {
         grant: None,
         method: todo!(),
         headers: todo!(),
+        near: todo!(),
     }
 }

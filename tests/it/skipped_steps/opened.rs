@@ -9,6 +9,7 @@ pub fn make(content: Content) -> Opened {
         grant: None,
         method: todo!(),
         headers: todo!(),
+        near: todo!(),
         content,
     }
 }

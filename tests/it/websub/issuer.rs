@@ -48,6 +48,12 @@ impl Issuer {
 
     /// A birth's credential with its proof.
     pub fn credential(&self, registration: &str) -> Value {
+        let members = json!({"VID": "1234567890", "birthCertificateNumber": "B-17"});
+        self.credential_of(registration, &members)
+    }
+
+    /// A credential with these members of the subject.
+    pub fn credential_of(&self, registration: &str, members: &Value) -> Value {
         let mut contexts = Contexts::built_in();
         contexts.pin_mosip(&context_url(HOST)).unwrap();
         let mut document = json!({
@@ -58,9 +64,11 @@ impl Issuer {
             "issuanceDate": "2025-11-20T10:00:00.000Z",
             "credentialSubject": {
                 "id": format!("http://credential.idrepo/credentials/{registration}"),
-                "vcVer": "VC-V1", "VID": "1234567890", "birthCertificateNumber": "B-17",
+                "vcVer": "VC-V1",
             },
         });
+        let subject = document["credentialSubject"].as_object_mut().unwrap();
+        subject.extend(members.as_object().unwrap().clone());
         let mut proof = json!({
             "@context": SECURITY_V2, "type": "RsaSignature2018", "created": "2025-11-20T10:00:00Z",
             "proofPurpose": "assertionMethod", "verificationMethod": METHOD,

@@ -1,8 +1,8 @@
 //! WebSub: the callback firewall before a scripted hub, and the whole way through two gateways.
 
 mod chain;
-mod hub;
-mod issuer;
+pub mod hub;
+pub mod issuer;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 

@@ -32,7 +32,7 @@ fn sealing_anew_changes_nothing_but_the_encrypted_members() {
     let first = request(&draft);
     let sealed = seal_request(&first, inner().as_bytes(), &IDA.recipient()).unwrap();
     let mut before = draft.members();
-    let mut after: serde_json::Map<String, Value> = serde_json::from_slice(&sealed).unwrap();
+    let mut after: Map<String, Value> = serde_json::from_slice(&sealed).unwrap();
     for name in SEALED {
         let (old, new) = (before.remove(name).unwrap(), after.remove(name).unwrap());
         assert_ne!(old, new, "{name}");
