@@ -461,7 +461,14 @@ mod tests {
             assert_eq!(refusal.stated(), Some(good));
             assert_eq!(refusal.cause(), format!("x ({good})"));
         }
-        for bad in ["", "secret-1", "RPR-WIN", "A B1", "<1", "KER-ATH-0191234567890123456"] {
+        for bad in [
+            "",
+            "secret-1",
+            "RPR-WIN",
+            "A B1",
+            "<1",
+            "KER-ATH-0191234567890123456",
+        ] {
             let refusal = Refusal::new(Code::PacketErrors, "x").stating(bad);
             assert_eq!((refusal.stated(), refusal.cause()), (None, "x"));
         }

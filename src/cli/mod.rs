@@ -10,7 +10,7 @@ pub mod pki;
 mod probe;
 mod process;
 pub mod run;
-pub mod store;
-pub mod transactions;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod store;
+pub mod transactions;

@@ -134,7 +134,9 @@ async fn act(
                 say(&shown);
             } else if let Some(members) = shown.as_object() {
                 for (name, value) in members {
-                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    let text = value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned);
                     say(format_args!("{name:<20} {text}"));
                 }
             }
@@ -155,7 +157,10 @@ async fn act(
             }
             let mut done = Vec::new();
             for key in keys {
-                if store.resume(REGISTRATION, &key, None, None, clock.now()).await? {
+                if store
+                    .resume(REGISTRATION, &key, None, None, clock.now())
+                    .await?
+                {
                     say(format_args!("{key}: is tried again"));
                 } else {
                     done.push(key);
@@ -200,7 +205,18 @@ fn shown(errand: &Errand) -> Value {
 
 /// A table whose columns are as wide as they have to be; the reason comes last.
 fn table(errands: &[&Errand]) {
-    let mut rows = vec![["KEY", "TRANSACTION", "STEP", "STANDING", "TRIES", "CHANGED", "REASON"].map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "KEY",
+            "TRANSACTION",
+            "STEP",
+            "STANDING",
+            "TRIES",
+            "CHANGED",
+            "REASON",
+        ]
+        .map(str::to_owned),
+    ];
     for errand in errands {
         rows.push([
             errand.key().to_owned(),

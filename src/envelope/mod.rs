@@ -4,12 +4,12 @@
 //! function of its arguments but [`ReplayGuard`], which remembers. Whose key it is and whether its certificate may be used
 //! is decided by `trust` and `partners`: a message only ever *names* a certificate, by its fingerprint.
 
+pub mod compact;
 pub(crate) mod forms;
 mod freshness;
 pub mod jose;
 pub mod json;
 mod jws;
-pub mod compact;
 pub mod jwt;
 pub mod key_set;
 pub mod keymanager;

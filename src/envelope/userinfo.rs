@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::{
-    forms, json,
     compact::{Jwt, JwtProblem},
+    forms, json,
     key_set::KeySet,
 };
 use crate::{

@@ -134,7 +134,9 @@ pub(super) fn admit(
     let uri = (route.from() == Envelope::Jose).then(|| {
         let face = snapshot.face(&trail.connection.face);
         let tls = face.is_some_and(|face| face.tls().is_some());
-        arrived.request.target_uri(if tls { "https" } else { "http" })
+        arrived
+            .request
+            .target_uri(if tls { "https" } else { "http" })
     });
     Ok(Admitted {
         near,

@@ -161,8 +161,15 @@ pub(super) async fn open(
                 method: &method,
                 uri: uri.as_deref().unwrap_or_default(),
             };
-            let content =
-                jose::open_request(gateway, &snapshot, &caller, target, &mut headers, body, trail)?;
+            let content = jose::open_request(
+                gateway,
+                &snapshot,
+                &caller,
+                target,
+                &mut headers,
+                body,
+                trail,
+            )?;
             gateway
                 .metrics()
                 .crypto_seconds

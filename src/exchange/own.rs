@@ -100,11 +100,7 @@ impl Own {
     }
 
     /// The usable decryption key of that certificate, of whatever kind.
-    pub fn content_key(
-        &self,
-        fingerprint: &Fingerprint,
-        now: Moment,
-    ) -> Option<&ContentUnwrapKey> {
+    pub fn content_key(&self, fingerprint: &Fingerprint, now: Moment) -> Option<&ContentUnwrapKey> {
         self.content_keys(now)
             .find(|(f, _)| f == fingerprint)
             .map(|(_, key)| key)

@@ -55,7 +55,10 @@ impl Handler for Relay {
                     return Box::pin(whole(handling, headers, body, trail)).await;
                 }
                 Content::Ida(_) | Content::Taken => {
-                    return Err(Refusal::new(Code::Fault, "a relay route with an ida envelope"));
+                    return Err(Refusal::new(
+                        Code::Fault,
+                        "a relay route with an ida envelope",
+                    ));
                 }
             };
             let outgoing = Outgoing {

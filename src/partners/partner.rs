@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    ApiKey, HashedSecret, LicenceKey, Network, OidcClient, PartnerId, Registered, Registration, Subscribing,
+    ApiKey, HashedSecret, LicenceKey, Network, OidcClient, PartnerId, Registered, Registration,
+    Subscribing,
 };
 use crate::{
     clock::Moment,

@@ -119,8 +119,7 @@ impl Route {
         if let Some(packet) = &packet {
             one_method(raw, packet.operation().method(), &mut methods, report);
         }
-        let esignet =
-            EsignetOperation::build(raw, to_path.as_ref().unwrap_or(&path), report);
+        let esignet = EsignetOperation::build(raw, to_path.as_ref().unwrap_or(&path), report);
         if let Some(operation) = &esignet {
             one_method(raw, operation.method(), &mut methods, report);
         }

@@ -19,7 +19,9 @@ use crate::{
 fn variables(site: &Site, password: &str) -> String {
     let pki = site.path("pki");
     let party = pki.join("parties/crvs");
-    let jwk = josekit::jwk::Jwk::generate_rsa_key(2048).unwrap().to_string();
+    let jwk = josekit::jwk::Jwk::generate_rsa_key(2048)
+        .unwrap()
+        .to_string();
     let jwk = base64::engine::general_purpose::STANDARD.encode(jwk);
     fs::write(site.path("esignet-jwk.txt"), jwk).unwrap();
     format!(

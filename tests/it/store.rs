@@ -33,15 +33,26 @@ fn private(crvs: &Crvs, file: &str, text: &str) {
 fn listed(crvs: &Crvs) -> Vec<String> {
     let output = crvs.command(&["list", "--json", "--limit", "100000"]);
     assert_eq!(output.code, 0, "{}", output.all());
-    let lines = output.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.map(|shown| shown["key"].as_str().unwrap().to_owned()).collect()
+    let lines = output
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines
+        .map(|shown| shown["key"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Starts a gateway that ends by itself, and gives what it said.
 fn start(crvs: &Crvs) -> Output {
     run(
         "timeout",
-        ["10", env!("CARGO_BIN_EXE_triseal"), "run", "--config", &config(crvs)],
+        [
+            "10",
+            env!("CARGO_BIN_EXE_triseal"),
+            "run",
+            "--config",
+            &config(crvs),
+        ],
         &[],
         b"",
     )
@@ -82,10 +93,18 @@ fn what_was_answered_is_in_the_store_after_a_kill_in_the_midst_of_writing() {
     }
     let folder = crvs.site.path("crvs/state");
     for name in ["store.db", "store.db-wal", "store.db.lock"] {
-        let mode = fs::metadata(folder.join(name)).unwrap().permissions().mode();
+        let mode = fs::metadata(folder.join(name))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    assert!(crvs.site.crvs().metric("triseal_store_commit_seconds_count", &[]) > 0.0);
+    assert!(
+        crvs.site
+            .crvs()
+            .metric("triseal_store_commit_seconds_count", &[])
+            > 0.0
+    );
     until("the errands are counted", || {
         let counted = crvs.site.crvs().metric("triseal_errands", &["opencrvs"]);
         (counted >= listed.len() as f64).then_some(())
@@ -115,14 +134,24 @@ fn a_key_is_rotated_beside_the_running_gateway_and_then_dispensable() {
     let config_file = config(&crvs);
     let rotated = triseal(["store", "rotate", "--config", &config_file]);
     assert_eq!(rotated.code, 0, "{}", rotated.all());
-    assert!(rotated.out.contains("every content is under the newest key"), "{}", rotated.out);
+    assert!(
+        rotated
+            .out
+            .contains("every content is under the newest key"),
+        "{}",
+        rotated.out
+    );
     assert_eq!(crvs.show(&birth.key())["standing"], "open");
     // The old key alone opens nothing, and says so before anything listens; the new one alone is enough.
     crvs.site.kill_crvs();
     crvs.site.replace("crvs/gateway.toml", both, old);
     let refused = start(&crvs);
     assert_eq!(refused.code, 2, "{}", refused.all());
-    assert!(refused.err.contains("not among those in store.key"), "{}", refused.err);
+    assert!(
+        refused.err.contains("not among those in store.key"),
+        "{}",
+        refused.err
+    );
     crvs.site.replace("crvs/gateway.toml", old, new);
     crvs.start_crvs();
     assert_eq!(crvs.show(&birth.key())["standing"], "open");
@@ -134,7 +163,11 @@ fn a_second_gateway_on_the_same_store_does_not_start() {
     crvs.start_crvs();
     let second = start(&crvs);
     assert_eq!(second.code, 2, "{}", second.all());
-    assert!(second.err.contains("in use by another gateway"), "{}", second.err);
+    assert!(
+        second.err.contains("in use by another gateway"),
+        "{}",
+        second.err
+    );
 }
 
 #[test]
@@ -144,5 +177,8 @@ fn a_key_that_is_none_is_reported_with_its_line() {
     let output = triseal(["check", "--config", &config(&crvs)]);
     assert_ne!(output.code, 0);
     let all = output.all();
-    assert!(all.contains("32 bytes in base64") && all.contains("triseal store key"), "{all}");
+    assert!(
+        all.contains("32 bytes in base64") && all.contains("triseal store key"),
+        "{all}"
+    );
 }

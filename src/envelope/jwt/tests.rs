@@ -13,7 +13,8 @@ fn an_rsa_key_of_a_jwks_is_the_same_as_in_pem() {
     assert_eq!(rsa_spki(modulus, &[1, 0, 1]), spki);
     assert_eq!(rsa_spki(&[&[0, 0], modulus].concat(), &[0, 1, 0, 1]), spki);
     let number = |n: &[u8]| URL_SAFE_NO_PAD.encode(n);
-    let jwks = serde_json::json!({"keys": [{"kty": "RSA", "n": number(modulus), "e": "AQAB"}]}).to_string();
+    let jwks = serde_json::json!({"keys": [{"kty": "RSA", "n": number(modulus), "e": "AQAB"}]})
+        .to_string();
     let pem = format!(
         "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
         super::super::forms::to_base64(&spki)
@@ -41,7 +42,10 @@ fn a_document_that_is_no_key_is_not_taken() {
         b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
         b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     ] {
-        assert_eq!(TokenKeys::parse(document, &[]).unwrap_err(), TokenKeysError::Form);
+        assert_eq!(
+            TokenKeys::parse(document, &[]).unwrap_err(),
+            TokenKeysError::Form
+        );
     }
     for weak in [
         &br#"{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}"#[..],
@@ -49,7 +53,10 @@ fn a_document_that_is_no_key_is_not_taken() {
         br#"{"keys":[{"kty":"RSA","alg":"RS512","n":"AQAB","e":"AQAB"}]}"#,
         br#"{"keys":[{"kty":"oct","k":"AQAB"}]}"#,
     ] {
-        assert_eq!(TokenKeys::parse(weak, &[]).unwrap_err(), TokenKeysError::Weak);
+        assert_eq!(
+            TokenKeys::parse(weak, &[]).unwrap_err(),
+            TokenKeysError::Weak
+        );
     }
 }
 

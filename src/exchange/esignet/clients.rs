@@ -76,7 +76,8 @@ impl OwnClient {
             "jti": jti,
         });
         let kid = self.spec.key_id.as_deref();
-        compact::sign(&self.key, self.algorithm, kid, &claims).map_err(|why| failed(why.to_string()))
+        compact::sign(&self.key, self.algorithm, kid, &claims)
+            .map_err(|why| failed(why.to_string()))
     }
 }
 

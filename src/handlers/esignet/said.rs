@@ -7,9 +7,9 @@ use crate::{
     clock::Moment,
     config::UserinfoForm,
     envelope::{
-        base64url, json,
+        base64url,
         compact::Jwt,
-        sha256,
+        json, sha256,
         userinfo::{self, Userinfo, UserinfoProblem},
     },
     exchange::{Snapshot, esignet::Esignet, outward::Answered},

@@ -11,7 +11,11 @@ use crate::{
 
 /// A JSON answer.
 pub(super) fn json(handling: Handling, status: StatusCode, body: impl Into<Bytes>) -> Reply {
-    handling.answer(status, typed("application/json; charset=utf-8"), body.into())
+    handling.answer(
+        status,
+        typed("application/json; charset=utf-8"),
+        body.into(),
+    )
 }
 
 /// A text with status 200.

@@ -78,7 +78,11 @@ fn decoded(text: &str) -> Option<String> {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+                let digit = |b: u8| {
+                    char::from(b)
+                        .to_digit(16)
+                        .and_then(|d| u8::try_from(d).ok())
+                };
                 let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
                 high.checked_mul(16)?.checked_add(low)?
             }
@@ -122,7 +126,8 @@ fn name(form: UserInfoForm, said: &Map<String, Value>) -> Value {
     ];
     let mut name = Map::new();
     let whole = claim(said, "name");
-    if form == UserInfoForm::V1 && (parts.iter().any(|(_, part)| part.is_some()) || whole.is_none()) {
+    if form == UserInfoForm::V1 && (parts.iter().any(|(_, part)| part.is_some()) || whole.is_none())
+    {
         for (member, part) in parts {
             if let Some(part) = part {
                 name.insert(member.to_owned(), json!(part));
@@ -181,8 +186,10 @@ mod tests {
 
     #[test]
     fn the_answer_has_the_form_of_1_9() {
-        let said = claims(json!({"given_name": "Ada", "family_name": "Example", "gender": "Female",
-            "birthdate": "1987/11/25", "individual_id": "5860356276"}));
+        let said = claims(
+            json!({"given_name": "Ada", "family_name": "Example", "gender": "Female",
+            "birthdate": "1987/11/25", "individual_id": "5860356276"}),
+        );
         assert_eq!(
             told(UserInfoForm::V1, &said),
             json!({"name": {"firstname": "Ada", "surname": "Example"}, "gender": "female", "dobUnknown": null,
@@ -190,7 +197,10 @@ mod tests {
         );
         let said = claims(json!({"name#en": "Ada May Example", "birthdate": "25.11.1987"}));
         let told = told(UserInfoForm::V1, &said);
-        assert_eq!(told["name"], json!({"firstname": "Ada", "middlename": "May", "surname": "Example"}));
+        assert_eq!(
+            told["name"],
+            json!({"firstname": "Ada", "middlename": "May", "surname": "Example"})
+        );
         assert_eq!((&told["birthDate"], told.get("gender")), (&json!(""), None));
     }
 
@@ -198,14 +208,23 @@ mod tests {
     fn the_answer_has_the_form_of_2_x() {
         let said = claims(json!({"name": "Ada Example", "individual_id": "5860356276"}));
         let told = told(UserInfoForm::V2, &said);
-        assert_eq!(told["name"], json!({"firstname": "Ada", "middlename": "", "surname": "Example"}));
-        assert_eq!((&told["nid"], &told["idType"], &told["sub"]), (&json!("5860356276"), &json!("NATIONAL_ID"), &json!("psut")));
+        assert_eq!(
+            told["name"],
+            json!({"firstname": "Ada", "middlename": "", "surname": "Example"})
+        );
+        assert_eq!(
+            (&told["nid"], &told["idType"], &told["sub"]),
+            (&json!("5860356276"), &json!("NATIONAL_ID"), &json!("psut"))
+        );
     }
 
     #[test]
     fn a_code_is_decoded_once_and_stands_once() {
         let code = |query| parameter(query, "code");
-        assert_eq!(code("state=x&code=a%2Fb%3D").unwrap().as_deref(), Some("a/b="));
+        assert_eq!(
+            code("state=x&code=a%2Fb%3D").unwrap().as_deref(),
+            Some("a/b=")
+        );
         assert_eq!(code("codes=1").unwrap(), None);
         for wrong in ["code=1&code=2", "code=%", "code=%2", "code=%zz", "code=%ff"] {
             assert!(code(wrong).is_err(), "{wrong}");

@@ -129,7 +129,12 @@ impl KycTokens {
 }
 
 /// The token that stays the same for a person and whoever asks.
-pub(super) fn stable(secret: &[u8; 32], kind: &str, uin: &str, whose: &str) -> Result<String, ErrorStack> {
+pub(super) fn stable(
+    secret: &[u8; 32],
+    kind: &str,
+    uin: &str,
+    whose: &str,
+) -> Result<String, ErrorStack> {
     let key = PKey::hmac(secret)?;
     let mut digits = Vec::new();
     for block in ["1", "2"] {

@@ -106,7 +106,9 @@ fn birth(crvs: &mut Crvs, step: Step, victim: Victim) {
     if step == Step::Registering {
         let (token, body, port) = (record.token(crvs), record.body(), crvs.site.service_face());
         let asking = thread::spawn(move || send(port, &token, &body));
-        thread::sleep(Duration::from_millis(u64::from(record.number.as_bytes()[9] % 5)));
+        thread::sleep(Duration::from_millis(u64::from(
+            record.number.as_bytes()[9] % 5,
+        )));
         kill(crvs, victim);
         let _ = asking.join();
     }
@@ -164,10 +166,19 @@ fn birth(crvs: &mut Crvs, step: Step, victim: Victim) {
     let done = crvs.standing(&record.key(), "done");
     assert_eq!(done["step"], "confirmed", "{step:?} {victim:?}");
     // Once: one packet, one workflow, and however often core was asked, it was one and the same confirmation.
-    assert_eq!(crvs.transactions(&record.number), [id], "{step:?} {victim:?}");
+    assert_eq!(
+        crvs.transactions(&record.number),
+        [id],
+        "{step:?} {victim:?}"
+    );
     let confirmations = crvs.confirmations(&record.action);
     assert!(!confirmations.is_empty());
-    assert!(confirmations.iter().all(|c| c.body == confirmations[0].body), "{step:?} {victim:?}");
+    assert!(
+        confirmations
+            .iter()
+            .all(|c| c.body == confirmations[0].body),
+        "{step:?} {victim:?}"
+    );
     let input = &confirmations[0].json()["0"]["json"];
     assert_eq!(input["declaration"], json!({"child.nid": vid}));
 }
@@ -192,20 +203,38 @@ fn kills(name: &str, times: usize) {
     let mut crvs = Crvs::started(name, "");
     for n in 0..times {
         let step = STEPS[n % STEPS.len()];
-        let victim = if (n / STEPS.len()) % 2 == 0 { Victim::Crvs } else { Victim::Misp };
+        let victim = if (n / STEPS.len()) % 2 == 0 {
+            Victim::Crvs
+        } else {
+            Victim::Misp
+        };
         birth(&mut crvs, step, victim);
     }
     let parked = crvs.command(&["list", "--standing", "parked", "--json"]);
-    assert_eq!((parked.code, parked.out.as_str()), (0, ""), "nothing is parked");
+    assert_eq!(
+        (parked.code, parked.out.as_str()),
+        (0, ""),
+        "nothing is parked"
+    );
     let open = crvs.command(&["list", "--standing", "open", "--json"]);
     assert_eq!((open.code, open.out.as_str()), (0, ""), "nothing is left");
     let config = crvs.site.path("crvs/gateway.toml").display().to_string();
-    let args = ["deliveries", "--config", &config, "list", "--standing", "parked"];
+    let args = [
+        "deliveries",
+        "--config",
+        &config,
+        "list",
+        "--standing",
+        "parked",
+    ];
     assert_eq!(crate::harness::triseal(args).out, "");
 }
 
 fn times(usual: usize) -> usize {
-    std::env::var("TRISEAL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+    std::env::var("TRISEAL_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(usual)
 }
 
 #[test]

@@ -15,7 +15,12 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use openssl::{hash::MessageDigest, pkey::{PKey, Private}, rsa::Rsa, sign::Signer};
+use openssl::{
+    hash::MessageDigest,
+    pkey::{PKey, Private},
+    rsa::Rsa,
+    sign::Signer,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -53,7 +58,10 @@ impl Auth {
 
     /// A good token of a record, with some claims put in place of the usual ones.
     pub fn token(&self, event: &str, action: &str, other: Value) -> String {
-        self.signed(&json!({"alg": "RS256", "typ": "JWT"}), &claims(event, action, other))
+        self.signed(
+            &json!({"alg": "RS256", "typ": "JWT"}),
+            &claims(event, action, other),
+        )
     }
 
     pub fn signed(&self, header: &Value, claims: &Value) -> String {
@@ -79,7 +87,10 @@ pub fn claims(event: &str, action: &str, other: Value) -> Value {
     for (name, value) in other.as_object().unwrap() {
         match value {
             Value::Null => claims.as_object_mut().unwrap().remove(name),
-            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+            value => claims
+                .as_object_mut()
+                .unwrap()
+                .insert(name.clone(), value.clone()),
         };
     }
     claims
@@ -164,7 +175,11 @@ impl Crvs {
             ),
         );
         self.site.edit("misp/partners/crvs.toml", |text| {
-            text.replacen("routes = [", "routes = [\"create-packet\", \"workflow\", ", 1)
+            text.replacen(
+                "routes = [",
+                "routes = [\"create-packet\", \"workflow\", ",
+                1,
+            )
         });
     }
 
@@ -185,7 +200,9 @@ impl Crvs {
             )
         };
         let upstream = |name: &str, port: u16| {
-            format!("\n[[upstream]]\nname = \"{name}\"\naddresses = [\"http://127.0.0.1:{port}\"]\n")
+            format!(
+                "\n[[upstream]]\nname = \"{name}\"\naddresses = [\"http://127.0.0.1:{port}\"]\n"
+            )
         };
         let text = [
             upstream("core", self.core.port),
@@ -247,7 +264,9 @@ hand_on = {{ opencrvs = true }}
     /// Any request to the partner's service face.
     pub fn ask(&self, method: &str, path: &str, more: &str, body: &[u8]) -> Option<Answer> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.site.service_face())).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(15))).ok()?;
+        stream
+            .set_read_timeout(Some(Duration::from_secs(15)))
+            .ok()?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()
@@ -260,14 +279,19 @@ hand_on = {{ opencrvs = true }}
     /// Registers, and wants it stored.
     #[track_caller]
     pub fn register(&self, record: &Record) {
-        let answer = self.post(REGISTER, Some(&record.token(self)), &record.body()).expect("an answer");
+        let answer = self
+            .post(REGISTER, Some(&record.token(self)), &record.body())
+            .expect("an answer");
         assert_eq!((answer.status, answer.text().as_str()), (202, "{}"));
     }
 
     /// The transaction id under which MOSIP has the packet of a number.
     pub fn transaction(&self, number: &str) -> Option<String> {
         let ids = self.transactions(number);
-        assert!(ids.len() < 2, "several transactions for one number: {ids:?}");
+        assert!(
+            ids.len() < 2,
+            "several transactions for one number: {ids:?}"
+        );
         ids.into_iter().next()
     }
 
@@ -293,7 +317,11 @@ hand_on = {{ opencrvs = true }}
     pub fn at_mosip(&self, number: &str) -> String {
         let started = crate::harness::within(Duration::from_secs(60), || {
             let id = self.transaction(number)?;
-            self.workflows.lock().unwrap().contains_key(&id).then_some(id)
+            self.workflows
+                .lock()
+                .unwrap()
+                .contains_key(&id)
+                .then_some(id)
         });
         started.unwrap_or_else(|| panic!("no workflow for {number}"))
     }
@@ -302,7 +330,12 @@ hand_on = {{ opencrvs = true }}
     pub fn deliver(&self, event_id: &str, transaction: &str, members: &Value) -> Option<u16> {
         let credential = self.issuer.credential_of(transaction, members);
         let certificate = der(&self.site.party("crvs").join("encryption.pem"));
-        let body = event(event_id, event_id, transaction, &sealed(&credential, certificate));
+        let body = event(
+            event_id,
+            event_id,
+            transaction,
+            &sealed(&credential, certificate),
+        );
         let signature = signature(HUB_SECRET, &body);
         let port = self.site.service_face();
         deliver(port, CALLBACK, Some(&signature), &body).map(|answer| answer.status)
@@ -311,7 +344,9 @@ hand_on = {{ opencrvs = true }}
     /// The confirmations of an action that core was asked for, in order.
     pub fn confirmations(&self, action: &str) -> Vec<Asked> {
         (self.core.asked().into_iter())
-            .filter(|asked| asked.path == CONFIRM && asked.json()["0"]["json"]["actionId"] == action)
+            .filter(|asked| {
+                asked.path == CONFIRM && asked.json()["0"]["json"]["actionId"] == action
+            })
             .collect()
     }
 
@@ -321,7 +356,12 @@ hand_on = {{ opencrvs = true }}
         let came = crate::harness::within(Duration::from_secs(60), || {
             self.confirmations(action).get(n).cloned()
         });
-        came.unwrap_or_else(|| panic!("no confirmation {n} of {action}: {}", self.site.crvs().process().err()))
+        came.unwrap_or_else(|| {
+            panic!(
+                "no confirmation {n} of {action}: {}",
+                self.site.crvs().process().err()
+            )
+        })
     }
 
     pub fn command(&self, args: &[&str]) -> Output {
@@ -445,13 +485,19 @@ fn core(pem: String, watch: &Watch) -> Scripted {
 
 /// Core's yes.
 pub fn accepted() -> Said {
-    Said::json(200, &json!([{"result": {"data": {"json": {"id": "e", "type": "birth"}}}}]))
+    Said::json(
+        200,
+        &json!([{"result": {"data": {"json": {"id": "e", "type": "birth"}}}}]),
+    )
 }
 
 /// Core's no.
 pub fn refused(status: u16, code: &str, message: &str) -> Said {
     let data = json!({"code": code, "httpStatus": status, "path": "event.actions.register.accept"});
-    Said::json(status, &json!([{"error": {"json": {"message": message, "code": -32603, "data": data}}}]))
+    Said::json(
+        status,
+        &json!([{"error": {"json": {"message": message, "code": -32603, "data": data}}}]),
+    )
 }
 
 /// MOSIP: makes packets and starts workflows, each once.
@@ -462,10 +508,17 @@ fn mosip(watch: &Watch, workflows: &Arc<Mutex<BTreeMap<String, usize>>>) -> Scri
         if asked.path == CREATE {
             tell(&watch, Point::PacketAsked);
             let id = &request["request"]["id"];
-            let part = json!({"id": id, "packetName": "x_id", "process": request["request"]["process"]});
-            return Said::json(200, &json!({"id": "mosip.registration.packet.writer", "version": "v1", "response": [part], "errors": []}));
+            let part =
+                json!({"id": id, "packetName": "x_id", "process": request["request"]["process"]});
+            return Said::json(
+                200,
+                &json!({"id": "mosip.registration.packet.writer", "version": "v1", "response": [part], "errors": []}),
+            );
         }
-        let id = request["request"]["registrationId"].as_str().unwrap_or_default().to_owned();
+        let id = request["request"]["registrationId"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let known = {
             let mut all = workflows.lock().unwrap();
             let times = all.entry(id).or_default();
@@ -477,6 +530,9 @@ fn mosip(watch: &Watch, workflows: &Arc<Mutex<BTreeMap<String, usize>>>) -> Scri
             let error = json!([{"errorCode": "RPR-WIS-001", "message": "WorkflowInstance already present"}]);
             return Said::json(200, &json!({"response": null, "errors": error}));
         }
-        Said::json(200, &json!({"response": {"workflowInstanceId": "0f5c"}, "errors": null}))
+        Said::json(
+            200,
+            &json!({"response": {"workflowInstanceId": "0f5c"}, "errors": null}),
+        )
     })
 }

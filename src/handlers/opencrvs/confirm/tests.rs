@@ -33,7 +33,10 @@ fn only_a_result_is_a_yes() {
         r#"[{"result":{"data":{}}},{"result":{"data":{}}}]"#,
         r#"[{"result":{"data":{}},"error":{"json":{"data":{"httpStatus":500}}}}]"#,
     ] {
-        assert!(matches!(judge(&answer(200, body)), Confirmed::Later(_)), "{body}");
+        assert!(
+            matches!(judge(&answer(200, body)), Confirmed::Later(_)),
+            "{body}"
+        );
     }
     assert!(matches!(judge(&answer(500, yes)), Confirmed::Later(_)));
 }
@@ -42,10 +45,22 @@ fn only_a_result_is_a_yes() {
 fn each_class_of_answers_means_what_the_reference_says() {
     let of = |status: u16, body: String| judge(&answer(status, &body));
     let never = |confirmed, word: &str| {
-        assert!(matches!(&confirmed, Confirmed::Never(why) if why.contains(word)), "{confirmed:?}");
+        assert!(
+            matches!(&confirmed, Confirmed::Never(why) if why.contains(word)),
+            "{confirmed:?}"
+        );
     };
-    never(of(400, error("BAD_REQUEST", 400, "Action has already been rejected.")), "already rejected");
-    never(of(400, error("BAD_REQUEST", 400, "Input validation failed")), "does not take");
+    never(
+        of(
+            400,
+            error("BAD_REQUEST", 400, "Action has already been rejected."),
+        ),
+        "already rejected",
+    );
+    never(
+        of(400, error("BAD_REQUEST", 400, "Input validation failed")),
+        "does not take",
+    );
     never(of(401, error("UNAUTHORIZED", 401, "x")), "operator needed");
     never(of(401, "gateway says no".to_owned()), "operator needed");
     never(of(403, error("FORBIDDEN", 403, "x")), "forbids");
@@ -64,6 +79,9 @@ fn each_class_of_answers_means_what_the_reference_says() {
 
 #[test]
 fn what_core_says_in_its_own_words_is_not_repeated() {
-    let said = judge(&answer(400, &error("Nova Example 123", 400, "Nova Example is unknown")));
+    let said = judge(&answer(
+        400,
+        &error("Nova Example 123", 400, "Nova Example is unknown"),
+    ));
     assert!(matches!(said, Confirmed::Never(why) if !why.contains("Nova")));
 }

@@ -57,21 +57,38 @@ async fn only_a_proven_number_that_fits_is_taken() {
     let birth = errand(Kind::Birth, None).await;
     let meet = |proven, unproven| meet(&birth, &received(proven, unproven), "VID", 1).1;
     assert_eq!(
-        meet(json!({"VID": "2707925500"}), json!({"birthCertificateNumber": "B1"})),
+        meet(
+            json!({"VID": "2707925500"}),
+            json!({"birthCertificateNumber": "B1"})
+        ),
         CredentialTaken::Taken
     );
-    assert_eq!(meet(json!({"VID": "2707925500"}), json!({})), CredentialTaken::Taken);
+    assert_eq!(
+        meet(json!({"VID": "2707925500"}), json!({})),
+        CredentialTaken::Taken
+    );
     for (proven, unproven, why) in [
         (json!({}), json!({"VID": "2707925500"}), "not covered"),
         (json!({}), json!({}), "no national id"),
         (json!({"VID": 2707925500_u64}), json!({}), "no national id"),
         (json!({"VID": "270792550x"}), json!({}), "no national id"),
         (json!({"VID": "2707"}), json!({}), "no national id"),
-        (json!({"VID": "2707925500"}), json!({"birthCertificateNumber": "B2"}), "another certificate"),
-        (json!({"VID": "2707925500", "birthCertificateNumber": "B2"}), json!({}), "another certificate"),
+        (
+            json!({"VID": "2707925500"}),
+            json!({"birthCertificateNumber": "B2"}),
+            "another certificate",
+        ),
+        (
+            json!({"VID": "2707925500", "birthCertificateNumber": "B2"}),
+            json!({}),
+            "another certificate",
+        ),
     ] {
         let taken = meet(proven, unproven);
-        assert!(matches!(taken, CredentialTaken::Refused(reason) if reason.contains(why)), "{taken:?} {why}");
+        assert!(
+            matches!(taken, CredentialTaken::Refused(reason) if reason.contains(why)),
+            "{taken:?} {why}"
+        );
     }
 }
 
@@ -88,5 +105,8 @@ async fn a_second_number_never_replaces_the_first() {
 #[tokio::test]
 async fn a_death_needs_no_number() {
     let death = errand(Kind::Death, None).await;
-    assert_eq!(meet(&death, &received(json!({}), json!({})), "VID", 1).1, CredentialTaken::Taken);
+    assert_eq!(
+        meet(&death, &received(json!({}), json!({})), "VID", 1).1,
+        CredentialTaken::Taken
+    );
 }

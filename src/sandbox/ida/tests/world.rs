@@ -563,5 +563,10 @@ fn oaep(to: &Identity, session: &[u8; 32]) -> Vec<u8> {
 /// An IDA with the sandbox's people and without partners, for the services beside it.
 pub(in crate::sandbox) fn bare_ida() -> Ida {
     let pki = pki();
-    Ida::new(IdaConfig::new(pki.encryption.own(), pki.signature.own(), Vec::new())).unwrap()
+    Ida::new(IdaConfig::new(
+        pki.encryption.own(),
+        pki.signature.own(),
+        Vec::new(),
+    ))
+    .unwrap()
 }
