@@ -105,7 +105,9 @@ const fn date(days: i64) -> (i64, i64, i64) {
 /// The last digits of a number, with zeros before it.
 fn push_padded(text: &mut Vec<u8>, number: i64, digits: u32) {
     for place in (0..digits).rev() {
-        let digit = (number / 10_i64.saturating_pow(place)).rem_euclid(10);
+        let digit = (number.checked_div(10_i64.saturating_pow(place)))
+            .unwrap_or(0)
+            .rem_euclid(10);
         text.push(b'0' | u8::try_from(digit).unwrap_or(0));
     }
 }

@@ -115,7 +115,9 @@ mod tests {
     }
 
     fn ring(n: usize) -> Dataset {
-        (0..n).map(|a| link(a, (a + 1) % n)).collect()
+        (0..n)
+            .map(|a| link(a, a.wrapping_add(1).rem_euclid(n)))
+            .collect()
     }
 
     #[test]

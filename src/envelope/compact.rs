@@ -159,7 +159,8 @@ pub fn sign(
     Ok(text)
 }
 
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod tests {
     use josekit::{
         jwk::alg::rsa::RsaKeyPair,

@@ -101,14 +101,17 @@ impl TokenKeys {
     }
 }
 
-fn of_pem(document: &[u8]) -> Result<Vec<(Option<String>, Vec<u8>)>, TokenKeysError> {
+/// A key id, where there is one, and a SubjectPublicKeyInfo.
+type Found = (Option<String>, Vec<u8>);
+
+fn of_pem(document: &[u8]) -> Result<Vec<Found>, TokenKeysError> {
     SubjectPublicKeyInfoDer::pem_slice_iter(document)
         .map(|key| key.map(|key| (None, key.to_vec())))
         .collect::<Result<_, _>>()
         .map_err(|_| TokenKeysError::Form)
 }
 
-fn of_jwks(document: &[u8]) -> Result<Vec<(Option<String>, Vec<u8>)>, TokenKeysError> {
+fn of_jwks(document: &[u8]) -> Result<Vec<Found>, TokenKeysError> {
     let form = TokenKeysError::Form;
     let document = json::object(document, DOCUMENT_MAX).map_err(|_| form)?;
     let keys = document.get("keys").and_then(Value::as_array).ok_or(form)?;

@@ -199,5 +199,6 @@ fn inflate(compressed: &[u8]) -> Result<Vec<u8>, UserinfoProblem> {
         .map_err(|_| UserinfoProblem::Form("the content does not inflate within its bound"))
 }
 
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod tests;

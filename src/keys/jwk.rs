@@ -182,7 +182,8 @@ fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod tests {
     use josekit::jwk::{
         Jwk,

@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Answer, Reloaded, Site, now, triseal},
+    harness::{Answer, Reloaded, Site, World, now, triseal},
     scripted::{Asked, Said, Scripted},
 };
 
@@ -89,35 +89,38 @@ struct Scene {
     mosip: Scripted,
 }
 
-impl Scene {
-    fn new(name: &str) -> Self {
-        let site = Site::new(name);
-        let (authmanager, mosip) = (Scripted::start(|_| logged_in(600)), Scripted::start(mosip));
-        site.write("misp/secrets/authmanager", SECRET);
-        std::process::Command::new("chmod")
-            .args([
-                "600",
-                &site.path("misp/secrets/authmanager").display().to_string(),
-            ])
-            .status()
-            .unwrap();
-        let routes = |face: &str, upstream: &str| {
-            format!(
-                r#"
+/// Doors for packets and files on both gateways, before a MOSIP at these ports.
+fn configure(
+    site: &Site,
+    [authmanager, mosip]: [u16; 2],
+    [client, secret]: [&str; 2],
+    between: &str,
+) {
+    site.write("misp/secrets/authmanager", secret);
+    std::process::Command::new("chmod")
+        .args([
+            "600",
+            &site.path("misp/secrets/authmanager").display().to_string(),
+        ])
+        .status()
+        .unwrap();
+    let routes = |face: &str, from: &str, upstream: &str, to: &str| {
+        format!(
+            r#"
 [[route]]
 name = "create-packet"
 path = "{CREATE}"
 handler = "packet"
-from = {{ face = "{face}", envelope = "insecure_plain" }}
-to = {{ upstream = "{upstream}", envelope = "insecure_plain" }}
+from = {{ face = "{face}", envelope = "{from}" }}
+to = {{ upstream = "{upstream}", envelope = "{to}" }}
 packet = {{ processes = ["CRVS_NEW", "CRVS_DEATH"], sources = ["OPENCRVS"] }}
 
 [[route]]
 name = "workflow"
 path = "{WORKFLOW}"
 handler = "packet"
-from = {{ face = "{face}", envelope = "insecure_plain" }}
-to = {{ upstream = "{upstream}", envelope = "insecure_plain" }}
+from = {{ face = "{face}", envelope = "{from}" }}
+to = {{ upstream = "{upstream}", envelope = "{to}" }}
 packet = {{ processes = ["CRVS_NEW", "CRVS_DEATH"], sources = ["OPENCRVS"] }}
 
 [[route]]
@@ -125,15 +128,15 @@ name = "files"
 path = "/files/{{rest}}"
 handler = "relay"
 methods = ["GET", "POST"]
-from = {{ face = "{face}", envelope = "insecure_plain" }}
-to = {{ upstream = "{upstream}", envelope = "insecure_plain" }}
+from = {{ face = "{face}", envelope = "{from}" }}
+to = {{ upstream = "{upstream}", envelope = "{to}" }}
 "#
-            )
-        };
-        site.append(
-            "misp/gateway.toml",
-            &format!(
-                r#"
+        )
+    };
+    site.append(
+        "misp/gateway.toml",
+        &format!(
+            r#"
 [[upstream]]
 name = "authmanager"
 addresses = ["http://127.0.0.1:{}"]
@@ -147,24 +150,39 @@ login = "registration"
 [[login]]
 name = "registration"
 upstream = "authmanager"
-client_id = "mosip-crvs1-client"
+client_id = "{client}"
 secret = {{ file = "secrets/authmanager" }}
 {}"#,
-                authmanager.port,
-                mosip.port,
-                routes("partner", "registration")
-            ),
+            authmanager,
+            mosip,
+            routes("partner", between, "registration", "insecure_plain")
+        ),
+    );
+    site.append(
+        "crvs/gateway.toml",
+        &routes("service", "insecure_plain", "misp", between),
+    );
+    for file in ["misp/partners/crvs.toml", "crvs/partners/sdk.toml"] {
+        site.edit(file, |text| {
+            text.replacen(
+                "routes = [",
+                "routes = [\"create-packet\", \"workflow\", \"files\", ",
+                1,
+            )
+        });
+    }
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let site = Site::new(name);
+        let (authmanager, mosip) = (Scripted::start(|_| logged_in(600)), Scripted::start(mosip));
+        configure(
+            &site,
+            [authmanager.port, mosip.port],
+            ["mosip-crvs1-client", SECRET],
+            "insecure_plain",
         );
-        site.append("crvs/gateway.toml", &routes("service", "misp"));
-        for file in ["misp/partners/crvs.toml", "crvs/partners/sdk.toml"] {
-            site.edit(file, |text| {
-                text.replacen(
-                    "routes = [",
-                    "routes = [\"create-packet\", \"workflow\", \"files\", ",
-                    1,
-                )
-            });
-        }
         Self {
             site,
             authmanager,
@@ -907,4 +925,99 @@ fn mistakes_in_logins_and_packet_routes_are_named() {
     );
     let said = check("packetmanager/createPacket", "packetmanager/createPackets");
     assert!(said.contains("names no packet operation"), "{said}");
+}
+
+#[test]
+fn the_sandboxs_registration_side_is_judged_through_two_sealed_gateways() {
+    let world = World::start("packet-sandbox");
+    // The other services of the embedded MOSIP stand four ports behind its IDA.
+    let port = world.ida_port() + 4;
+    let scene: Value =
+        serde_json::from_str(&std::fs::read_to_string(world.dir().join("scene.json")).unwrap())
+            .unwrap();
+    let client = "mosip-regproc-client";
+    let secret = scene["clients"][client].as_str().unwrap();
+    let mut site = Site::before(&world, "packet-sealed");
+    configure(&site, [port, port], [client, secret], "jose");
+    site.start_misp();
+    site.start_crvs();
+    let face = site.service_face();
+    let ask = |method: &str, path: &str, body: &Value| {
+        let mut stream = TcpStream::connect(("127.0.0.1", face)).unwrap();
+        let limit = Some(Duration::from_secs(15));
+        stream.set_read_timeout(limit).unwrap();
+        let body = body.to_string();
+        let bytes = http(method, path, "", body.as_bytes());
+        stream.write_all(&bytes).unwrap();
+        Answer::read(&mut stream).expect("an answer")
+    };
+    let packet = |id: &str| {
+        let fields = json!({"fullName": "[{\"language\":\"eng\",\"value\":\"Amina\"}]",
+            "dateOfBirth": "2026/01/01", "gender": "[{\"language\":\"eng\",\"value\":\"Female\"}]"});
+        let names: serde_json::Map<String, Value> = (fields.as_object().unwrap().keys())
+            .map(|name| (name.clone(), json!({"fieldCategory": "pvt"})))
+            .collect();
+        let schema = json!({"properties": {"identity": {"properties": names}}});
+        let mut body = packet(id);
+        body["request"]["refId"] = "10001_10004".into();
+        body["request"]["schemaJson"] = schema.to_string().into();
+        body["request"]["fields"] = fields;
+        body
+    };
+    let create = |id: &str| ask("PUT", CREATE, &packet(id));
+    let start = |id: &str| ask("POST", WORKFLOW, &workflow(id));
+    let fault = |kind: &str| {
+        let order = json!({"kind": kind, "times": 1}).to_string();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let bytes = http("POST", "/sandbox/fault", "", order.as_bytes());
+        stream.write_all(&bytes).unwrap();
+        let answer = Answer::read(&mut stream).unwrap();
+        assert_eq!(answer.status, 200, "{kind}: {}", answer.text());
+    };
+    let answer = create("10001000000001");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["response"][0]["id"], "10001000000001");
+    let answer = start("10001000000001");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.json()["response"]["workflowInstanceId"].is_string());
+    let again = start("10001000000001");
+    assert_eq!(again.status, 200, "{}", again.text());
+    assert_eq!(again.json()["metadata"]["note"], "RPR-WIS-001");
+    // What the sandbox does wrong, as MOSIP does it.
+    for (kind, code) in [
+        ("packet-hidden", "PKT-003"),
+        ("packet-error", "UP-006"),
+        ("packet-cut", "UP-003"),
+    ] {
+        fault(kind);
+        let answer = create("10001000000002");
+        assert_refused(&answer, 502, code);
+    }
+    assert_eq!(create("10001000000002").status, 200);
+    for (kind, code) in [
+        ("workflow-text", "PKT-004"),
+        ("workflow-unknown", "PKT-002"),
+        ("workflow-error", "UP-006"),
+        // Started, but the answer is lost: the next try hears that it is there.
+        ("workflow-cut", "UP-003"),
+    ] {
+        fault(kind);
+        let answer = start("10001000000002");
+        assert_refused(&answer, 502, code);
+    }
+    let again = start("10001000000002");
+    assert_eq!(
+        again.json()["metadata"]["note"],
+        "RPR-WIS-001",
+        "{}",
+        again.text()
+    );
+    // Another secret, and the right one again.
+    site.write("misp/secrets/authmanager", "wrong");
+    assert_eq!(site.misp().reload(), Reloaded::Published);
+    assert_refused(&create("10001000000003"), 502, "LGN-001");
+    assert!(site.misp().healthz().text().contains("login registration"));
+    site.write("misp/secrets/authmanager", secret);
+    assert_eq!(site.misp().reload(), Reloaded::Published);
+    assert_eq!(create("10001000000003").status, 200);
 }

@@ -121,9 +121,8 @@ impl Framing {
                     self.head = Head::NONE;
                     self.fields.clear();
                 }
-                let (length, body) = match self.follow_head(bytes)? {
-                    None => return Ok(Step::More),
-                    Some(complete) => complete,
+                let Some((length, body)) = self.follow_head(bytes)? else {
+                    return Ok(Step::More);
                 };
                 self.state = match body {
                     Body::Sized(0) => State::Between,

@@ -14,7 +14,8 @@
 
 mod layout;
 mod open;
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod openssl_tests;
 mod seal;
 #[cfg(test)]

@@ -150,7 +150,7 @@ fn meet(
         Kind::Birth => said("birthCertificateNumber"),
         Kind::Death => said("deathCertificateNumber"),
     };
-    if certificate.is_some_and(|c| c != Value::from(transaction.registration_number.as_str())) {
+    if certificate.is_some_and(|c| c != transaction.registration_number.as_str()) {
         return refuse("the credential names another certificate number than the registration");
     }
     let number = match transaction.kind {
