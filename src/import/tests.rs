@@ -11,6 +11,94 @@ use variables::KNOWN;
 
 const PASSWORD: &str = "p12-password-4711";
 
+/// Every variable that is known, with a value that fits.
+const VARIABLES: [(&str, &str); KNOWN.len()] = [
+    ("PORT", "2024"),
+    ("HOST", "0.0.0.0"),
+    ("LOCALE", "en"),
+    ("NODE_ENV", "production"),
+    ("SQLITE_DATABASE_PATH", "/data/sqlite/mosip-api.db"),
+    ("CLIENT_APP_URL", "https://register.crvs.example/"),
+    ("OPENCRVS_GATEWAY_URL", "http://gateway:7070"),
+    ("OPENCRVS_PUBLIC_KEY_URL", "http://auth:4040/.well-known"),
+    (
+        "MOSIP_AUTH_URL",
+        "https://api.mosip.example/v1/authmanager/authenticate/clientidsecretkey",
+    ),
+    ("MOSIP_AUTH_CLIENT_APP_ID", "regproc"),
+    ("MOSIP_PACKET_AUTH_CLIENT_ID", "packet-client"),
+    ("MOSIP_PACKET_AUTH_CLIENT_SECRET", "packet-secret-4711"),
+    ("MOSIP_WEBSUB_AUTH_CLIENT_ID", "websub-client"),
+    (
+        "MOSIP_WEBSUB_AUTH_CLIENT_SECRET",
+        "websub-client-secret-4711",
+    ),
+    ("MOSIP_WEBSUB_HUB_URL", "https://hub.mosip.example/hub"),
+    ("MOSIP_WEBSUB_SECRET", "a-hub-secret-of-4711"),
+    ("MOSIP_WEBSUB_TOPIC", "crvs-partner/CREDENTIAL_ISSUED"),
+    (
+        "MOSIP_WEBSUB_CALLBACK_URL",
+        "https://crvs.example:8443/websub/callback",
+    ),
+    (
+        "MOSIP_VERIFIABLE_CREDENTIAL_ALLOWLIST",
+        "https://mosip.example/.well-known/public-key.json",
+    ),
+    ("MOSIP_VERIFIABLE_CREDENTIAL_NATIONAL_ID_KEY", "UIN"),
+    ("TRANSACTION_ID_PREFIX", "10002"),
+    ("MOSIP_BIRTH_WEBHOOK_URL", "https://x.example/b"),
+    ("MOSIP_DEATH_WEBHOOK_URL", "https://x.example/d"),
+    (
+        "ESIGNET_TOKEN_URL",
+        "https://esignet.example/v1/esignet/oauth/v2/token",
+    ),
+    (
+        "ESIGNET_USERINFO_URL",
+        "https://esignet.example/v1/esignet/oidc/userinfo",
+    ),
+    ("OPENID_PROVIDER_CLAIMS", "name"),
+    ("OIDP_CLIENT_PRIVATE_KEY_PATH", "jwk.txt"),
+    ("PARTNER_ID", "crvs-partner"),
+    ("PARTNER_APIKEY", "api-key-4711"),
+    ("PARTNER_MISP_LK", "licenceKey4711aaaabbbbccccddddeeee"),
+    ("IDA_AUTH_DOMAIN_URI", "https://ida.mosip.example"),
+    (
+        "IDA_AUTH_URL",
+        "https://api.mosip.example/idauthentication/v1/auth",
+    ),
+    ("ENCRYPT_CERT_PATH", "ida.crt"),
+    ("DECRYPT_P12_FILE_PATH", "decrypt.p12"),
+    ("DECRYPT_P12_FILE_PASSWORD", PASSWORD),
+    ("SIGN_P12_FILE_PATH", "sign.p12"),
+    ("SIGN_P12_FILE_PASSWORD", PASSWORD),
+    (
+        "MOSIP_CREATE_PACKET_URL",
+        "https://api.mosip.example/commons/v1/packetmanager/createPacket",
+    ),
+    (
+        "MOSIP_PROCESS_PACKET_URL",
+        "https://api.mosip.example/registrationprocessor/v1/workflowmanager/workflowinstance",
+    ),
+    ("MOSIP_CENTER_ID", "10010"),
+    ("MOSIP_MACHINE_ID", "10011"),
+    ("OPENCRVS_AUTH_URL", "http://auth:4040"),
+    ("OPENCRVS_CLIENT_ID", "client"),
+    ("OPENCRVS_CLIENT_SECRET", "client-secret-4711"),
+    ("UNSAFE_DEBUG_LOG", "true"),
+    ("LOG_LEVEL", "debug"),
+    ("OPENID_PROVIDER_CLIENT_ID", "crvs-client"),
+    (
+        "ESIGNET_REDIRECT_URL",
+        "https://register.crvs.example/mosip-callback",
+    ),
+    (
+        "MOSIP_API_USERINFO_URL",
+        "http://mosip-api:2024/esignet/get-oidp-user-info",
+    ),
+    ("MOSIP_INTEROP_URL", "http://mosip-api:2024"),
+    ("ESIGNET_URL", "https://esignet.example/authorize"),
+];
+
 /// A deployment with everything, in a folder of its own.
 struct Deployment {
     dir: tempfile::TempDir,
@@ -46,92 +134,6 @@ impl Deployment {
         std::fs::write(dir.path().join("ida.crt"), ida).unwrap();
         let jwk = "eyJrdHkiOiJSU0EiLCJuIjoiQVEiLCJlIjoiQVFBQiIsImQiOiJBUSJ9";
         std::fs::write(dir.path().join("jwk.txt"), jwk).unwrap();
-        let variables = [
-            ("PORT", "2024"),
-            ("HOST", "0.0.0.0"),
-            ("LOCALE", "en"),
-            ("NODE_ENV", "production"),
-            ("SQLITE_DATABASE_PATH", "/data/sqlite/mosip-api.db"),
-            ("CLIENT_APP_URL", "https://register.crvs.example/"),
-            ("OPENCRVS_GATEWAY_URL", "http://gateway:7070"),
-            ("OPENCRVS_PUBLIC_KEY_URL", "http://auth:4040/.well-known"),
-            (
-                "MOSIP_AUTH_URL",
-                "https://api.mosip.example/v1/authmanager/authenticate/clientidsecretkey",
-            ),
-            ("MOSIP_AUTH_CLIENT_APP_ID", "regproc"),
-            ("MOSIP_PACKET_AUTH_CLIENT_ID", "packet-client"),
-            ("MOSIP_PACKET_AUTH_CLIENT_SECRET", "packet-secret-4711"),
-            ("MOSIP_WEBSUB_AUTH_CLIENT_ID", "websub-client"),
-            (
-                "MOSIP_WEBSUB_AUTH_CLIENT_SECRET",
-                "websub-client-secret-4711",
-            ),
-            ("MOSIP_WEBSUB_HUB_URL", "https://hub.mosip.example/hub"),
-            ("MOSIP_WEBSUB_SECRET", "a-hub-secret-of-4711"),
-            ("MOSIP_WEBSUB_TOPIC", "crvs-partner/CREDENTIAL_ISSUED"),
-            (
-                "MOSIP_WEBSUB_CALLBACK_URL",
-                "https://crvs.example:8443/websub/callback",
-            ),
-            (
-                "MOSIP_VERIFIABLE_CREDENTIAL_ALLOWLIST",
-                "https://mosip.example/.well-known/public-key.json",
-            ),
-            ("MOSIP_VERIFIABLE_CREDENTIAL_NATIONAL_ID_KEY", "UIN"),
-            ("TRANSACTION_ID_PREFIX", "10002"),
-            ("MOSIP_BIRTH_WEBHOOK_URL", "https://x.example/b"),
-            ("MOSIP_DEATH_WEBHOOK_URL", "https://x.example/d"),
-            (
-                "ESIGNET_TOKEN_URL",
-                "https://esignet.example/v1/esignet/oauth/v2/token",
-            ),
-            (
-                "ESIGNET_USERINFO_URL",
-                "https://esignet.example/v1/esignet/oidc/userinfo",
-            ),
-            ("OPENID_PROVIDER_CLAIMS", "name"),
-            ("OIDP_CLIENT_PRIVATE_KEY_PATH", "jwk.txt"),
-            ("PARTNER_ID", "crvs-partner"),
-            ("PARTNER_APIKEY", "api-key-4711"),
-            ("PARTNER_MISP_LK", "licenceKey4711aaaabbbbccccddddeeee"),
-            ("IDA_AUTH_DOMAIN_URI", "https://ida.mosip.example"),
-            (
-                "IDA_AUTH_URL",
-                "https://api.mosip.example/idauthentication/v1/auth",
-            ),
-            ("ENCRYPT_CERT_PATH", "ida.crt"),
-            ("DECRYPT_P12_FILE_PATH", "decrypt.p12"),
-            ("DECRYPT_P12_FILE_PASSWORD", PASSWORD),
-            ("SIGN_P12_FILE_PATH", "sign.p12"),
-            ("SIGN_P12_FILE_PASSWORD", PASSWORD),
-            (
-                "MOSIP_CREATE_PACKET_URL",
-                "https://api.mosip.example/commons/v1/packetmanager/createPacket",
-            ),
-            (
-                "MOSIP_PROCESS_PACKET_URL",
-                "https://api.mosip.example/registrationprocessor/v1/workflowmanager/workflowinstance",
-            ),
-            ("MOSIP_CENTER_ID", "10010"),
-            ("MOSIP_MACHINE_ID", "10011"),
-            ("OPENCRVS_AUTH_URL", "http://auth:4040"),
-            ("OPENCRVS_CLIENT_ID", "client"),
-            ("OPENCRVS_CLIENT_SECRET", "client-secret-4711"),
-            ("UNSAFE_DEBUG_LOG", "true"),
-            ("LOG_LEVEL", "debug"),
-            ("OPENID_PROVIDER_CLIENT_ID", "crvs-client"),
-            (
-                "ESIGNET_REDIRECT_URL",
-                "https://register.crvs.example/mosip-callback",
-            ),
-            (
-                "MOSIP_API_USERINFO_URL",
-                "http://mosip-api:2024/esignet/get-oidp-user-info",
-            ),
-            ("MOSIP_INTEROP_URL", "http://mosip-api:2024"),
-            ("ESIGNET_URL", "https://esignet.example/authorize"),
-        ];
         Self {
             dir,
             variables: variables
