@@ -136,7 +136,7 @@ impl Deployment {
         std::fs::write(dir.path().join("jwk.txt"), jwk).unwrap();
         Self {
             dir,
-            variables: variables
+            variables: VARIABLES
                 .map(|(name, value)| (name, value.to_owned()))
                 .to_vec(),
         }

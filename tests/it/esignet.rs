@@ -591,6 +591,7 @@ fn a_partners_assertion_is_checked_and_its_bytes_go_on_as_they_came() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_wrong_assertion_is_refused_and_does_not_reach_e_signet() {
     let scene = Scene::misp("esignet-assertions");
     let with = |member: &str, value: Value| {

@@ -281,6 +281,7 @@ fn a_packet_and_its_workflow_cross_both_gateways_with_a_token_that_nobody_else_s
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_mosip_calls_a_success_is_judged_by_its_content() {
     let scene = Scene::misp("packet-content");
     let ok = |body: Value| move |_: &Asked| Said::json(200, &body);
@@ -849,7 +850,8 @@ fn no_output_shows_the_secret_or_a_token() {
     };
     scene.authmanager.now(echo(SECRET, 200));
     answers.push(scene.create("BRN1"));
-    let logins: [Box<dyn Fn(&Asked) -> Said + Send + Sync>; 4] = [
+    type Answers = Box<dyn Fn(&Asked) -> Said + Send + Sync>;
+    let logins: [Answers; 4] = [
         Box::new(echo("500", 500)),
         Box::new(|_| Said::text(502, "text/html", SECRET)),
         Box::new(|_| logged_in(-5)),

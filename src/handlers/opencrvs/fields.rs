@@ -106,6 +106,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a literal at every call")]
     fn of(value: Value) -> Result<Map<String, Value>, Refusal> {
         texts(value.as_object().unwrap(), "requestFields")
     }

@@ -175,6 +175,7 @@ mod tests {
     use super::*;
     use crate::clock::Moment;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a literal at every call")]
     fn claims(said: Value) -> Claims {
         Claims {
             subject: "psut".to_owned(),

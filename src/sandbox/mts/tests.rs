@@ -135,6 +135,7 @@ fn read(answer: &IdaAnswer) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal at every call")]
 fn envelope(request: Value) -> Value {
     json!({"id": "string", "version": "string", "metadata": "string",
         "requesttime": "2026-09-21T13:33:20.000Z", "request": request})

@@ -1,7 +1,5 @@
 //! Answers that lie about their end, over real sockets: what is given to the reader, and whether the connection is kept.
 
-#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
-
 use super::{Failed, Pool};
 use crate::{
     config::HttpVersion,

@@ -203,7 +203,7 @@ fn kills(name: &str, times: usize) {
     let mut crvs = Crvs::started(name, "");
     for n in 0..times {
         let step = STEPS[n % STEPS.len()];
-        let victim = if (n / STEPS.len()) % 2 == 0 {
+        let victim = if (n / STEPS.len()).is_multiple_of(2) {
             Victim::Crvs
         } else {
             Victim::Misp

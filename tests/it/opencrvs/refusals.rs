@@ -28,6 +28,7 @@ fn hs256(crvs: &Crvs, claims: &Value) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_token_that_is_not_quite_right_is_refused_by_name_and_nothing_is_stored() {
     let crvs = Crvs::started("opencrvs-tokens", "");
     let birth = Record::birth();
@@ -261,6 +262,7 @@ fn a_new_key_is_fetched_when_it_is_used_and_a_bad_one_never_replaces_a_good_one(
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_body_that_is_not_quite_whole_is_a_clear_400() {
     let crvs = Crvs::started("opencrvs-bodies", "");
     let birth = Record::birth();

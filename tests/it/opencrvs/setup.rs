@@ -77,6 +77,7 @@ impl Auth {
 }
 
 /// The claims of a good token, with others in their place; null takes one away.
+#[expect(clippy::needless_pass_by_value, reason = "a literal at every call")]
 pub fn claims(event: &str, action: &str, other: Value) -> Value {
     let now = now().s();
     let mut claims = json!({
@@ -98,6 +99,10 @@ pub fn claims(event: &str, action: &str, other: Value) -> Value {
 
 /// What happens at MOSIP and at core, as it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "each is a question that was asked"
+)]
 pub enum Point {
     PacketAsked,
     WorkflowAsked,

@@ -43,6 +43,7 @@ async fn errand(kind: Kind, credential: Option<&str>) -> Errand {
     store.find("opencrvs", "k").await.unwrap().unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal at every call")]
 fn received(proven: Value, unproven: Value) -> CredentialReceived {
     CredentialReceived {
         registration_id: None,

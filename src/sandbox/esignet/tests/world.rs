@@ -257,7 +257,7 @@ pub(super) fn claims(client: &str) -> Value {
     let unique = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     json!({
         "iss": client, "sub": client, "aud": [format!("{ISSUER}/oauth/v2/token"), ISSUER],
-        "iat": NOW.s(), "exp": NOW.s() + 60, "jti": format!("jti-{unique}"),
+        "iat": NOW.s(), "exp": NOW.s().saturating_add(60), "jti": format!("jti-{unique}"),
     })
 }
 
