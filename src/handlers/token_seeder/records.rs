@@ -186,8 +186,7 @@ mod tests {
     const LATER: Moment = Moment::from_s(1_000);
 
     fn store(folder: &std::path::Path) -> Store {
-        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let keys = [Secret::new(key.as_bytes().to_vec())];
+        let keys = [Secret::new(vec![7; 32])];
         Store::open("sqlite:store.db", folder, &keys).expect("a store")
     }
 
