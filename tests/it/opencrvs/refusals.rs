@@ -392,11 +392,11 @@ fn what_is_not_there_is_not_there() {
             (404, "RT-001"),
             "{method} {path}"
         );
-        // Where no handler judges it, a token of OpenCRVS is an unknown service's: 401, as the middleware says.
+        // A token on a path that is no route is nobody's.
         let answer = crvs.ask(method, path, &with, b"{}").unwrap();
         assert_eq!(
             (answer.status, answer.code().as_str()),
-            (401, "ID-006"),
+            (404, "RT-001"),
             "{method} {path}"
         );
     }
