@@ -10,5 +10,6 @@ pub fn make(identified: Identified) -> Admitted {
         method: todo!(),
         headers: todo!(),
         near: todo!(),
+        uri: None,
     }
 }

@@ -610,7 +610,7 @@ fn each_mistake_in_the_section_is_named() {
         (
             "key = \"issuer.pem\"",
             "key = \"gateway.toml\"",
-            "holds neither one certificate nor one public key",
+            "holds neither a certificate nor a public key",
         ),
         (
             "contexts = [\"https://mosip",
