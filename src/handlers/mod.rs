@@ -2,6 +2,7 @@
 //! recording are not theirs to do.
 
 pub mod esignet;
+mod form;
 mod ida;
 pub mod opencrvs;
 pub mod packet;

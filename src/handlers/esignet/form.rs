@@ -1,6 +1,9 @@
 //! The form of a token request: every name once, and none that the request does not take.
 
-use crate::refusal::{Code, Refusal};
+use crate::{
+    handlers::form::decoded,
+    refusal::{Code, Refusal},
+};
 
 /// Fields of one form.
 const FIELDS_MAX: usize = 16;
@@ -82,42 +85,6 @@ impl<'b> Form<'b> {
     }
 }
 
-/// Percent-encodes a value for a form.
-pub(super) fn encoded(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
-fn decoded(raw: &[u8]) -> Option<String> {
-    let mut out = Vec::with_capacity(raw.len());
-    let mut rest = raw.iter();
-    while let Some(byte) = rest.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |b: Option<&u8>| {
-                    let value = char::from(*b?).to_digit(16)?;
-                    u8::try_from(value).ok()
-                };
-                (digit(rest.next())? << 4) | digit(rest.next())?
-            }
-            // Anything else must have been encoded.
-            b if b.is_ascii_graphic() => *b,
-            _ => return None,
-        });
-    }
-    String::from_utf8(out)
-        .ok()
-        .filter(|text| !text.contains('\0'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,10 +103,6 @@ mod tests {
         assert_eq!(
             form.without(&["client_assertion"]),
             b"code=a%2Bb&redirect_uri=https%3a%2F%2Fx%2F%3Fq%3D1&client_id=c+d"
-        );
-        assert_eq!(
-            encoded("https://x/?q=1+ü"),
-            "https%3A%2F%2Fx%2F%3Fq%3D1%2B%C3%BC"
         );
     }
 

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::{
     assertion::KIND,
-    form::encoded,
     said::{self, Granted, TokenSaid},
 };
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
         esignet::{Esignet, OwnClient},
         outward::{Answered, Call},
     },
+    handlers::form::encoded,
     policy::EsignetOperation,
     refusal::{Code, Refusal},
 };

@@ -7,8 +7,8 @@
 //! | `POST …/esignet/get-oidp-user-info` | who has logged in at E-Signet |
 //!
 //! Every one of them wants a token of OpenCRVS that is checked in full ([`tokens`]). A caller's mistake is a 4xx that says what
-//! to change; the middleware's 500 made country configuration reject registrations. A path with a slash at its end is another
-//! path, and the middleware's debug routes, one of which gives away tokens, are not here.
+//! to change; the middleware's 500 made country configuration reject registrations. A slash at the end of a path is refused by
+//! the gate, and the middleware's debug routes, one of which gives away tokens, are not here.
 
 mod answer;
 mod confirm;
@@ -37,6 +37,7 @@ use crate::{
     exchange::{
         Content, Gateway, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
         errands::Doer,
+        json_only,
         registrations::{CrvsOperation, Registrations},
     },
     refusal::{Code, Refusal},
@@ -149,23 +150,4 @@ fn scopes(settings: &Settings, operation: CrvsOperation) -> Result<&[String], Re
         CrvsOperation::Verify => &settings.verify.as_ref().ok_or_else(missing)?.scopes,
         CrvsOperation::UserInfo => &settings.esignet.as_ref().ok_or_else(missing)?.scopes,
     })
-}
-
-/// JSON, in UTF-8.
-fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
-    let refuse = || Refusal::new(Code::MediaType, "not application/json");
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let text = values.next().and_then(|v| v.to_str().ok());
-    let text = text.ok_or_else(refuse)?;
-    if values.next().is_some() || headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(refuse());
-    }
-    let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let parameters = parameters.trim();
-    let utf8 = parameters.is_empty() || parameters.eq_ignore_ascii_case("charset=utf-8");
-    if media.trim().eq_ignore_ascii_case("application/json") && utf8 {
-        Ok(())
-    } else {
-        Err(refuse())
-    }
 }

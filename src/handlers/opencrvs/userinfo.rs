@@ -10,12 +10,12 @@ use crate::{
     config::{OpenCrvsEsignet, UserInfoForm},
     envelope::json as strict,
     exchange::{Gateway, Snapshot, Trail},
-    handlers::esignet::{Claims, login},
+    handlers::{
+        esignet::{Claims, login},
+        form::Fields,
+    },
     refusal::{Code, Refusal},
 };
-
-/// The longest code.
-const CODE_MAX: usize = 2_048;
 
 /// Exchanges the code in the query for who has logged in.
 pub(super) async fn ask(
@@ -37,15 +37,18 @@ pub(super) async fn ask(
         let cause = "the caller names another client or redirect URI";
         return Err(Refusal::new(Code::LoginForeign, cause));
     }
-    let code = parameter(query.unwrap_or_default(), "code")?.ok_or_else(|| missing("code"))?;
-    if code.is_empty() || code.len() > CODE_MAX {
-        return Err(invalid("code", "is empty or too long"));
-    }
+    let parameters = Fields::parse(query.unwrap_or_default()).ok_or_else(|| {
+        invalid(
+            "code",
+            "does not stand once and percent-encoded in the query, with at most 2048 bytes",
+        )
+    })?;
+    let code = parameters.get("code").ok_or_else(|| missing("code"))?;
     let claims = login(
         gateway,
         snapshot,
         client,
-        &code,
+        code,
         redirect,
         None,
         trail.correlation_id(),
@@ -53,43 +56,6 @@ pub(super) async fn ask(
     .await
     .map_err(crate::handlers::esignet::LoginError::into_refusal)?;
     Ok(told(settings.form, &claims))
-}
-
-/// The one parameter of that name, decoded.
-fn parameter(query: &str, name: &'static str) -> Result<Option<String>, Refusal> {
-    let mut found = None;
-    for pair in query.split('&') {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if key != name {
-            continue;
-        }
-        let value = decoded(value).ok_or_else(|| invalid(name, "is not percent-encoded UTF-8"))?;
-        if found.replace(value).is_some() {
-            return Err(invalid(name, "stands twice"));
-        }
-    }
-    Ok(found)
-}
-
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |b: u8| {
-                    char::from(b)
-                        .to_digit(16)
-                        .and_then(|d| u8::try_from(d).ok())
-                };
-                let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
-                high.checked_mul(16)?.checked_add(low)?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// The answer; a claim that was not given has no member.
@@ -217,18 +183,5 @@ mod tests {
             (&told["nid"], &told["idType"], &told["sub"]),
             (&json!("5860356276"), &json!("NATIONAL_ID"), &json!("psut"))
         );
-    }
-
-    #[test]
-    fn a_code_is_decoded_once_and_stands_once() {
-        let code = |query| parameter(query, "code");
-        assert_eq!(
-            code("state=x&code=a%2Fb%3D").unwrap().as_deref(),
-            Some("a/b=")
-        );
-        assert_eq!(code("codes=1").unwrap(), None);
-        for wrong in ["code=1&code=2", "code=%", "code=%2", "code=%zz", "code=%ff"] {
-            assert!(code(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -12,7 +12,10 @@ use super::{
     deliver::{Failure, Outward},
     records::Shown,
 };
-use crate::exchange::outward::{Answered, Call};
+use crate::{
+    exchange::outward::{Answered, Call},
+    handlers::form::encoded,
+};
 
 /// The longest line of cookies.
 const COOKIES_MAX: usize = 4_096;
@@ -155,16 +158,4 @@ fn bearer(token: &str) -> Result<HeaderMap, Failure> {
 fn secret(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
-}
-
-/// Percent-encodes everything but the unreserved letters.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
 }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    fields::Fields,
     kind, printable, store,
     subscribing::{ALREADY, State},
     typed,
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     clock::Moment,
     exchange::{Gateway, Handling, Reply, subscriptions::Subscription},
+    handlers::form::Fields,
     refusal::{Code, Refusal},
     store::Revision,
 };

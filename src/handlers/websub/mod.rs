@@ -16,7 +16,6 @@
 
 mod delivery;
 mod event;
-mod fields;
 mod intake;
 mod intent;
 mod outbound;

@@ -6,14 +6,13 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::{
-    FORM,
-    fields::Fields,
-    is_form, kind, store,
+    FORM, is_form, kind, store,
     subscriber::{Active, Asked, Record, key},
     typed,
 };
 use crate::{
     exchange::{Gateway, Handling, Reply},
+    handlers::form::Fields,
     refusal::{Code, Refusal},
     store::{NewErrand, Put, Revision},
 };

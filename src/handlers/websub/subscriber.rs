@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 
-use super::{FORM, fields, kind, record};
+use super::{FORM, kind, record};
 use crate::{
     clock::Moment,
     config::Envelope,
     exchange::{Gateway, errands::Doer, outward::Call},
+    handlers::form,
     refusal::Refusal,
     store::{Errand, Settlement},
 };
@@ -191,7 +192,7 @@ async fn confirmed(
     if let Some(lease) = &lease {
         question.push(("hub.lease_seconds", lease));
     }
-    let question = fields::written(&question);
+    let question = form::written(&question);
     let mut call = Call {
         method: Method::GET,
         path_and_query: path.to_owned(),

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{FORM, fields, kind, printable, record, watch};
+use super::{FORM, kind, printable, record, watch};
 use crate::{
     clock::Moment,
     envelope::sha256,
@@ -28,6 +28,7 @@ use crate::{
         outward::{Answered, Call},
         subscriptions::{Subscription, Subscriptions},
     },
+    handlers::form,
     store::{Errand, NewErrand, Put, Revision, Settlement, Standing, StoreError},
 };
 
@@ -323,7 +324,7 @@ async fn request(
         path_and_query: subscriptions.path().to_owned(),
         headers: HeaderMap::new(),
         media_type: Some(HeaderValue::from_static(FORM)),
-        body: Bytes::from(fields::written(&form)),
+        body: Bytes::from(form::written(&form)),
     };
     let id = gateway.new_correlation_id();
     let (upstream, envelope) = (subscriptions.upstream(), subscriptions.envelope());

@@ -1,4 +1,5 @@
-//! The parameters of WebSub, in a form or a query: each at most once, bounded, decoded once.
+//! Parameters in a form or a query (`application/x-www-form-urlencoded`): each at most once, bounded, decoded once, and
+//! nothing that two readers could take for two things.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +11,15 @@ const VALUE_MAX: usize = 2 << 10;
 
 /// Decoded parameters.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fields(BTreeMap<String, String>);
+pub(in crate::handlers) struct Fields(BTreeMap<String, String>);
 
 impl Fields {
     /// Reads `a=b&c=d`; `None` when a name stands twice, something is not encoded properly, or it is too much.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::handlers) fn parse(text: &str) -> Option<Self> {
         let mut fields = BTreeMap::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decoded(name)?, decoded(value)?);
+            let (name, value) = (decoded(name.as_bytes())?, decoded(value.as_bytes())?);
             if value.len() > VALUE_MAX
                 || fields.len() >= FIELDS_MAX
                 || fields.insert(name, value).is_some()
@@ -30,7 +31,7 @@ impl Fields {
     }
 
     /// A parameter that is there and not empty.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::handlers) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
             .map(String::as_str)
@@ -38,8 +39,8 @@ impl Fields {
     }
 }
 
-/// One parameter as it stands in a form or a query.
-pub(super) fn encoded(text: &str) -> String {
+/// A value as it stands in a form or a query.
+pub(in crate::handlers) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -52,7 +53,7 @@ pub(super) fn encoded(text: &str) -> String {
 }
 
 /// Writes parameters.
-pub(super) fn written(fields: &[(&str, &str)]) -> String {
+pub(in crate::handlers) fn written(fields: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = fields
         .iter()
         .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
@@ -60,21 +61,29 @@ pub(super) fn written(fields: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-fn decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
+/// A name or value, decoded; `None` where something else should have been encoded, is encoded wrongly, is not UTF-8, or is a
+/// zero byte.
+pub(in crate::handlers) fn decoded(raw: &[u8]) -> Option<String> {
+    let mut out = Vec::with_capacity(raw.len());
+    let mut rest = raw.iter();
+    while let Some(byte) = rest.next() {
         out.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let digit = |b: Option<u8>| char::from(b?).to_digit(16);
-                let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
-                u8::try_from(high.checked_mul(16)?.checked_add(low)?).ok()?
+                let digit = |b: Option<&u8>| {
+                    let value = char::from(*b?).to_digit(16)?;
+                    u8::try_from(value).ok()
+                };
+                (digit(rest.next())? << 4) | digit(rest.next())?
             }
-            plain => plain,
+            // Anything else must have been encoded.
+            b if b.is_ascii_graphic() => *b,
+            _ => return None,
         });
     }
-    String::from_utf8(out).ok()
+    String::from_utf8(out)
+        .ok()
+        .filter(|text| !text.contains('\0'))
 }
 
 #[cfg(test)]
@@ -92,7 +101,17 @@ mod tests {
 
     #[test]
     fn a_name_twice_a_broken_escape_and_too_much_are_refused() {
-        for bad in ["a=1&a=2", "a=1&%61=2", "a=%", "a=%4", "a=%zz", "a=%ff"] {
+        for bad in [
+            "a=1&a=2",
+            "a=1&%61=2",
+            "a=%",
+            "a=%4",
+            "a=%zz",
+            "a=%ff",
+            "a=%00",
+            "a=b c",
+            "a=\u{fc}",
+        ] {
             assert_eq!(Fields::parse(bad), None, "{bad}");
         }
         assert!(Fields::parse(&format!("a={}", "x".repeat(VALUE_MAX))).is_some());
