@@ -30,7 +30,7 @@ mod standing;
 pub mod subscriptions;
 mod trail;
 
-pub use admit::{Admitted, Near, Target};
+pub use admit::{Admitted, Near, Target, json_only};
 pub use arrive::{Arrival, Arrived, Connection};
 pub use gateway::{Connected, Gateway, Pulse, StartError};
 pub use identify::Identified;

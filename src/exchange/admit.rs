@@ -207,8 +207,11 @@ fn admit_ida(
     }
 }
 
-/// IDA takes JSON, with or without a charset parameter that says UTF-8 (IDA reference 1.2).
-fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Whether the body is said to be JSON, with or without a charset parameter that says UTF-8 (IDA reference 1.2).
+///
+/// # Errors
+/// `RT-004` when it is not, when its type stands twice, or when it is compressed.
+pub fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
     let refuse = || Refusal::new(Code::MediaType, "not application/json");
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let text = values

@@ -23,7 +23,7 @@ use super::relay::identity_headers;
 use crate::{
     config::{Envelope, FaceKind},
     exchange::{
-        Content, Gateway, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
+        Content, Gateway, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, json_only,
         outward::{Answered, Call},
         plain_refusal,
     },
@@ -139,24 +139,4 @@ fn json_headers() -> HeaderMap {
     let json = HeaderValue::from_static("application/json");
     headers.insert(header::CONTENT_TYPE, json);
     headers
-}
-
-/// JSON, in UTF-8. A sealed body says its media type inside: then there is none to look at here.
-fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
-    let refuse = || Refusal::new(Code::MediaType, "not application/json");
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(refuse());
-    }
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Err(refuse());
-    };
-    let text = value.to_str().map_err(|_| refuse())?;
-    let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let parameters = parameters.trim();
-    let utf8 = parameters.is_empty() || parameters.eq_ignore_ascii_case("charset=utf-8");
-    if media.trim().eq_ignore_ascii_case("application/json") && utf8 {
-        Ok(())
-    } else {
-        Err(refuse())
-    }
 }
