@@ -282,7 +282,7 @@ fn judge(
     if claims.get("iss").and_then(Value::as_str) != Some(demands.issuer) {
         return refuse(Code::BearerIssuer, "made by another issuer");
     }
-    if !one_of(claims.get("aud"), demands.audiences) {
+    if !listed(claims.get("aud"), demands.audiences) {
         return refuse(Code::BearerAudience, "made for another audience");
     }
     let time = |name| match claims.get(name) {
@@ -303,21 +303,29 @@ fn judge(
             return refuse(Code::BearerExpired, "it begins in the future");
         }
     }
-    if !one_of(claims.get("scope"), demands.scopes) {
+    if !scoped(claims.get("scope"), demands.scopes) {
         return refuse(Code::BearerScope, "it lacks the scope of the route");
     }
     Ok(expires)
 }
 
-/// A list or a single word; scopes may also be words in one text.
-fn one_of(claim: Option<&Value>, wanted: &[String]) -> bool {
-    let is_wanted = |word: &str| wanted.iter().any(|w| w == word);
+/// Whether a claim is, or lists, one of the wanted texts, whole (RFC 7519 section 4.1.3).
+fn listed(claim: Option<&Value>, wanted: &[String]) -> bool {
+    let is_wanted = |text: &str| wanted.iter().any(|w| w == text);
     match claim {
-        Some(Value::String(text)) => text.split(' ').any(is_wanted),
-        Some(Value::Array(words)) => {
-            (words.iter().take(WORDS_MAX)).any(|word| word.as_str().is_some_and(is_wanted))
+        Some(Value::String(text)) => is_wanted(text),
+        Some(Value::Array(texts)) => {
+            (texts.iter().take(WORDS_MAX)).any(|text| text.as_str().is_some_and(is_wanted))
         }
         _ => false,
+    }
+}
+
+/// The same for scopes, which may also be words in one text (RFC 8693 section 4.2).
+fn scoped(claim: Option<&Value>, wanted: &[String]) -> bool {
+    match claim.and_then(Value::as_str) {
+        Some(text) => (text.split(' ')).any(|word| wanted.iter().any(|w| w == word)),
+        None => listed(claim, wanted),
     }
 }
 

@@ -63,16 +63,21 @@ fn a_document_that_is_no_key_is_not_taken() {
 #[test]
 fn words_are_compared_whole() {
     let wanted = ["a.b".to_owned()];
+    // Words in one text are scopes, and no audience.
+    let words = serde_json::json!("x a.b y");
+    assert!(scoped(Some(&words), &wanted));
+    assert!(!listed(Some(&words), &wanted));
     for (claim, fits) in [
         (serde_json::json!("a.b"), true),
-        (serde_json::json!("x a.b y"), true),
         (serde_json::json!(["x", "a.b"]), true),
         (serde_json::json!(["x a.b"]), false),
         (serde_json::json!("a.bc"), false),
         (serde_json::json!({"a.b": true}), false),
         (serde_json::json!(null), false),
     ] {
-        assert_eq!(one_of(Some(&claim), &wanted), fits, "{claim}");
+        assert_eq!(listed(Some(&claim), &wanted), fits, "{claim}");
+        assert_eq!(scoped(Some(&claim), &wanted), fits, "{claim}");
     }
-    assert!(!one_of(None, &wanted));
+    assert!(!listed(None, &wanted));
+    assert!(!scoped(None, &wanted));
 }

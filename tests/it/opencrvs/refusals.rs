@@ -115,6 +115,12 @@ fn each_token_that_is_not_quite_right_is_refused_by_name_and_nothing_is_stored()
             "CRVS-005",
         ),
         (
+            "an audience among other words",
+            with(json!({"aud": "x opencrvs:events-user"})),
+            401,
+            "CRVS-005",
+        ),
+        (
             "an audience that begins alike",
             with(json!({"aud": "opencrvs:events-user2"})),
             401,
