@@ -54,11 +54,11 @@ pub(super) fn identify(
                     now,
                 )
             };
-            match whose(&snapshot, &arrived) {
-                Bearing::Service => known(bearer),
-                Bearing::Protocol => known(None),
+            match bearer.map(|_| whose(&snapshot, &arrived)) {
+                None | Some(Bearing::Protocol) => known(None),
+                Some(Bearing::Service) => known(bearer),
                 // It is answered that there is no such route, to everybody whom one of the two would admit.
-                Bearing::Nothing => known(bearer).or_else(|_| known(None)),
+                Some(Bearing::Nothing) => known(bearer).or_else(|_| known(None)),
             }
         }
     }?;

@@ -30,8 +30,8 @@ pub(super) struct Issuer {
     /// A token was signed by a key that is not known: the issuer may have a new one.
     wanted: AtomicBool,
     next_ms: AtomicI64,
-    /// When the last good answer came.
-    good_ms: AtomicI64,
+    /// When they were last asked for, whatever came of it.
+    asked_ms: AtomicI64,
 }
 
 impl Issuer {
@@ -71,12 +71,13 @@ impl Issuer {
         };
         let now = gateway.clock().now();
         let again_ms = i64::try_from(AGAIN.as_millis()).unwrap_or(i64::MAX);
-        let last = self.good_ms.load(Ordering::Relaxed);
-        let asked =
+        let last = self.asked_ms.load(Ordering::Relaxed);
+        let wanted =
             self.wanted.load(Ordering::Relaxed) && now.ms().saturating_sub(last) >= again_ms;
-        if now.ms() < self.next_ms.load(Ordering::Relaxed) && !asked {
+        if now.ms() < self.next_ms.load(Ordering::Relaxed) && !wanted {
             return;
         }
+        self.asked_ms.store(now.ms(), Ordering::Relaxed);
         let call = Call {
             method: Method::GET,
             path_and_query: token.path.clone(),
@@ -105,7 +106,7 @@ impl Issuer {
             .saturating_mul(1000);
         let after = match keys {
             Ok(keys) => {
-                self.take(keys, now);
+                self.take(keys);
                 usual_ms
             }
             Err(why) => {
@@ -122,7 +123,7 @@ impl Issuer {
             .store(now.ms().saturating_add(after), Ordering::Relaxed);
     }
 
-    fn take(&self, keys: TokenKeys, now: Moment) {
+    fn take(&self, keys: TokenKeys) {
         let known = self.keys.load();
         if known.as_ref().is_none_or(|known| !known.same(&keys)) {
             if known.is_some() {
@@ -131,6 +132,5 @@ impl Issuer {
             self.keys.store(Some(Arc::new(keys)));
         }
         self.wanted.store(false, Ordering::Relaxed);
-        self.good_ms.store(now.ms(), Ordering::Relaxed);
     }
 }
