@@ -277,7 +277,9 @@ fn digest_of(members: &Map<String, Value>) -> String {
         .filter(|(name, _)| name.as_str() != "audit")
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let bytes = Value::Object(asked).to_string();
+    let mut asked = Value::Object(asked);
+    asked.sort_all_objects();
+    let bytes = asked.to_string();
     let digest = digest::digest(&digest::SHA256, bytes.as_bytes());
     digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -327,6 +329,14 @@ fn confirmation_id() -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_order_of_members_does_not_make_another_registration() {
+        let digest = |text: &str| digest_of(&json::object(text.as_bytes(), text.len()).unwrap());
+        let one = digest(r#"{"a":{"b":1,"c":2},"d":3,"audit":{"x":1}}"#);
+        assert_eq!(one, digest(r#"{"d":3,"audit":{},"a":{"c":2,"b":1}}"#));
+        assert_ne!(one, digest(r#"{"d":3,"audit":{},"a":{"c":2,"b":2}}"#));
+    }
 
     #[test]
     fn ids_have_their_form() {

@@ -68,8 +68,10 @@ impl Credential<'_> {
         key: &PKey<Private>,
         created: &str,
     ) -> Result<Value, ErrorStack> {
-        // The members of `Value` are sorted and every text in it is plain ASCII: this is canonical already.
-        let payload = self.document().to_string();
+        // Every text in it is plain ASCII: sorted, it is canonical.
+        let mut document = self.document();
+        document.sort_all_objects();
+        let payload = document.to_string();
         let jws = detached(key, &self.key_url(), payload.as_bytes())?;
         Ok(self.with_proof(created, &jws))
     }
