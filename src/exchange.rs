@@ -65,9 +65,12 @@ pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arri
     let outcome = match &place {
         Err(overload) => Err(overload.clone()),
         Ok(_) => {
+            let deadline = trail.started.checked_add(limit).unwrap_or(trail.started);
+            let patience = trail.patience();
             // In a box: what is around it is moved several times before it is first polled.
-            let way = Box::pin(road(gateway, handlers, arrival, &mut trail));
-            tokio::time::timeout(limit, way).await.unwrap_or_else(|_| {
+            let mut way = Box::pin(road(gateway, handlers, arrival, &mut trail));
+            let arrived = patience.until(deadline, way.as_mut()).await;
+            arrived.unwrap_or_else(|| {
                 let cause = "the whole exchange took too long";
                 Err(Refusal::new(Code::HttpSlow, cause))
             })

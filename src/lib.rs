@@ -18,6 +18,7 @@ pub mod import;
 pub mod keys;
 pub mod observe;
 pub mod partners;
+pub mod patience;
 pub mod pki;
 pub mod policy;
 pub mod refusal;

@@ -14,6 +14,7 @@ use crate::{
     clock::Moment,
     config::FaceKind,
     partners::{Caller, PartnerId},
+    patience::Patience,
     policy::Route,
     refusal::{Code, Refusal},
     trust::Fingerprint,
@@ -41,6 +42,8 @@ pub struct Connection {
     pub(super) sni: Option<String>,
     /// The counters of the route and caller that this connection asked for last.
     pub(super) counters: Mutex<Option<Counters>>,
+    /// The timer of its exchanges, where there is one at a time.
+    pub(super) patience: Patience,
     /// Who it is, as found by the snapshot of that generation, and until when that holds.
     pub(super) identity: RwLock<Option<(u64, Moment, Caller)>>,
 }
@@ -64,6 +67,7 @@ impl Connection {
             leaf,
             sni,
             counters: Mutex::new(None),
+            patience: Patience::default(),
             identity: RwLock::new(None),
         }
     }

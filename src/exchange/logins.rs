@@ -9,13 +9,13 @@ mod authmanager;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::Snapshot;
+use super::{Snapshot, Trail};
 use crate::{
     clock::{Clock, Moment},
     config,
@@ -339,22 +339,28 @@ pub async fn stream(
     upstream: &Upstream,
     mut outgoing: Outgoing,
     body: RequestBody,
-    metrics: &Metrics,
+    trail: &Trail,
+    began: Instant,
 ) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
+    let patience = trail.patience();
+    let metrics = trail.gateway().metrics();
     let Some(login) = snapshot.login_of(upstream) else {
-        return upstream.stream(outgoing, body).await;
+        return upstream.stream(outgoing, body, &patience, began).await;
     };
     let first = login.token(metrics).await?;
     first.put_into(&mut outgoing.headers);
     let empty = body.is_empty();
-    let mut answer = upstream.stream(outgoing.clone(), body).await?;
+    let mut answer = upstream
+        .stream(outgoing.clone(), body, &patience, Instant::now())
+        .await?;
     if answer.0 == StatusCode::UNAUTHORIZED {
         if !login.disliked(&first) || !empty {
             return Err(disliked(upstream));
         }
         login.token(metrics).await?.put_into(&mut outgoing.headers);
         let none = RequestBody::whole(Bytes::new());
-        answer = upstream.stream(outgoing, none).await?;
+        let again = upstream.stream(outgoing, none, &patience, Instant::now());
+        answer = again.await?;
         let refused = answer.0 == StatusCode::UNAUTHORIZED;
         login.second_try(refused);
         if refused {

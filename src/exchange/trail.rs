@@ -1,6 +1,9 @@
 //! What is known about an exchange so far: enough to answer and to record it, wherever it ends.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyper::body::Body;
 
@@ -8,6 +11,7 @@ use super::{Arrival, Connection, Gateway, Snapshot};
 use crate::{
     clock::Moment,
     partners::{Caller, UnderWay},
+    patience::Patience,
     policy::Route,
     refusal::Code,
     trust::Fingerprint,
@@ -20,6 +24,8 @@ pub struct Trail {
     gateway: Arc<Gateway>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) connection: Arc<Connection>,
+    /// Of this exchange alone, on a connection that has several at once.
+    patience: Option<Arc<Patience>>,
     pub(super) at: Moment,
     pub(super) started: Instant,
     pub(super) correlation_id: String,
@@ -43,21 +49,37 @@ pub struct Trail {
     upstream_status: Option<u16>,
 }
 
+/// Where an exchange's timer is.
+#[derive(Debug)]
+pub(super) enum Waits {
+    Own(Arc<Patience>),
+    Shared(Arc<Connection>),
+}
+
+impl std::ops::Deref for Waits {
+    type Target = Patience;
+
+    fn deref(&self) -> &Patience {
+        match self {
+            Self::Own(own) => own,
+            Self::Shared(connection) => &connection.patience,
+        }
+    }
+}
+
 impl Trail {
     pub(super) fn begin(gateway: &Arc<Gateway>, arrival: &Arrival) -> Self {
+        let http2 = arrival.parts.version == http::Version::HTTP_2;
         Self {
             gateway: Arc::clone(gateway),
             snapshot: Arc::clone(&arrival.snapshot),
             connection: Arc::clone(&arrival.connection),
+            patience: http2.then(Arc::default),
             at: gateway.clock().now(),
             started: Instant::now(),
             correlation_id: gateway.new_correlation_id(),
             method: arrival.parts.method.clone(),
-            http: if arrival.parts.version == http::Version::HTTP_2 {
-                "2"
-            } else {
-                "1.1"
-            },
+            http: if http2 { "2" } else { "1.1" },
             caller: None,
             route: None,
             signed_by: None,
@@ -82,6 +104,14 @@ impl Trail {
     /// The snapshot that this exchange sees from start to end.
     pub const fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    /// The timer of this exchange's deadlines, for its own task.
+    pub(super) fn patience(&self) -> Waits {
+        match &self.patience {
+            Some(own) => Waits::Own(Arc::clone(own)),
+            None => Waits::Shared(Arc::clone(&self.connection)),
+        }
     }
 
     /// When the request arrived.
@@ -120,8 +150,8 @@ impl Trail {
     }
 
     /// Notes a call to the upstream.
-    pub fn called_upstream(&mut self, began: Instant, status: Option<u16>) {
-        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    pub fn called_upstream(&mut self, took: Duration, status: Option<u16>) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.upstream_us = self.upstream_us.saturating_add(took);
         self.upstream_status = status.or(self.upstream_status);
     }

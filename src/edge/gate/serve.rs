@@ -49,7 +49,8 @@ impl Going {
         self.told.notified().await;
     }
 
-    fn now(&self) -> bool {
+    /// Whether it must.
+    pub fn now(&self) -> bool {
         self.now.load(Ordering::Relaxed)
     }
 }

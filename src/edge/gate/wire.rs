@@ -3,10 +3,11 @@
 use super::{
     GateLimits,
     framing::{Framing, Stage, Step},
-    timer::{Timer, Wait},
+    timer::Wait,
 };
 use crate::{
     http1::{self, give_back_output, poll_read_into},
+    patience::Timer,
     refusal::{Code, Violation},
     upstream::Source,
 };

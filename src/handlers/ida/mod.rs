@@ -55,8 +55,16 @@ impl Ida {
         let (outgoing, body) = self.outgoing(&snapshot, &handling, &message, trail)?;
         let began = Instant::now();
         let answer = logins::call(&snapshot, upstream, outgoing, body, &self.metrics).await;
-        trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
-        count(&self.metrics, upstream, began, answer.as_ref().err());
+        trail.called_upstream(
+            began.elapsed(),
+            answer.as_ref().ok().map(|a| a.status.as_u16()),
+        );
+        count(
+            &self.metrics,
+            upstream,
+            began.elapsed(),
+            answer.as_ref().err(),
+        );
         let answer = answer?;
         let (status, code) = (answer.status, stated_code(&answer.headers));
         let (body, identity) =
