@@ -2,12 +2,14 @@
 
 use std::{
     convert::Infallible,
+    future::{Future, poll_fn},
     net::SocketAddr,
     pin::pin,
     sync::{
         Arc, Once,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -31,6 +33,7 @@ use super::{
     gate::{self, GateLimits, Going},
     handshakes::Handshakes,
     idle::Idle,
+    plain_write::PlainWrite,
 };
 use crate::{
     config::FaceKind,
@@ -112,7 +115,7 @@ impl Face {
                 tracing::info!(face = &*self.name, from = %peer.ip(), "TLS handshake gave its place to a newer one");
                 return;
             }
-            shaken = timeout(limit, acceptor.accept(stream)) => shaken,
+            shaken = timeout(limit, acceptor.accept(PlainWrite(stream))) => shaken,
         };
         drop(place);
         let stream = match shaken {
@@ -179,12 +182,21 @@ impl Face {
                 self.gateway.refused_at_the_gate(&connection, code);
             }
         };
-        tokio::select! {
-            biased;
-            () = cut_off => {
-                tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
+        let (mut cut_off, mut serving) = (pin!(cut_off), pin!(serving));
+        let mut pulse = self.gateway.pulse();
+        pulse.mark_changed();
+        let in_peace = poll_fn(|cx| {
+            // The task is woken for its bytes again and again; here there is news only when the pulse beat.
+            if going.now() || pulse.has_changed().unwrap_or(true) {
+                pulse.mark_unchanged();
+                if cut_off.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(false);
+                }
             }
-            () = serving => {}
+            serving.as_mut().poll(cx).map(|()| true)
+        });
+        if !in_peace.await {
+            tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
         }
     }
 

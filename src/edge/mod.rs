@@ -10,5 +10,6 @@ pub mod gate;
 mod handshakes;
 mod idle;
 mod listen;
+mod plain_write;
 
 pub use listen::{ListenError, run};

@@ -249,9 +249,11 @@ impl Gateway {
         let n = self.correlation_next.fetch_add(1, Ordering::Relaxed);
         let mut id = String::with_capacity(32);
         for number in [self.correlation_prefix, n] {
-            for nibble in (0..64_u32).step_by(4).rev() {
-                let digit = u32::try_from((number >> nibble) & 0xf).unwrap_or_default();
-                id.push(char::from_digit(digit, 16).unwrap_or('0'));
+            for byte in number.to_be_bytes() {
+                for nibble in [byte >> 4, byte & 0xf] {
+                    let digit = b"0123456789abcdef".get(usize::from(nibble));
+                    id.push(char::from(*digit.unwrap_or(&b'0')));
+                }
             }
         }
         id
