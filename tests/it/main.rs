@@ -28,7 +28,9 @@ mod pki_tools;
 mod reload;
 mod sandbox_registration;
 mod service_face;
+mod stops;
 mod trust_changes;
+mod upgrade;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
 mod attacks;
