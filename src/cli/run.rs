@@ -126,23 +126,33 @@ fn live(args: &Run) -> Result<(), NotStarted> {
             None => Reloads::listen().map_err(no("SIGHUP cannot be followed"))?,
         };
         let ended = serve(&gateway, &listeners, door.clone(), &supervisor, reloads)?;
-        gateway.stop();
+        let served = Instant::now();
         let Ended::Asked(asked, since) = ended else {
+            gateway.stop();
             if let Some(door) = door {
                 door.close();
             }
             tracing::info!("stopped");
             return Ok(());
         };
-        // From here on nothing is accepted, written or done by this process.
+        // From here on nothing is accepted or done by this process. Sealed before the stop: the mark on disk covers everything
+        // already, and need not be written while connections wait.
         let handed = gateway.replay().hand_over();
+        gateway.stop();
         let snapshot = gateway.snapshot();
         release(gateway);
+        let released = served.elapsed();
         let successor = asked.pid();
         match asked.give(&listeners, &handed, since) {
             Ok(()) => {
                 supervisor.succeeded_by(successor);
-                tracing::info!(pid = successor, "handed over");
+                tracing::info!(
+                    pid = successor,
+                    drained_ms = millis(served.duration_since(since)),
+                    released_ms = millis(released),
+                    taken_ms = millis(served.elapsed().saturating_sub(released)),
+                    "handed over"
+                );
                 std::thread::sleep(LAST_WORD);
                 return Ok(());
             }
@@ -152,6 +162,10 @@ fn live(args: &Run) -> Result<(), NotStarted> {
             }
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn no(what: &'static str) -> impl FnOnce(std::io::Error) -> NotStarted {

@@ -16,6 +16,7 @@ mod harness;
 
 // Part A, one module a room.
 mod config_check;
+mod deploy;
 mod edge;
 mod health;
 mod identity;

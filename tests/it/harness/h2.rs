@@ -157,7 +157,12 @@ pub fn answer_or_goaway(client: &mut TlsClient, stream: u32) -> (Option<Vec<u8>>
                 last = Some(u32::from_be_bytes(said));
             }
             RST_STREAM if frame.stream == stream => return (None, last),
-            DATA if frame.stream == stream => body.extend(&frame.payload),
+            DATA if frame.stream == stream => {
+                body.extend(&frame.payload);
+                if let Ok(room @ 1..) = u32::try_from(frame.payload.len()) {
+                    client.send(&self::frame(WINDOW_UPDATE, 0, 0, &room.to_be_bytes()));
+                }
+            }
             _ => {}
         }
         let ends = matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0;
