@@ -238,7 +238,16 @@ impl Face {
             () = idle.over() => {}
         }
         serving.as_mut().graceful_shutdown();
-        let _ = serving.await;
+        // A client that goes on all the same must not hold up a stop.
+        let deaf = async {
+            going.told_to_close().await;
+            idle.quiet().await;
+        };
+        tokio::select! {
+            biased;
+            _ = serving.as_mut() => {}
+            () = deaf => {}
+        }
     }
 
     /// Resolves when the connection must go. On the way there it tells it to leave.

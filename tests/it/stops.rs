@@ -90,6 +90,26 @@ fn an_idle_connection_does_not_hold_a_stop_up() {
 }
 
 #[test]
+fn an_http2_client_that_does_not_hear_its_goaway_does_not_hold_a_stop_up() {
+    let site = misp_with("stop-deaf", "farewell_ms = 100\nstop_timeout_ms = 60000");
+    let mut deaf = site.client().http2().connect(site.partner_face()).unwrap();
+    h2::open(&mut deaf);
+    let ask = site.auth();
+    deaf.send(&h2::request(&ask.wire(), 1));
+    assert!(h2::answer_body(&mut deaf, 1).is_some());
+    site.misp().process().signal("TERM");
+    // Its pings are not answered, and it opens one stream after the other.
+    let mut stream = 3;
+    let gone = within(Duration::from_secs(8), || {
+        deaf.send(&h2::request(&ask.again().wire(), stream));
+        stream += 2;
+        std::thread::sleep(Duration::from_millis(50));
+        (!site.misp().process().runs()).then_some(())
+    });
+    assert!(gone.is_some());
+}
+
+#[test]
 fn a_gateway_that_says_it_is_ready_takes_connections_on_every_face() {
     let mut site = Site::new("ready-means-listening");
     for _ in 0..5 {

@@ -63,6 +63,13 @@ impl Going {
         self.told.notified().await;
     }
 
+    /// Resolves when an idle connection is closed.
+    pub async fn told_to_close(&self) {
+        while !self.gone.load(Ordering::Relaxed) {
+            self.told().await;
+        }
+    }
+
     fn leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }
