@@ -32,7 +32,7 @@ mod trail;
 
 pub use admit::{Admitted, Near, Target, json_only};
 pub use arrive::{Arrival, Arrived, Connection};
-pub use gateway::{Connected, Gateway, Pulse, StartError};
+pub use gateway::{Accepts, Connected, Gateway, Pulse, StartError};
 pub use identify::Identified;
 pub use limits::Limits;
 pub use open::{Content, IdaMessage, Opened};

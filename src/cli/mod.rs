@@ -13,4 +13,5 @@ pub mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod store;
+mod supervisor;
 pub mod transactions;

@@ -567,6 +567,12 @@ pub struct Limits {
     pub replay_max: usize,
     /// Time between two checks of all certificates and lists, in milliseconds.
     pub recheck_ms: u64,
+    /// How long `/readyz` says "not ready" at SIGTERM while everything is served as before, so that balancers send elsewhere,
+    /// in milliseconds.
+    pub stop_delay_ms: u64,
+    /// How long each answer asks its client to reconnect (`connection: close`, GOAWAY) before idle connections are closed, at
+    /// SIGTERM and at an upgrade, in milliseconds.
+    pub farewell_ms: u64,
     /// Time given to open exchanges at a stop, in milliseconds.
     pub stop_timeout_ms: u64,
 }
@@ -592,6 +598,8 @@ impl Default for Limits {
             freshness_forward_ms: 30_000,
             replay_max: 1_000_000,
             recheck_ms: 30_000,
+            stop_delay_ms: 0,
+            farewell_ms: 1_000,
             stop_timeout_ms: 10_000,
         }
     }

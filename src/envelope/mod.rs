@@ -28,5 +28,5 @@ pub(crate) use forms::to_base64url;
 pub(crate) use forms::{base64url, sha256};
 pub use freshness::Window;
 pub use jws::DetachedJws;
-pub use replay::ReplayGuard;
+pub use replay::{Handed, ReplayGuard};
 pub use signer::{DetachedSigner, sign_detached};

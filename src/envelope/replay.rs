@@ -11,8 +11,8 @@
 //! A sender whose clock is ahead moves the mark ahead too: after a kill the gateway is closed for the forward window and
 //! five seconds at most, after a clean stop for as long as the latest message was ahead.
 //!
-//! One process for each state folder: when a listener is handed over, the new process opens its guard after the old one
-//! has closed its own. Several gateways need a shared store, which this is not.
+//! One process for each state folder: when listeners are handed over, the old process hands its whole memory over with them
+//! ([`Handed`]) and accepts nothing from then on. Several gateways need a shared store, which this is not.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -23,6 +23,10 @@ use std::{
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
 };
+
+mod handed;
+
+pub use handed::Handed;
 
 use super::{forms, freshness::Window, mark::Mark};
 use crate::{
@@ -59,6 +63,8 @@ struct Shard {
     seconds: BTreeMap<i64, HashSet<Known>>,
     /// Everything up to this second may have been forgotten.
     forgotten: Option<i64>,
+    /// What was here is another process's.
+    sealed: bool,
 }
 
 impl ReplayGuard {
@@ -149,6 +155,9 @@ impl ReplayGuard {
     /// When the mark cannot be written.
     pub fn close(&self) -> std::io::Result<()> {
         let mut mark = lock(&self.mark);
+        if mark.sealed() {
+            return Ok(());
+        }
         // From here on every admission has to wait for the lock: `highest` below covers all that did not.
         self.reserved.store(i64::MIN, Ordering::SeqCst);
         let highest = self.highest.load(Ordering::SeqCst);
@@ -176,13 +185,15 @@ impl ReplayGuard {
     }
 
     fn remember(&self, known: Known, t: Moment, now: Moment) -> Result<(), Refusal> {
-        let index = known.first().map_or(0, |byte| usize::from(*byte) % SHARDS);
-        let Some(shard) = self.shards.get(index) else {
+        let Some(shard) = self.shards.get(shard_of(&known)) else {
             return Err(Refusal::new(Code::Fault, "no such shard"));
         };
         let mut swept_all = false;
         loop {
             let mut shard = lock(shard);
+            if shard.sealed {
+                return Err(handed_over());
+            }
             self.sweep(&mut shard, now);
             let second = t.s();
             if shard.forgotten.is_some_and(|forgotten| second <= forgotten) {
@@ -249,6 +260,9 @@ impl ReplayGuard {
         if t.ms() <= self.reserved.load(Ordering::SeqCst) {
             return Ok(());
         }
+        if mark.sealed() {
+            return Err(handed_over());
+        }
         let beyond = t.plus_ms(RESERVE_MS);
         mark.write(beyond).map_err(|e| {
             Refusal::new(
@@ -276,6 +290,14 @@ fn known(party: &str, body_digest: &[u8; 32]) -> Known {
     let mut out = [0; 16];
     out.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     out
+}
+
+fn shard_of(known: &Known) -> usize {
+    known.first().map_or(0, |byte| usize::from(*byte) % SHARDS)
+}
+
+fn handed_over() -> Refusal {
+    Refusal::new(Code::ReplayClosed, "the replay memory is another process's")
 }
 
 /// A thread that panicked while it held a lock left at worst an entry too many.

@@ -18,7 +18,7 @@ use super::{Connection, Limits, Snapshot, errands, identify, record::rfc3339};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
-    envelope::ReplayGuard,
+    envelope::{Handed, ReplayGuard},
     observe::{AccessLog, Line, Metrics},
     refusal::{Code, Refusal},
     store::{Store, Watch},
@@ -51,7 +51,11 @@ pub enum StartError {
 pub struct Pulse {
     /// The generation of the snapshot in force.
     pub generation: u64,
-    /// Whether the gateway stops.
+    /// Whether balancers are told to send nothing more.
+    pub unready: bool,
+    /// Whether each answer says that it is its connection's last, and no errand is begun.
+    pub leaving: bool,
+    /// Whether the gateway stops: no connection is accepted and no exchange begun.
     pub stopping: bool,
 }
 
@@ -79,6 +83,10 @@ pub struct Gateway {
     /// How late the busiest reactor was when it last looked, in microseconds.
     reactor_delay_us: AtomicU64,
     connections: AtomicUsize,
+    /// Faces whose socket is bound and accepted from.
+    accepting: AtomicUsize,
+    /// Faces that there are.
+    faces: usize,
     /// A random beginning and a counter: unique, and cheap.
     correlation_prefix: u64,
     correlation_next: AtomicU64,
@@ -90,17 +98,46 @@ impl Gateway {
     /// # Errors
     /// Every mistake in the configuration, or a state folder or log that cannot be used.
     pub fn start(config_file: &Path, clock: Clock) -> Result<(Self, Mistakes), StartError> {
+        let (snapshot, mistakes) = Self::read(config_file, &clock)?;
+        let gateway = Self::open(config_file, clock, Arc::new(snapshot), None)?;
+        Ok((gateway, mistakes))
+    }
+
+    /// Reads and checks the configuration and everything it names, and touches no state.
+    ///
+    /// # Errors
+    /// Every mistake in the configuration.
+    pub fn read(config_file: &Path, clock: &Clock) -> Result<(Snapshot, Mistakes), StartError> {
+        let (snapshot, mistakes) = Snapshot::build(config_file, clock, None);
+        match snapshot {
+            Some(snapshot) => Ok((snapshot, mistakes)),
+            None => Err(StartError::Configuration(mistakes)),
+        }
+    }
+
+    /// Opens what a snapshot needs: state folder, store, logs. With what another process has handed over, it goes on where
+    /// that one ended. Everything is given back when the gateway is dropped.
+    ///
+    /// # Errors
+    /// A state folder, store or log that cannot be used.
+    pub fn open(
+        config_file: &Path,
+        clock: Clock,
+        snapshot: Arc<Snapshot>,
+        handed: Option<Handed>,
+    ) -> Result<Self, StartError> {
         let io = |what: String| move |error| StartError::Io { what, error };
         let now = clock.now();
-        let (snapshot, mistakes) = Snapshot::build(config_file, &clock, None);
-        let Some(snapshot) = snapshot else {
-            return Err(StartError::Configuration(mistakes));
-        };
         let config = snapshot.config();
         let state = snapshot.state_folder().to_path_buf();
         std::fs::create_dir_all(&state).map_err(io(format!("state folder {}", state.display())))?;
-        let replay = ReplayGuard::open(&state, snapshot.window(), config.limits.replay_max, now)
-            .map_err(io(format!("replay mark in {}", state.display())))?;
+        let faces = config.face.len();
+        let (window, replay_max) = (snapshot.window(), config.limits.replay_max);
+        let replay = match handed {
+            Some(handed) => ReplayGuard::take_over(&state, window, replay_max, handed),
+            None => ReplayGuard::open(&state, window, replay_max, now),
+        }
+        .map_err(io(format!("replay mark in {}", state.display())))?;
         let metrics = Metrics::new()?;
         let store = snapshot
             .store()
@@ -120,7 +157,7 @@ impl Gateway {
             name: config.gateway.name.clone(),
             state,
             clock,
-            snapshot: ArcSwap::from_pointee(snapshot),
+            snapshot: ArcSwap::new(snapshot),
             reloading: Mutex::new(()),
             pulse: watch::Sender::new(Pulse::default()),
             replay,
@@ -133,10 +170,12 @@ impl Gateway {
             in_flight: AtomicUsize::new(0),
             reactor_delay_us: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
+            accepting: AtomicUsize::new(0),
+            faces,
             correlation_prefix: u64::from_be_bytes(random),
             correlation_next: AtomicU64::new(0),
         };
-        Ok((gateway, mistakes))
+        Ok(gateway)
     }
 
     /// Reads everything anew and publishes it when it is right; else the running configuration stays.
@@ -173,14 +212,48 @@ impl Gateway {
         self.pulse.subscribe()
     }
 
-    /// No new exchanges on open connections; what is under way is finished.
-    pub fn begin_stop(&self) {
-        self.pulse.send_modify(|pulse| pulse.stopping = true);
+    /// Says on `/readyz` that nothing more should be sent here, and serves on.
+    pub fn begin_unready(&self) {
+        self.pulse.send_modify(|pulse| pulse.unready = true);
     }
 
-    /// Whether connections are still open.
+    /// Each answer is the last on its connection from here on, and no errand is begun.
+    pub fn begin_leave(&self) {
+        self.pulse.send_modify(|pulse| pulse.leaving = true);
+    }
+
+    /// No new connections, and no new exchanges on open ones; what is under way is finished.
+    pub fn begin_stop(&self) {
+        self.pulse.send_modify(|pulse| {
+            pulse.leaving = true;
+            pulse.stopping = true;
+        });
+    }
+
+    /// Whether a face still accepts, or connections are still open.
     pub fn busy(&self) -> bool {
-        self.connections.load(Ordering::Relaxed) > 0
+        self.accepting() > 0 || self.connections.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether connections are open.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Faces that accept connections now.
+    pub fn accepting(&self) -> usize {
+        self.accepting.load(Ordering::SeqCst)
+    }
+
+    /// Whether every face accepts connections.
+    pub fn accepts_everywhere(&self) -> bool {
+        self.accepting() >= self.faces
+    }
+
+    /// Counts a face as accepting for as long as the guard lives.
+    pub fn accepts(self: &Arc<Self>) -> Accepts {
+        self.accepting.fetch_add(1, Ordering::SeqCst);
+        Accepts(Arc::clone(self))
     }
 
     /// The last act: what must outlive the process is written.
@@ -298,7 +371,7 @@ impl Gateway {
 
     /// Counts a connection for as long as the guard lives.
     pub fn connected(self: &Arc<Self>) -> Connected {
-        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.connections.fetch_add(1, Ordering::SeqCst);
         Connected(Arc::clone(self))
     }
 
@@ -397,8 +470,11 @@ impl Gateway {
     pub fn readiness(&self) -> (bool, Value) {
         let now = self.clock.now();
         let mut why = self.snapshot().blockers(now);
-        if self.pulse.borrow().stopping {
+        let pulse = *self.pulse.borrow();
+        if pulse.unready {
             why.push("the gateway is stopping".to_owned());
+        } else if !pulse.stopping && !self.accepts_everywhere() {
+            why.push("not every face accepts connections yet".to_owned());
         }
         (why.is_empty(), json!({"ready": why.is_empty(), "why": why}))
     }
@@ -428,5 +504,15 @@ pub struct Connected(Arc<Gateway>);
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A face that accepts connections; counted until dropped.
+#[derive(Debug)]
+pub struct Accepts(Arc<Gateway>);
+
+impl Drop for Accepts {
+    fn drop(&mut self) {
+        self.0.accepting.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -139,9 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Ok(Step::Content(_) | Step::Mark(_)) => return Poll::Ready(Err(Over::Broken)),
                 Err(_) => return Poll::Ready(Err(self.ended(Over::Refused))),
             }
-            if going && self.framing.stage() == Stage::Between {
-                return Poll::Ready(Err(self.ended(Over::Closed)));
-            }
+            // Also when going: what has arrived is served, since its sender could not know.
             match poll_read_into(&mut self.stream, cx, &mut self.input) {
                 Poll::Ready(Ok(0)) => {
                     self.framing.end();
@@ -151,6 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(self.ended(Over::Broken))),
+                Poll::Pending if going && self.framing.stage() == Stage::Between => {
+                    return Poll::Ready(Err(self.ended(Over::Closed)));
+                }
                 Poll::Pending => {
                     ready!(self.waited_too_long(cx));
                 }
