@@ -11,8 +11,7 @@ use clap::{Args, Subcommand};
 use super::output::say;
 use crate::{
     config::{Config, Document, Mistakes, Report, config_schema},
-    keys::{Secret, read_secret},
-    store::{self, Store, StoreError},
+    store::{self, Location, Store, StoreError},
 };
 
 /// The durable store: its keys.
@@ -124,22 +123,12 @@ pub(super) fn on_store(
         return Err(CommandError::NoStore);
     };
     let mut report = Report::new(&document, &mut mistakes);
-    let mut here = report.within("store");
-    let keys: Vec<Option<Secret>> = (settings.key.iter().enumerate())
-        .map(|(i, raw)| {
-            let text = read_secret(raw, &mut here.within(format!("key[{i}]")))?;
-            store::parse_key(&text)
-        })
-        .collect();
-    if mistakes.refuse() {
-        return Err(CommandError::Mistakes(mistakes));
-    }
-    let keys = keys.into_iter().collect::<Option<Vec<Secret>>>();
-    let keys = keys.ok_or_else(|| {
-        StoreError::Key("store.key: a key is 32 bytes in base64 (`triseal store key`)".to_owned())
-    })?;
     let base = config.parent().unwrap_or_else(|| Path::new(""));
-    let store = Store::open_beside(&settings.url, base, &keys)?;
+    let location = Location::read(settings, base, &mut report.within("store"));
+    let Some(location) = location.filter(|_| !mistakes.refuse()) else {
+        return Err(CommandError::Mistakes(mistakes));
+    };
+    let store = Store::open_beside(&location)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -141,7 +141,7 @@ impl Gateway {
         let metrics = Metrics::new()?;
         let store = snapshot
             .store()
-            .map(|(url, base, keys)| Store::open_watched(url, base, keys, watch(&metrics)))
+            .map(|location| Store::open_watched(location, watch(&metrics)))
             .transpose()?;
         let access = AccessLog::start(snapshot.access_file().as_deref())
             .map_err(io("access log".to_owned()))?;
@@ -476,7 +476,15 @@ impl Gateway {
         } else if !pulse.stopping && !self.accepts_everywhere() {
             why.push("not every face accepts connections yet".to_owned());
         }
-        (why.is_empty(), json!({"ready": why.is_empty(), "why": why}))
+        // Without its store a gateway serves what does not need it; a balancer that sent everything elsewhere would find the
+        // same there.
+        let without =
+            (self.store.as_ref()).map_or_else(Vec::new, |s| errands::store_findings(s, now));
+        let ready = why.is_empty();
+        (
+            ready,
+            json!({"ready": ready, "why": why, "without": without}),
+        )
     }
 }
 

@@ -141,6 +141,11 @@ pub(super) fn seal_refusal(
     let code = HeaderValue::from_static(outward(refusal.code()).as_str());
     let headers = sealed.response.headers_mut();
     headers.insert(CODE, code);
+    if refusal.code() == Code::StoreDown {
+        // The store is asked for again all the time; a caller need not be quicker.
+        let soon = HeaderValue::from_static("5");
+        headers.entry(header::RETRY_AFTER).or_insert(soon);
+    }
     if trail.body_unread() && trail.http == "1.1" {
         // The rest of the body would be taken for the next request.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

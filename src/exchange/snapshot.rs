@@ -20,7 +20,8 @@ use crate::{
     partners::{Directory, Partner},
     policy::{Policies, RouteTable, SeederPolicy},
     refusal::{Code, Refusal},
-    store, tls,
+    store::Location,
+    tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
     upstream::{TlsSettings, Upstream},
 };
@@ -45,7 +46,7 @@ pub struct Snapshot {
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
-    store_keys: Vec<Secret>,
+    store: Option<Location>,
     seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
     registrations: Option<Registrations>,
@@ -129,7 +130,9 @@ impl Snapshot {
             &upstream_names,
             &mut report.within("token_seeder"),
         );
-        let store_keys = store_keys(&config, &mut report);
+        let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
+        let store = (config.store.as_ref())
+            .and_then(|raw| Location::read(raw, &base, &mut report.within("store")));
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
@@ -180,7 +183,6 @@ impl Snapshot {
             subscriptions.as_ref(),
             &mut Report::new(&document, mistakes),
         );
-        let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let next_change = std::iter::once(own.certificates())
             .chain(peers.values())
             .filter_map(|p| p.next_change(&anchors, now))
@@ -207,7 +209,7 @@ impl Snapshot {
             esignet,
             faces,
             substitutes,
-            store_keys,
+            store,
             seeder,
             subscriptions,
             registrations,
@@ -232,10 +234,9 @@ impl Snapshot {
         self.base.join(&self.config.gateway.state)
     }
 
-    /// The store as configured: its URL, the folder that paths in it start from, and its keys, the newest first.
-    pub fn store(&self) -> Option<(&str, &Path, &[Secret])> {
-        let store = self.config.store.as_ref()?;
-        Some((&store.url, &self.base, &self.store_keys))
+    /// Where the durable store is, and what opens it.
+    pub const fn store(&self) -> Option<&Location> {
+        self.store.as_ref()
     }
 
     /// WebSub, where it is configured.
@@ -451,11 +452,7 @@ impl Snapshot {
                 "limits.replay_max",
                 old.limits.replay_max != new.limits.replay_max,
             ),
-            (
-                "store",
-                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url)
-                    || self.store_keys != next.store_keys,
-            ),
+            ("store", self.store != next.store),
             ("log", old.log.access != new.log.access),
         ];
         for (at, _) in changed.iter().filter(|(_, changed)| *changed) {
@@ -618,39 +615,6 @@ fn subscribers(
             }
         }
     }
-}
-
-fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
-    let Some(store) = &config.store else {
-        return Vec::new();
-    };
-    let mut here = report.within("store");
-    if store.key.is_empty() {
-        here.error(
-            "key",
-            "contents cannot be encrypted without a key",
-            "Add one: key = [{ file = \"…\" }].",
-        );
-    }
-    let mut keys = Vec::new();
-    for (i, raw) in store.key.iter().enumerate() {
-        let mut at = here.within(format!("key[{i}]"));
-        let Some(text) = keys::read_secret(raw, &mut at) else {
-            continue;
-        };
-        match store::parse_key(&text) {
-            Some(key) if keys.contains(&key) => {
-                at.error("", "the same key stands twice", "Remove one.");
-            }
-            Some(key) => keys.push(key),
-            None => at.error(
-                "",
-                "this is no key: 32 bytes in base64 are wanted",
-                "Make one with `triseal store key`.",
-            ),
-        }
-    }
-    keys
 }
 
 /// What upstreams depend on besides their own section: when it is the same, they keep their connections over a reload.

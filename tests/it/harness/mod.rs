@@ -3,6 +3,7 @@
 //! - [`World`]: one embedded IDA with its PKI, made once for the whole run (`World::shared()`).
 //! - [`Site`]: a copy of the world's gateways in a folder and on ports of its own, to change and to start.
 //! - [`Tls`], [`curl`], [`h2`]: clients, from lenient to exact to the byte.
+//! - [`postgres::Postgres`]: a PostgreSQL of the run's own.
 //! - [`Ask`]: an IDA request, signed and sealed, of which every part can be altered.
 
 mod answer;
@@ -10,6 +11,7 @@ mod ask;
 mod curl;
 pub mod h2;
 mod http;
+pub mod postgres;
 mod process;
 mod site;
 mod tls;
