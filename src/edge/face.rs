@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     config::FaceKind,
-    exchange::{Arrival, Connection, Gateway, Handlers, Limits, exchange},
+    exchange::{Arrival, Connection, Gateway, Handlers, Limits, Shed, exchange, for_strangers},
     refusal::Code,
     upstream::{AnswerBody, CallerBody},
 };
@@ -50,6 +50,8 @@ pub(super) struct Face {
     kind: FaceKind,
     handshakes: Handshakes,
     connections: AtomicUsize,
+    /// Those of them whose certificate is no partner's.
+    strangers: AtomicUsize,
     gauge: IntGauge,
     /// The runtime's own watch, begun by its first connection.
     watching: Once,
@@ -74,6 +76,7 @@ impl Face {
             kind,
             handshakes: Handshakes::new(limits.handshakes_max),
             connections: AtomicUsize::new(0),
+            strangers: AtomicUsize::new(0),
             gauge,
             watching: Once::new(),
         }
@@ -102,6 +105,13 @@ impl Face {
             ));
             return self.serve(stream, connection, false).await;
         };
+        let queue_max = snapshot.limits().queue_max;
+        if self.gateway.reactor_delay() > queue_max.saturating_sub(queue_max / 4) {
+            // A handshake costs more than an exchange, and nobody is kept waiting for it that is known.
+            self.handshake("overload");
+            self.gateway.shed(&self.name, Shed::Handshake);
+            return;
+        }
         let limit = snapshot.limits().handshake_timeout;
         let acceptor = TlsAcceptor::from(Arc::clone(config));
         let place = self.handshakes.enter();
@@ -144,6 +154,18 @@ impl Face {
             leaf,
             sni,
         ));
+        if self.gateway.knows(&connection) {
+            return self.serve(stream, connection, h2).await;
+        }
+        // Three quarters of the places of connections are out of a stranger's reach.
+        let max = snapshot.limits().connections_max;
+        let places = max.saturating_sub(for_strangers(max)).max(1);
+        let _counted = Counted::one_more(&self.strangers);
+        if self.strangers.load(Ordering::Relaxed) > places {
+            self.gateway.shed(&self.name, Shed::Stranger);
+            tracing::info!(face = &*self.name, from = %peer.ip(), "a stranger's connection is ended: their places are taken");
+            return;
+        }
         self.serve(stream, connection, h2).await;
     }
 
@@ -272,10 +294,13 @@ impl ServerApp for Face {
             .get_socket_digest()
             .and_then(|d| d.peer_addr().and_then(|a| a.as_inet()).copied())?;
         let limit = self.gateway.snapshot().limits().connections_max;
-        let open = self.connections.fetch_add(1, Ordering::Relaxed);
-        let _counted = (Counted(self), self.gateway.connected());
-        if open >= limit {
+        let _counted = (
+            Counted::one_more(&self.connections),
+            self.gateway.connected(),
+        );
+        if self.connections.load(Ordering::Relaxed) > limit {
             self.handshake("overload");
+            self.gateway.shed(&self.name, Shed::Handshake);
             return None;
         }
         self.gauge.inc();
@@ -286,10 +311,17 @@ impl ServerApp for Face {
 }
 
 /// Gives the place of a connection back, however it ends.
-struct Counted<'f>(&'f Face);
+struct Counted<'f>(&'f AtomicUsize);
+
+impl<'f> Counted<'f> {
+    fn one_more(count: &'f AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

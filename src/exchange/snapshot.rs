@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 
 use super::{
     Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose,
-    registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
+    registrations::Registrations, sharing, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -20,7 +20,7 @@ use crate::{
     partners::{Directory, Partner},
     policy::{Policies, RouteTable, SeederPolicy},
     refusal::{Code, Refusal},
-    store, tls,
+    shared, store, tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
     upstream::{TlsSettings, Upstream},
 };
@@ -46,6 +46,7 @@ pub struct Snapshot {
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store_keys: Vec<Secret>,
+    shared: shared::Settings,
     seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
     registrations: Option<Registrations>,
@@ -130,6 +131,7 @@ impl Snapshot {
             &mut report.within("token_seeder"),
         );
         let store_keys = store_keys(&config, &mut report);
+        let shared = sharing::build(&config, &anchors, &own, &mut report, now);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
@@ -208,6 +210,7 @@ impl Snapshot {
             faces,
             substitutes,
             store_keys,
+            shared,
             seeder,
             subscriptions,
             registrations,
@@ -236,6 +239,18 @@ impl Snapshot {
     pub fn store(&self) -> Option<(&str, &Path, &[Secret])> {
         let store = self.config.store.as_ref()?;
         Some((&store.url, &self.base, &self.store_keys))
+    }
+
+    /// The shared state as configured.
+    pub const fn shared(&self) -> &shared::Settings {
+        &self.shared
+    }
+
+    /// Lets logins fetch their tokens once for all gateways.
+    pub(super) fn share_tokens(&self, tokens: Option<&Arc<shared::Tokens>>) {
+        if let Some(tokens) = tokens {
+            self.logins().for_each(|login| login.share(tokens));
+        }
     }
 
     /// WebSub, where it is configured.
@@ -455,6 +470,10 @@ impl Snapshot {
                 "store",
                 old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url)
                     || self.store_keys != next.store_keys,
+            ),
+            (
+                "shared",
+                format!("{:?}", old.shared) != format!("{:?}", new.shared),
             ),
             ("log", old.log.access != new.log.access),
         ];
@@ -838,7 +857,7 @@ fn client_settings(
     }
 }
 
-fn known_anchors(names: &[String], anchors: &Anchors, report: &mut Report<'_>) -> bool {
+pub(super) fn known_anchors(names: &[String], anchors: &Anchors, report: &mut Report<'_>) -> bool {
     let mut all = true;
     for (i, name) in names.iter().enumerate() {
         if anchors.get(name).is_none() {

@@ -28,7 +28,8 @@ use crate::{
     keys::Secret,
     refusal::{Code, Refusal},
 };
-use vault::{Place, Sealed, Vault};
+pub(crate) use vault::{Place, Vault};
+use vault::Sealed;
 
 /// Why the store could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
