@@ -19,12 +19,16 @@ pub mod logins;
 mod needs_jose;
 mod open;
 pub mod outward;
+mod overload;
 mod own;
 mod permit;
+mod quota;
 mod record;
 pub mod registrations;
+pub mod replay;
 mod reply;
 mod seal;
+mod sharing;
 mod snapshot;
 mod standing;
 pub mod subscriptions;
@@ -36,6 +40,7 @@ pub use gateway::{Accepts, Connected, Gateway, Pulse, StartError};
 pub use identify::Identified;
 pub use limits::Limits;
 pub use open::{Content, IdaMessage, Opened};
+pub use overload::{Shed, for_strangers};
 pub use own::Own;
 pub use permit::Permitted;
 pub use record::{Recorded, rfc3339};
@@ -60,7 +65,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Takes a request to its answer. Never fails: what is refused is answered, and recorded, as a refusal.
 pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arrival) -> Recorded {
     let mut trail = Trail::begin(gateway, &arrival);
-    let place = gateway.enter(trail.snapshot().limits());
+    let place = gateway.enter(trail.snapshot(), &arrival.connection);
     let limit = trail.snapshot().limits().exchange_timeout;
     let outcome = match &place {
         Err(overload) => Err(overload.clone()),
@@ -113,7 +118,7 @@ async fn road(
 ) -> Result<Sealed, Refusal> {
     let arrived: Arrived = arrive::arrive(arrival, trail)?;
     let identified: Identified = identify::identify(gateway, arrived, trail)?;
-    let admitted: Admitted = admit::admit(gateway, identified, trail)?;
+    let admitted: Admitted = admit::admit(gateway, identified, trail).await?;
     let opened: Opened = open::open(gateway, admitted, trail).await?;
     let permitted: Permitted = permit::permit(gateway, opened, trail)?;
     let reply: Reply = handlers.handle(permitted, trail).await?;

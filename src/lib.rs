@@ -24,6 +24,7 @@ pub mod policy;
 pub mod refusal;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod shared;
 pub mod store;
 pub mod tls;
 pub mod trust;

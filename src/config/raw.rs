@@ -7,6 +7,7 @@ mod esignet;
 mod login;
 mod opencrvs;
 mod packet;
+mod shared;
 mod store;
 mod token_seeder;
 mod websub;
@@ -15,11 +16,12 @@ pub use esignet::*;
 pub use login::*;
 pub use opencrvs::*;
 pub use packet::*;
+pub use shared::*;
 pub use store::*;
 pub use token_seeder::*;
 pub use websub::*;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -56,6 +58,9 @@ pub struct Config {
     /// The durable store. Handlers that must not lose anything need it.
     #[serde(default)]
     pub store: Option<Store>,
+    /// What several gateways share for a short while. Default: `memory:`.
+    #[serde(default)]
+    pub shared: Option<Shared>,
     /// Logins at MOSIP's authmanager.
     #[serde(default)]
     pub login: Vec<Login>,
@@ -496,6 +501,9 @@ pub struct Route {
     /// Which packets may be made (handler `packet` only, and needed there).
     #[serde(default)]
     pub packet: Option<PacketRules>,
+    /// How much of it each partner may use, where the partner's own file does not say otherwise. Default: no bound.
+    #[serde(default)]
+    pub quota: Option<Quota>,
 }
 
 /// The near side of a route.
@@ -680,6 +688,9 @@ pub struct Partner {
     /// Clients of E-Signet that it stands for.
     #[serde(default)]
     pub oidc_client: Vec<OidcClient>,
+    /// How much of a route it may use, by the route's name; in place of what the route says.
+    #[serde(default)]
+    pub quota: BTreeMap<String, Quota>,
 }
 
 /// An API key.

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     config::FaceKind,
-    exchange::{Accepts, Arrival, Connected, Connection, Gateway, Handlers, Limits, exchange},
+    exchange::{Accepts, Arrival, Connection, Gateway, Handlers, Limits, Shed, exchange, for_strangers},
     refusal::Code,
     upstream::{AnswerBody, CallerBody},
 };
@@ -52,6 +52,8 @@ pub(super) struct Face {
     kind: FaceKind,
     handshakes: Handshakes,
     connections: AtomicUsize,
+    /// Those of them whose certificate is no partner's.
+    strangers: AtomicUsize,
     gauge: IntGauge,
     /// The runtime's own watch, begun by its first connection.
     watching: Once,
@@ -76,6 +78,7 @@ impl Face {
             kind,
             handshakes: Handshakes::new(limits.handshakes_max),
             connections: AtomicUsize::new(0),
+            strangers: AtomicUsize::new(0),
             gauge,
             watching: Once::new(),
         }
@@ -104,6 +107,13 @@ impl Face {
             ));
             return self.converse(stream, connection, false).await;
         };
+        let queue_max = snapshot.limits().queue_max;
+        if self.gateway.reactor_delay() > queue_max.saturating_sub(queue_max / 4) {
+            // A handshake costs more than an exchange, and nobody is kept waiting for it that is known.
+            self.handshake("overload");
+            self.gateway.shed(&self.name, Shed::Handshake);
+            return;
+        }
         let limit = snapshot.limits().handshake_timeout;
         let acceptor = TlsAcceptor::from(Arc::clone(config));
         let place = self.handshakes.enter();
@@ -146,6 +156,18 @@ impl Face {
             leaf,
             sni,
         ));
+        if self.gateway.knows(&connection) {
+            return self.converse(stream, connection, h2).await;
+        }
+        // Three quarters of the places of connections are out of a stranger's reach.
+        let max = snapshot.limits().connections_max;
+        let places = max.saturating_sub(for_strangers(max)).max(1);
+        let _counted = Counted::one_more(&self.strangers);
+        if self.strangers.load(Ordering::Relaxed) > places {
+            self.gateway.shed(&self.name, Shed::Stranger);
+            tracing::info!(face = &*self.name, from = %peer.ip(), "a stranger's connection is ended: their places are taken");
+            return;
+        }
         self.converse(stream, connection, h2).await;
     }
 
@@ -332,12 +354,12 @@ impl Serves for Face {
             tokio::spawn(async move { gateway.watch_reactor().await });
         });
         let limit = self.gateway.snapshot().limits().connections_max;
-        let open = self.connections.fetch_add(1, Ordering::Relaxed);
-        let counted = Counted(Arc::clone(self), self.gateway.connected());
+        let (face, connected) = (Arc::clone(self), self.gateway.connected());
         async move {
-            let face = &counted.0;
-            if open >= limit {
+            let _counted = (Counted::one_more(&face.connections), connected);
+            if face.connections.load(Ordering::Relaxed) > limit {
                 face.handshake("overload");
+                face.gateway.shed(&face.name, Shed::Handshake);
                 return;
             }
             face.gauge.inc();
@@ -348,13 +370,17 @@ impl Serves for Face {
 }
 
 /// Gives the place of a connection back, however it ends.
-struct Counted(
-    Arc<Face>,
-    #[expect(dead_code, reason = "counts until dropped")] Connected,
-);
+struct Counted<'f>(&'f AtomicUsize);
 
-impl Drop for Counted {
+impl<'f> Counted<'f> {
+    fn one_more(count: &'f AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -14,13 +14,14 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Connection, Limits, Snapshot, errands, identify, record::rfc3339};
+use super::{Connection, Shed, Snapshot, errands, identify, overload, record::rfc3339};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
     envelope::{Handed, ReplayGuard},
     observe::{AccessLog, Line, Metrics},
     refusal::{Code, Refusal},
+    shared::Shared,
     store::{Store, Watch},
 };
 
@@ -71,6 +72,7 @@ pub struct Gateway {
     reloading: Mutex<()>,
     pulse: watch::Sender<Pulse>,
     replay: ReplayGuard,
+    shared: Shared,
     store: Option<Store>,
     metrics: Metrics,
     /// When a hub was last heard of, by subscription.
@@ -138,6 +140,9 @@ impl Gateway {
             None => ReplayGuard::open(&state, window, replay_max, now),
         }
         .map_err(io(format!("replay mark in {}", state.display())))?;
+        let shared = Shared::open(snapshot.shared(), &state, &clock)
+            .map_err(io(format!("shared state in {}", state.display())))?;
+        snapshot.share_tokens(shared.tokens());
         let metrics = Metrics::new()?;
         let store = snapshot
             .store()
@@ -161,6 +166,7 @@ impl Gateway {
             reloading: Mutex::new(()),
             pulse: watch::Sender::new(Pulse::default()),
             replay,
+            shared,
             store,
             metrics,
             heard: Mutex::default(),
@@ -195,6 +201,7 @@ impl Gateway {
         };
         previous.warn_of_fixed_settings(&next, &self.config_file, &mut mistakes);
         let generation = next.generation();
+        next.share_tokens(self.shared.tokens());
         self.snapshot.store(Arc::new(next));
         self.metrics.reloads.with_label_values(&["published"]).inc();
         self.pulse
@@ -261,6 +268,9 @@ impl Gateway {
         if let Err(error) = self.replay.close() {
             tracing::error!(%error, "the replay mark could not be written; the next start begins closed");
         }
+        if let Err(error) = self.shared.close() {
+            tracing::error!(%error, "the day's quotas could not be written; partners lose up to a hundredth of their day");
+        }
         self.access.stop();
     }
 
@@ -282,6 +292,11 @@ impl Gateway {
     /// The replay memory.
     pub const fn replay(&self) -> &ReplayGuard {
         &self.replay
+    }
+
+    /// What is shared with other gateways.
+    pub const fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The metrics.
@@ -336,23 +351,38 @@ impl Gateway {
     ///
     /// # Errors
     /// `GW-001` when all are taken, or work has to wait too long for a processor.
-    pub(super) fn enter(self: &Arc<Self>, limits: &Limits) -> Result<Place, Refusal> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        snapshot: &Snapshot,
+        connection: &Connection,
+    ) -> Result<Place, Refusal> {
         let place = Place(Arc::clone(self));
-        let max = limits.exchanges_max;
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) >= max {
-            return Err(Refusal::new(
-                Code::Overloaded,
-                format!("{max} exchanges are under way"),
-            ));
-        }
-        let delay = Duration::from_micros(self.reactor_delay_us.load(Ordering::Relaxed));
-        if delay > limits.queue_max {
-            return Err(Refusal::new(
-                Code::Overloaded,
-                format!("work waits {} ms for a processor", delay.as_millis()),
-            ));
-        }
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let delay = self.reactor_delay();
+        overload::check(snapshot, connection, before, delay, self.clock.now()).map_err(
+            |(who, refusal)| {
+                self.shed(&connection.face, who);
+                refusal
+            },
+        )?;
         Ok(place)
+    }
+
+    /// How late the busiest reactor was when it last looked.
+    pub fn reactor_delay(&self) -> Duration {
+        Duration::from_micros(self.reactor_delay_us.load(Ordering::Relaxed))
+    }
+
+    /// Whether a connection is a partner's, as far as its certificate says, or one of our own services'.
+    pub fn knows(&self, connection: &Connection) -> bool {
+        overload::is_known(&self.snapshot(), connection, self.clock.now())
+    }
+
+    /// Counts what was refused as overload.
+    pub fn shed(&self, face: &str, who: Shed) {
+        (self.metrics.shed)
+            .with_label_values(&[face, who.as_str()])
+            .inc();
     }
 
     /// Measures how late the calling runtime's timers are, again and again: the queue time of private-key work, which runs
@@ -434,6 +464,14 @@ impl Gateway {
         if let Some(store) = &self.store {
             errands::refresh_metrics(store, &self.metrics, self.clock.now());
         }
+        if let Some(redis) = self.shared.redis() {
+            let gone = redis.gone().is_some();
+            self.metrics.shared_up.set(i64::from(!gone));
+            let alone_ms = redis.alone_ms(self.clock.now()).filter(|_| gone);
+            self.metrics
+                .shared_alone_left
+                .set(alone_ms.unwrap_or(0) / 1000);
+        }
         snapshot.refresh_metrics(&self.metrics, self.clock.now());
     }
 
@@ -445,6 +483,9 @@ impl Gateway {
         let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         findings.extend(reported.values().flatten().cloned());
         drop(reported);
+        if let Some((what, left)) = self.shared.finding(now) {
+            findings.push(json!({"what": what, "secondsLeft": left}));
+        }
         if let Some(store) = &self.store {
             findings.extend(errands::findings(store, now));
             let registrations = snapshot.registrations();

@@ -4,11 +4,12 @@
 //! a service that is down are told apart, and neither is asked again and again. The token goes to the upstreams that name
 //! the login, in place of whatever cookies and authorization the caller sent, and never back.
 
+mod among_all;
 mod authmanager;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,7 @@ use crate::{
     keys::Secret,
     observe::Metrics,
     refusal::{Code, Refusal},
+    shared::Tokens,
     upstream::{Answer, AnswerBody, Outgoing, RequestBody, Upstream},
 };
 
@@ -42,6 +44,8 @@ pub struct Login {
     /// Held while a token is fetched: whoever else needs one waits, or uses the old one.
     fetching: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    /// Where tokens are shared with other gateways.
+    shared: OnceLock<Arc<Tokens>>,
 }
 
 #[derive(Clone, Default)]
@@ -51,6 +55,8 @@ struct State {
     failed: Option<Failed>,
     /// Fresh tokens that a service refused, one after the other.
     disliked: u32,
+    /// The token that a service refused last: it is not taken from another gateway again.
+    unwanted: Option<HeaderValue>,
     /// Until when another fresh token would be refused as well.
     disliked_until: Option<Moment>,
 }
@@ -127,6 +133,7 @@ impl Login {
             clock: clock.clone(),
             fetching: tokio::sync::Mutex::new(()),
             state: Mutex::new(state),
+            shared: OnceLock::new(),
         }
     }
 
@@ -180,6 +187,7 @@ impl Login {
         }
         if (state.token.as_ref()).is_some_and(|held| held.cookie == token.cookie) {
             state.token = None;
+            state.unwanted = Some(token.cookie.clone());
         }
         true
     }
@@ -225,12 +233,25 @@ impl Login {
         self.state().token.clone().filter(|token| token.holds(now))
     }
 
-    /// Fetches a token. Only the holder of the lock does.
+    /// Lets its tokens be fetched once for all gateways.
+    pub(super) fn share(&self, tokens: &Arc<Tokens>) {
+        // A login lives as long as its snapshot, and the shared state as long as the process.
+        let _ = self.shared.set(Arc::clone(tokens));
+    }
+
+    /// Fetches a token, or takes the one that another gateway fetched. Only the holder of the lock does.
     async fn fetch(
         &self,
         metrics: &Metrics,
         _one: &tokio::sync::MutexGuard<'_, ()>,
     ) -> Result<Token, Refusal> {
+        match self.shared.get() {
+            Some(tokens) => self.fetch_among_all(tokens, metrics).await,
+            None => self.fetch_alone(metrics).await,
+        }
+    }
+
+    async fn fetch_alone(&self, metrics: &Metrics) -> Result<Token, Refusal> {
         let fetched =
             authmanager::log_in(&self.spec, &self.secret, &self.upstream, &self.clock).await;
         let outcome = match &fetched {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    Gateway, Handlers, Reply, Trail, browser, jose,
+    Gateway, Handlers, Reply, Trail, browser, jose, quota,
     reply::{Identity, RefusalAnswer, ReplyBody},
 };
 use crate::{
@@ -141,10 +141,8 @@ pub(super) fn seal_refusal(
     let code = HeaderValue::from_static(outward(refusal.code()).as_str());
     let headers = sealed.response.headers_mut();
     headers.insert(CODE, code);
-    if refusal.code() == Code::StoreDown {
-        // The store is asked for again all the time; a caller need not be quicker.
-        let soon = HeaderValue::from_static("5");
-        headers.entry(header::RETRY_AFTER).or_insert(soon);
+    if let Some(seconds) = refusal.retry_after_s() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if trail.body_unread() && trail.http == "1.1" {
         // The rest of the body would be taken for the next request.
@@ -246,6 +244,9 @@ fn unsigned(answer: RefusalAnswer, trail: &Trail) -> Sealed {
 fn finish(mut response: Response<AnswerBody>, bytes_out: u64, trail: &Trail) -> Sealed {
     if let Ok(id) = HeaderValue::from_str(trail.correlation_id()) {
         response.headers_mut().insert(CORRELATION_ID, id);
+    }
+    if let Some(counted) = &trail.counted {
+        quota::headers(counted, response.headers_mut());
     }
     let relayed = trail.refused.is_none()
         && trail

@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 
 use super::{
     Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose,
-    registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
+    registrations::Registrations, sharing, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -20,6 +20,7 @@ use crate::{
     partners::{Directory, Partner},
     policy::{Policies, RouteTable, SeederPolicy},
     refusal::{Code, Refusal},
+    shared,
     store::Location,
     tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
@@ -47,6 +48,7 @@ pub struct Snapshot {
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
     store: Option<Location>,
+    shared: shared::Settings,
     seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
     registrations: Option<Registrations>,
@@ -133,6 +135,7 @@ impl Snapshot {
         let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let store = (config.store.as_ref())
             .and_then(|raw| Location::read(raw, &base, &mut report.within("store")));
+        let shared = sharing::build(&config, &anchors, &own, &mut report, now);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
@@ -210,6 +213,7 @@ impl Snapshot {
             faces,
             substitutes,
             store,
+            shared,
             seeder,
             subscriptions,
             registrations,
@@ -237,6 +241,18 @@ impl Snapshot {
     /// Where the durable store is, and what opens it.
     pub const fn store(&self) -> Option<&Location> {
         self.store.as_ref()
+    }
+
+    /// The shared state as configured.
+    pub const fn shared(&self) -> &shared::Settings {
+        &self.shared
+    }
+
+    /// Lets logins fetch their tokens once for all gateways.
+    pub(super) fn share_tokens(&self, tokens: Option<&Arc<shared::Tokens>>) {
+        if let Some(tokens) = tokens {
+            self.logins().for_each(|login| login.share(tokens));
+        }
     }
 
     /// WebSub, where it is configured.
@@ -453,6 +469,10 @@ impl Snapshot {
                 old.limits.replay_max != new.limits.replay_max,
             ),
             ("store", self.store != next.store),
+            (
+                "shared",
+                format!("{:?}", old.shared) != format!("{:?}", new.shared),
+            ),
             ("log", old.log.access != new.log.access),
         ];
         for (at, _) in changed.iter().filter(|(_, changed)| *changed) {
@@ -802,7 +822,7 @@ fn client_settings(
     }
 }
 
-fn known_anchors(names: &[String], anchors: &Anchors, report: &mut Report<'_>) -> bool {
+pub(super) fn known_anchors(names: &[String], anchors: &Anchors, report: &mut Report<'_>) -> bool {
     let mut all = true;
     for (i, name) in names.iter().enumerate() {
         if anchors.get(name).is_none() {

@@ -38,6 +38,8 @@ pub struct Trail {
     pub(super) signature: Option<http::HeaderValue>,
     pub(super) transaction_id: Option<String>,
     pub(super) bytes_in: u64,
+    /// What came of counting it against a quota.
+    pub(super) counted: Option<crate::shared::Counted>,
     /// The caller's place, kept for as long as the exchange.
     pub(super) under_way: Option<UnderWay>,
     /// The body, until the open step takes it.
@@ -86,6 +88,7 @@ impl Trail {
             signature: None,
             transaction_id: None,
             bytes_in: 0,
+            counted: None,
             under_way: None,
             unread: None,
             has_body: !arrival.body.is_end_stream(),

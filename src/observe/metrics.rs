@@ -63,6 +63,12 @@ pub struct Metrics {
     pub store_commit_seconds: Histogram,
     /// Commits of the store that failed.
     pub store_failures: IntCounter,
+    /// What was refused as overload, by face and who it was.
+    pub shed: IntCounterVec,
+    /// Whether the shared state is there.
+    pub shared_up: IntGauge,
+    /// Seconds for which this gateway may go on without it.
+    pub shared_alone_left: IntGauge,
     /// When the process started, as seconds since 1970.
     pub start_time: Gauge,
 }
@@ -243,6 +249,19 @@ impl Metrics {
             )?,
             store_commit_seconds,
             store_failures,
+            shed: counters(
+                "triseal_shed_total",
+                "Refused as overload, by who it was.",
+                &["face", "who"],
+            )?,
+            shared_up: int_gauge(
+                "triseal_shared_up",
+                "1 when the server of the shared state is there; 0 also where none is configured.",
+            )?,
+            shared_alone_left: int_gauge(
+                "triseal_shared_alone_seconds_left",
+                "While the shared state is gone: for how long this gateway goes on alone.",
+            )?,
             start_time,
             registry,
         })

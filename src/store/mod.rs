@@ -33,7 +33,8 @@ use zeroize::Zeroizing;
 use crate::clock::Moment;
 use engine::{Asked, Database, Engine, Held, Inserted};
 use location::Kind;
-use vault::{Place, Sealed, Vault};
+use vault::Sealed;
+pub(crate) use vault::{Place, Vault};
 
 /// What the store tells the outside about itself.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ const HEAD_BYTES: usize = 1 + 8 + SALT_BYTES;
 
 /// Which given key a content is under: eight bytes of a digest of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyId([u8; 8]);
+pub(crate) struct KeyId([u8; 8]);
 
 impl KeyId {
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
@@ -45,21 +45,21 @@ impl std::fmt::Display for KeyId {
 
 /// Where a content belongs.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) kind: &'a str,
-    pub(super) key: &'a str,
-    pub(super) column: &'static str,
+pub(crate) struct Place<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) column: &'static str,
 }
 
 /// An encrypted content, and the key it is under.
 #[derive(Clone)]
-pub(super) struct Sealed {
-    pub(super) under: KeyId,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Sealed {
+    pub(crate) under: KeyId,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// The given keys, the newest first.
-pub(super) struct Vault {
+pub(crate) struct Vault {
     newest: Given,
     older: Vec<Given>,
 }
@@ -89,7 +89,7 @@ pub fn make_key() -> Option<Zeroizing<String>> {
 }
 
 impl Vault {
-    pub(super) fn new(keys: &[Secret]) -> Result<Self, StoreError> {
+    pub(crate) fn new(keys: &[Secret]) -> Result<Self, StoreError> {
         let mut given = Vec::new();
         for secret in keys {
             let bytes: &[u8; KEY_BYTES] = secret.expose().try_into().map_err(|_| {
@@ -154,7 +154,7 @@ impl Vault {
     }
 
     /// Encrypts under the newest key.
-    pub(super) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Sealed, StoreError> {
+    pub(crate) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Sealed, StoreError> {
         let under = self.newest.id;
         let mut salt = [0; SALT_BYTES];
         rand::fill(&mut salt).map_err(|_| unusable())?;
@@ -174,7 +174,7 @@ impl Vault {
     }
 
     /// Decrypts; one error for every cause.
-    pub(super) fn open(
+    pub(crate) fn open(
         &self,
         place: Place<'_>,
         sealed: &[u8],

@@ -3,13 +3,12 @@
 //! The one that hands over is sealed by it: from then on it accepts nothing and writes no mark.
 
 use std::{
-    collections::HashSet,
     io::{self, Read, Write},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Known, Mark, ReplayGuard, SHARDS, Shard, lock, shard_of};
+use super::{HANDED_OVER, Known, Mark, ReplayGuard, SHARDS, Shard, lock, shard_of};
 use crate::{clock::Moment, envelope::freshness::Window};
 
 /// The most messages that are handed over: 384 MiB of them. A memory that holds more is not handed over, but begins closed.
@@ -123,7 +122,7 @@ impl ReplayGuard {
             shard.sealed = true;
             handed.forgotten = handed.forgotten.max(shard.forgotten);
             for (second, set) in std::mem::take(&mut shard.seconds) {
-                handed.entries.extend(set.into_iter().map(|k| (second, k)));
+                handed.entries.extend(set.into_keys().map(|k| (second, k)));
             }
         }
         self.entries.store(0, Ordering::Relaxed);
@@ -155,8 +154,8 @@ impl ReplayGuard {
             // One that was being accepted when the other was sealed may not have counted yet.
             highest = highest.max(Moment::from_s(second).plus_ms(999).ms());
             if let Some(shard) = shards.get_mut(shard_of(&known)) {
-                let set: &mut HashSet<Known> = shard.seconds.entry(second).or_default();
-                set.insert(known);
+                let known_then = shard.seconds.entry(second).or_default();
+                known_then.insert(known, HANDED_OVER);
             }
         }
         let mut guard = Self::new(mark, Moment::from_ms(handed.floor), window, capacity);

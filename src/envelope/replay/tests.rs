@@ -115,7 +115,8 @@ fn a_full_memory_refuses_and_still_knows() {
     let folder = Folder::new();
     let guard = folder.fresh(50);
     for n in 0..50 {
-        assert_eq!(code(guard.admit("a", &digest(n), NOW, NOW)), None, "{n}");
+        let party = ["a", "b", "c", "d", "e"][usize::try_from(n).unwrap() / 10];
+        assert_eq!(code(guard.admit(party, &digest(n), NOW, NOW)), None, "{n}");
     }
     assert_eq!(
         code(guard.admit("a", &digest(50), NOW, NOW)),
@@ -368,4 +369,35 @@ fn a_hand_over_that_is_cut_short_or_too_long_is_none() {
     let mut long = bytes[..24].to_vec();
     long.extend_from_slice(&((1_u64 << 24) + 1).to_be_bytes());
     assert!(Handed::read(&mut long.as_slice()).is_err());
+}
+#[test]
+fn one_party_cannot_fill_the_memory_for_the_others() {
+    let folder = Folder::new();
+    let guard = folder.fresh(900);
+    let taken = (0..900).take_while(|n| guard.admit("hog", &digest(*n), NOW, NOW).is_ok());
+    assert_eq!(taken.count(), 800);
+    assert_eq!(
+        code(guard.admit("hog", &digest(9_999), NOW, NOW)),
+        Some(Code::ReplayFull)
+    );
+    assert_eq!(code(guard.admit("other", &digest(1), NOW, NOW)), None);
+    // What is forgotten is its own again.
+    let later = NOW.plus_ms(3_600_000);
+    assert_eq!(code(guard.admit("hog", &digest(1), later, later)), None);
+    assert_eq!(guard.entries(), 1);
+}
+
+#[test]
+fn what_was_decided_elsewhere_is_remembered_even_when_closed_after_a_start() {
+    let folder = Folder::new();
+    let guard = folder.open(NOW);
+    assert_eq!(
+        code(guard.admit("a", &digest(1), NOW, NOW)),
+        Some(Code::ReplayClosed)
+    );
+    assert_eq!(code(guard.remember_too("a", &digest(1), NOW, NOW)), None);
+    assert_eq!(
+        code(guard.remember_too("a", &digest(1), NOW, NOW)),
+        Some(Code::Replayed)
+    );
 }

@@ -190,6 +190,9 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::SharedGone
+        | Code::QuotaRate
+        | Code::QuotaDay
         | Code::BearerMissing
         | Code::BearerForm
         | Code::BearerSignature
