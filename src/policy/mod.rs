@@ -1,6 +1,7 @@
 //! May they: the routes there are, the policies behind API keys, and whether a request keeps to them.
 //!
 //! - [`routes`] finds the one [`route`] of a path; everything a route says was checked before.
+//! - [`facts`] is what rules, evidence and replay know of an exchange.
 //! - [`mosip`] reads MOSIP's auth policy documents and judges operations and factors.
 //! - [`seeder`] lists what may be asked of the token seeder.
 //! - [`packet`] says which packets a route and a partner let through.
@@ -11,6 +12,7 @@
 
 pub mod admission;
 pub mod esignet;
+pub mod facts;
 pub mod mosip;
 pub mod packet;
 pub mod path;
@@ -21,6 +23,7 @@ pub mod seeder;
 
 pub use admission::{Admission, Presented};
 pub use esignet::EsignetOperation;
+pub use facts::Facts;
 pub use mosip::{AllowedAuth, AuthPolicy, TokenType};
 pub use packet::{AskedPacket, PacketOperation, PacketPolicy};
 pub use path::{Captures, PathPattern};
