@@ -24,6 +24,7 @@ mod permit;
 mod record;
 pub mod registrations;
 mod reply;
+pub mod rules;
 mod seal;
 mod snapshot;
 mod standing;

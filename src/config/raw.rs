@@ -7,6 +7,7 @@ mod esignet;
 mod login;
 mod opencrvs;
 mod packet;
+mod rules;
 mod store;
 mod token_seeder;
 mod websub;
@@ -15,6 +16,7 @@ pub use esignet::*;
 pub use login::*;
 pub use opencrvs::*;
 pub use packet::*;
+pub use rules::*;
 pub use store::*;
 pub use token_seeder::*;
 pub use websub::*;
@@ -50,6 +52,9 @@ pub struct Config {
     /// Policies that API keys point to.
     #[serde(default)]
     pub policy: Vec<Policy>,
+    /// Rules in Cedar, on top of everything else.
+    #[serde(default)]
+    pub rules: Option<Rules>,
     /// Which path leads where.
     #[serde(default)]
     pub route: Vec<Route>,

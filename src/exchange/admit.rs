@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
-use super::{Gateway, Identified, Snapshot, Trail};
+use super::{Gateway, Identified, Snapshot, Trail, rules};
 use crate::{
     clock::Moment,
     config::{Envelope, FaceKind, HandlerKind},
@@ -122,6 +122,7 @@ pub(super) fn admit(
         }
         _ => None,
     };
+    rules::admit(gateway, &caller, &route, grant.as_deref(), trail)?;
     let path_and_query = snapshot.target(&found, arrived.request.query())?;
     let near = match route.handler() {
         // Their paths hold keys, and nobody asks.

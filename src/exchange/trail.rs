@@ -8,7 +8,7 @@ use super::{Arrival, Connection, Gateway, Snapshot};
 use crate::{
     clock::Moment,
     partners::{Caller, UnderWay},
-    policy::Route,
+    policy::{Facts, Route, rules::Decision},
     refusal::Code,
     trust::Fingerprint,
     upstream::CallerBody,
@@ -39,6 +39,9 @@ pub struct Trail {
     has_body: bool,
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
+    /// Where somebody asks for them: see [`super::rules`].
+    pub(super) facts: Option<Box<Facts>>,
+    pub(super) decision: Option<Box<Decision>>,
     upstream_us: u64,
     upstream_status: Option<u16>,
 }
@@ -69,6 +72,8 @@ impl Trail {
             has_body: !arrival.body.is_end_stream(),
             body_read: false,
             refused: None,
+            facts: None,
+            decision: None,
             upstream_us: 0,
             upstream_status: None,
         }
@@ -112,6 +117,16 @@ impl Trail {
     /// The route, once found.
     pub const fn route(&self) -> Option<&Arc<Route>> {
         self.route.as_ref()
+    }
+
+    /// What the operator's rules decided, and by which policies; none where there are no rules, or the road ended before.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decision.as_deref()
+    }
+
+    /// The facts, as far as the road has come; none where nobody asks for them.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_deref()
     }
 
     /// Whether there is a body of which not all was read.

@@ -3,6 +3,7 @@
 //! - [`routes`] finds the one [`route`] of a path; everything a route says was checked before.
 //! - [`facts`] is what rules, evidence and replay know of an exchange.
 //! - [`mosip`] reads MOSIP's auth policy documents and judges operations and factors.
+//! - [`rules`] are the operator's own, in Cedar: on top of everything else.
 //! - [`seeder`] lists what may be asked of the token seeder.
 //! - [`packet`] says which packets a route and a partner let through.
 //! - [`policies`] are the documents with their states; [`admission`] asks partner, policy, API key and licence in MOSIP's
@@ -19,6 +20,7 @@ pub mod path;
 pub mod policies;
 pub mod route;
 pub mod routes;
+pub mod rules;
 pub mod seeder;
 
 pub use admission::{Admission, Presented};
@@ -29,5 +31,6 @@ pub use packet::{AskedPacket, PacketOperation, PacketPolicy};
 pub use path::{Captures, PathPattern};
 pub use policies::Policies;
 pub use route::Route;
+pub use rules::Rules;
 pub use routes::{Match, RouteTable};
 pub use seeder::{CallbackTarget, SeederPolicy};

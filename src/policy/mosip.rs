@@ -40,6 +40,7 @@ pub struct AllowedAuth {
 /// An auth policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthPolicy {
+    id: String,
     token_type: TokenType,
     allowed: Vec<AllowedAuth>,
     kyc_attributes: Vec<String>,
@@ -100,6 +101,7 @@ impl AuthPolicy {
             judge_entry(i, entry, field, report);
         }
         (report.errors() == before).then(|| Self {
+            id: String::new(),
             token_type: raw.auth_token_type,
             allowed: raw.allowed_auth_types,
             kyc_attributes: raw
@@ -109,6 +111,18 @@ impl AuthPolicy {
                 .collect(),
             kyc_languages: raw.kyc_languages,
         })
+    }
+
+    /// The same under the id that the configuration gives it.
+    #[must_use]
+    pub fn named(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.id);
+        self
+    }
+
+    /// The id by which API keys point to it.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// How the token in an answer is derived.

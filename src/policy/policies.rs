@@ -52,7 +52,7 @@ impl Policies {
             else {
                 continue;
             };
-            let policy = Arc::new(policy);
+            let policy = Arc::new(policy.named(&one.id));
             all.insert(
                 one.id.clone(),
                 RegisteredPolicy {

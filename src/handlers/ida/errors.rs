@@ -133,6 +133,14 @@ fn told(refusal: &Refusal) -> Told {
             "IDA-MPA-015",
             format!("{member}-authentiation usage is mandatory as per policy"),
         ),
+        // MOSIP has no rules like the operator's; in its words, too, it is a matter of policy.
+        Code::RuleForbids
+        | Code::RuleNone
+        | Code::RuleForbidsContent
+        | Code::RuleNoneContent => Told::Filter(
+            "IDA-MPA-006",
+            format!("{member} Authentication usage not allowed as per policy"),
+        ),
         Code::PartnerMismatch | Code::SignerUnbound | Code::SignerForeign | Code::SignerRole => {
             filter(
                 "IDA-MPA-021",
@@ -190,6 +198,7 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::RuleFailed
         | Code::BearerMissing
         | Code::BearerForm
         | Code::BearerSignature
