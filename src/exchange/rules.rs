@@ -25,7 +25,7 @@ fn wanted(snapshot: &Snapshot) -> bool {
 }
 
 /// How the exchange is recorded.
-const fn evidence_level(_: &Snapshot, _: &Route) -> &'static str {
+pub const fn evidence_level(_: &Snapshot, _: &Route) -> &'static str {
     "off"
 }
 
@@ -51,7 +51,13 @@ pub(super) fn permit(gateway: &Gateway, opened: &Opened, trail: &mut Trail) -> R
     };
     over_content(&mut facts, opened, trail);
     trail.facts = Some(facts);
-    ask(gateway, Hook::Permit, opened.caller(), opened.route(), trail)
+    ask(
+        gateway,
+        Hook::Permit,
+        opened.caller(),
+        opened.route(),
+        trail,
+    )
 }
 
 fn ask(
@@ -110,7 +116,13 @@ fn over_content(facts: &mut Facts, opened: &Opened, trail: &Trail) {
             let request = message.request();
             let factors = message.opened().map(|inner| inner.factors());
             let grant = opened.grant().map(AsRef::as_ref);
-            ida(facts, request.operation(), request.members(), factors, grant);
+            ida(
+                facts,
+                request.operation(),
+                request.members(),
+                factors,
+                grant,
+            );
         }
         Content::Whole(body) if opened.route().handler() == HandlerKind::WebSub => {
             let query = opened.near().query();
@@ -164,9 +176,7 @@ pub fn websub(facts: &mut Facts, body: &[u8], query: Option<&str>) {
     let form = std::str::from_utf8(body).ok().and_then(Fields::parse);
     let query = query.and_then(Fields::parse);
     let topics = [form, query];
-    facts.saw_topics(
-        (topics.iter().flatten()).filter_map(|fields| fields.get("hub.topic")),
-    );
+    facts.saw_topics((topics.iter().flatten()).filter_map(|fields| fields.get("hub.topic")));
 }
 
 /// An envelope's name, as in the configuration.

@@ -13,7 +13,7 @@ use crate::{
 pub const EMBEDDED: &str = include_str!("../../../policies/schema.cedarschema");
 
 /// The whole schema as text, for editors and for building it.
-pub(super) fn text(routes: &RouteTable) -> String {
+pub fn text(routes: &RouteTable) -> String {
     let mut text = EMBEDDED.to_owned();
     text.push_str("\n// The actions of this gateway.\n");
     let handlers: BTreeSet<&str> = routes.iter().map(|r| handler(r.handler())).collect();
