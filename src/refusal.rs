@@ -147,6 +147,12 @@ codes! {
     /// A rule could not be evaluated.
     RuleFailed = "POL-010", Gateway, 500, "The gateway could not evaluate its rules. Give the correlation id to its operator.";
 
+    // The MISP's policy, on delegated routes.
+    /// The licence key has no MISP policy that holds.
+    MispPolicyMissing = "POL-011", Caller, 403, "The MISP has no policy for requests on behalf of others. Ask the gateway's operator to set it.";
+    /// The MISP's policy does not allow this kind of request.
+    MispPolicyRoute = "POL-012", Caller, 403, "The policy of the MISP does not allow this kind of request on behalf of others.";
+
     // The outer form of a message.
     /// The body is not the JSON object that the route takes, or has a member twice.
     MessageForm = "MSG-001", Caller, 400, "The body is not a JSON object of the route's form, or names a member twice.";

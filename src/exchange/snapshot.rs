@@ -166,6 +166,11 @@ impl Snapshot {
             let mut report = Report::new(&document, mistakes);
             Rules::build(raw, &world, &mut report.within("rules"))
         });
+        policies.check_kinds(
+            &directory,
+            config.websub.as_ref(),
+            &mut Report::new(&document, mistakes),
+        );
         let esignet = Esignet::build(
             &config,
             &directory,
