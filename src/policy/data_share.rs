@@ -18,14 +18,20 @@ pub struct DataSharePolicy {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Raw {
-    #[expect(dead_code, reason = "held against the schema; nothing here is ours to enforce")]
+    #[expect(
+        dead_code,
+        reason = "held against the schema; nothing here is ours to enforce"
+    )]
     data_share_policies: Share,
     shareable_attributes: Vec<Attribute>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[expect(dead_code, reason = "held against the schema; nothing here is ours to enforce")]
+#[expect(
+    dead_code,
+    reason = "held against the schema; nothing here is ours to enforce"
+)]
 struct Share {
     type_of_share: TypeOfShare,
     valid_for_in_minutes: String,
@@ -76,11 +82,19 @@ impl DataSharePolicy {
     pub fn parse(text: &str, field: &str, report: &mut Report<'_>) -> Option<Self> {
         match serde_json::from_str::<Raw>(text) {
             Ok(raw) => Some(Self {
-                shareable: raw.shareable_attributes.into_iter().map(|a| a.attribute_name).collect(),
+                shareable: raw
+                    .shareable_attributes
+                    .into_iter()
+                    .map(|a| a.attribute_name)
+                    .collect(),
             }),
             Err(e) => {
                 let remedy = "It has dataSharePolicies and shareableAttributes as MOSIP's schema says; numbers in it are texts.";
-                report.error(field, format!("the document is not a data share policy: {e}"), remedy);
+                report.error(
+                    field,
+                    format!("the document is not a data share policy: {e}"),
+                    remedy,
+                );
                 None
             }
         }

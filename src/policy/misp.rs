@@ -31,7 +31,11 @@ impl MispPolicy {
             Ok(policy) => Some(policy),
             Err(e) => {
                 let remedy = "It has allowAuthRequestDelegation, allowKycRequestDelegation and allowKeyBindingDelegation, true or false, and may have allowVciRequestDelegation and trustBindedAuthVerificationToken.";
-                report.error(field, format!("the document is not a MISP policy: {e}"), remedy);
+                report.error(
+                    field,
+                    format!("the document is not a MISP policy: {e}"),
+                    remedy,
+                );
                 None
             }
         }
@@ -44,11 +48,18 @@ impl MispPolicy {
     pub fn permits_operation(&self, operation: Operation) -> Result<(), Refusal> {
         let (flag, allowed) = match operation {
             Operation::Auth | Operation::Kyc | Operation::Otp => return Ok(()),
-            Operation::KycAuth | Operation::KycExchange => {
-                ("allowKycRequestDelegation", self.allow_kyc_request_delegation)
-            }
-            Operation::KeyBinding => ("allowKeyBindingDelegation", self.allow_key_binding_delegation),
-            Operation::VciExchange => ("allowVciRequestDelegation", self.allow_vci_request_delegation),
+            Operation::KycAuth | Operation::KycExchange => (
+                "allowKycRequestDelegation",
+                self.allow_kyc_request_delegation,
+            ),
+            Operation::KeyBinding => (
+                "allowKeyBindingDelegation",
+                self.allow_key_binding_delegation,
+            ),
+            Operation::VciExchange => (
+                "allowVciRequestDelegation",
+                self.allow_vci_request_delegation,
+            ),
         };
         if allowed {
             return Ok(());
@@ -67,7 +78,8 @@ mod tests {
     fn parse(text: &str) -> Option<MispPolicy> {
         let document = Document::from_text(Path::new("triseal.toml"), String::new());
         let mut mistakes = Mistakes::default();
-        let policy = MispPolicy::parse(text, "document", &mut Report::new(&document, &mut mistakes));
+        let policy =
+            MispPolicy::parse(text, "document", &mut Report::new(&document, &mut mistakes));
         assert_eq!(policy.is_none(), mistakes.refuse(), "{mistakes}");
         policy
     }
@@ -82,7 +94,12 @@ mod tests {
     fn each_delegated_operation_has_its_flag_and_no_other_opens_it() {
         let only_kyc = parse(&with(true, false, "")).unwrap();
         let only_binding = parse(&with(false, true, "")).unwrap();
-        let only_vci = parse(&with(false, false, r#", "allowVciRequestDelegation": true"#)).unwrap();
+        let only_vci = parse(&with(
+            false,
+            false,
+            r#", "allowVciRequestDelegation": true"#,
+        ))
+        .unwrap();
         for (operation, by) in [
             (Operation::KycAuth, &only_kyc),
             (Operation::KycExchange, &only_kyc),
@@ -99,7 +116,12 @@ mod tests {
             }
         }
         for operation in [Operation::Auth, Operation::Kyc, Operation::Otp] {
-            assert!(parse(&with(false, false, "")).unwrap().permits_operation(operation).is_ok());
+            assert!(
+                parse(&with(false, false, ""))
+                    .unwrap()
+                    .permits_operation(operation)
+                    .is_ok()
+            );
         }
     }
 

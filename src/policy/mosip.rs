@@ -145,6 +145,22 @@ impl AuthPolicy {
         &self.kyc_languages
     }
 
+    /// Whether an eKYC answer may have this member. MOSIP writes attributes under names of its own and, where they are of a
+    /// language, with the language behind it: `fullName` may come as `name_eng`.
+    pub fn discloses(&self, member: &str) -> bool {
+        let listed = |name: &str| {
+            let same = |attribute: &String| attribute == name || are_one(attribute, name);
+            self.kyc_attributes.iter().any(same)
+        };
+        let spoken = |language: &str| {
+            self.kyc_languages.is_empty() || self.kyc_languages.iter().any(|one| one == language)
+        };
+        listed(member)
+            || (member.rsplit_once('_')).is_some_and(|(name, language)| {
+                language.len() == 3 && listed(name) && spoken(language)
+            })
+    }
+
     /// Whether a request of this kind may be made at all.
     ///
     /// # Errors
@@ -213,6 +229,22 @@ impl AllowedAuth {
         let wanted = Factor::ALL.into_iter().find(|factor| self.is(*factor))?;
         (!factors.contains(&wanted)).then_some(wanted.as_str())
     }
+}
+
+/// Whether two names stand for one attribute: that of MOSIP's identity schema and that of its answers.
+fn are_one(one: &str, other: &str) -> bool {
+    const NAMES: [[&str; 2]; 7] = [
+        ["fullName", "name"],
+        ["dateOfBirth", "dob"],
+        ["phone", "phoneNumber"],
+        ["email", "emailId"],
+        ["city", "location1"],
+        ["region", "location2"],
+        ["province", "location3"],
+    ];
+    NAMES
+        .iter()
+        .any(|names| names.contains(&one) && names.contains(&other))
 }
 
 /// Every mistake of shape that MOSIP's schema would find.

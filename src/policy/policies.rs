@@ -98,9 +98,9 @@ impl Policies {
         let id = id.ok_or_else(|| missing("the licence key names no policy".to_owned()))?;
         match self.standing(id, now) {
             Ok(Kind::Misp(policy)) => Ok(policy),
-            Ok(Kind::Auth(_) | Kind::DataShare(_)) => {
-                Err(missing(format!("the policy {id} is not one for licence keys")))
-            }
+            Ok(Kind::Auth(_) | Kind::DataShare(_)) => Err(missing(format!(
+                "the policy {id} is not one for licence keys"
+            ))),
             Err(refusal) => Err(missing(refusal.cause().to_owned())),
         }
     }
@@ -129,24 +129,40 @@ impl Policies {
         let mut wrong = |user: String, id: &str, fits: fn(&Kind) -> bool, wanted: &str| {
             if self.all.get(id).is_some_and(|found| !fits(&found.kind)) {
                 let what = format!("{user} points to the policy `{id}`, which is of another kind");
-                let remedy = format!("Name a policy of kind {wanted}, or set `kind` of the policy.");
+                let remedy =
+                    format!("Name a policy of kind {wanted}, or set `kind` of the policy.");
                 report.error("policy", what, remedy);
             }
         };
         for partner in directory.iter() {
             for key in partner.api_keys() {
                 let fits = |kind: &Kind| matches!(kind, Kind::Auth(_));
-                wrong(format!("an API key of {}", partner.id()), key.policy(), fits, "auth");
+                wrong(
+                    format!("an API key of {}", partner.id()),
+                    key.policy(),
+                    fits,
+                    "auth",
+                );
             }
             for id in partner.licence_keys().iter().filter_map(|key| key.policy()) {
                 let fits = |kind: &Kind| matches!(kind, Kind::Misp(_));
-                wrong(format!("a licence key of {}", partner.id()), id, fits, "misp");
+                wrong(
+                    format!("a licence key of {}", partner.id()),
+                    id,
+                    fits,
+                    "misp",
+                );
             }
         }
         for one in websub.iter().flat_map(|websub| &websub.subscription) {
             if let Some(id) = &one.data_share {
                 let fits = |kind: &Kind| matches!(kind, Kind::DataShare(_));
-                wrong(format!("the subscription {}", one.name), id, fits, "data_share");
+                wrong(
+                    format!("the subscription {}", one.name),
+                    id,
+                    fits,
+                    "data_share",
+                );
             }
         }
         for one in websub.iter().flat_map(|websub| &websub.subscription) {
