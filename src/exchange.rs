@@ -27,6 +27,7 @@ mod record;
 pub mod registrations;
 pub mod replay;
 mod reply;
+pub mod rules;
 mod seal;
 mod sharing;
 mod snapshot;

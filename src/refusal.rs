@@ -135,6 +135,24 @@ codes! {
     /// The policy demands a factor that the request does not use.
     PolicyMandatory = "POL-005", Caller, 403, "The policy of the API key demands a factor that the request does not use.";
 
+    // The operator's rules, in Cedar.
+    /// A rule forbids it, whatever the content.
+    RuleForbids = "POL-006", Caller, 403, "The rules of this gateway forbid this request. Ask its operator, with the correlation id.";
+    /// No rule permits it, whatever the content.
+    RuleNone = "POL-007", Caller, 403, "No rule of this gateway permits this request. Ask its operator, with the correlation id.";
+    /// A rule forbids what the content asks for.
+    RuleForbidsContent = "POL-008", Caller, 403, "The rules of this gateway forbid what the request asks for. Ask its operator, with the correlation id.";
+    /// No rule permits what the content asks for.
+    RuleNoneContent = "POL-009", Caller, 403, "No rule of this gateway permits what the request asks for. Ask its operator, with the correlation id.";
+    /// A rule could not be evaluated.
+    RuleFailed = "POL-010", Gateway, 500, "The gateway could not evaluate its rules. Give the correlation id to its operator.";
+
+    // The MISP's policy, on delegated routes.
+    /// The licence key has no MISP policy that holds.
+    MispPolicyMissing = "POL-011", Caller, 403, "The MISP has no policy for requests on behalf of others. Ask the gateway's operator to set it.";
+    /// The MISP's policy does not allow this kind of request.
+    MispPolicyRoute = "POL-012", Caller, 403, "The policy of the MISP does not allow this kind of request on behalf of others.";
+
     // The outer form of a message.
     /// The body is not the JSON object that the route takes, or has a member twice.
     MessageForm = "MSG-001", Caller, 400, "The body is not a JSON object of the route's form, or names a member twice.";

@@ -7,6 +7,7 @@ pub mod import;
 mod output;
 pub mod partners;
 pub mod pki;
+pub mod policy;
 mod probe;
 mod process;
 pub mod run;

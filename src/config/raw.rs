@@ -7,6 +7,7 @@ mod esignet;
 mod login;
 mod opencrvs;
 mod packet;
+mod rules;
 mod shared;
 mod store;
 mod token_seeder;
@@ -16,6 +17,7 @@ pub use esignet::*;
 pub use login::*;
 pub use opencrvs::*;
 pub use packet::*;
+pub use rules::*;
 pub use shared::*;
 pub use store::*;
 pub use token_seeder::*;
@@ -49,9 +51,12 @@ pub struct Config {
     /// The services behind the gateway.
     #[serde(default)]
     pub upstream: Vec<Upstream>,
-    /// Policies that API keys point to.
+    /// MOSIP's policies, to which API keys, licence keys and subscriptions point.
     #[serde(default)]
     pub policy: Vec<Policy>,
+    /// Rules in Cedar, on top of everything else.
+    #[serde(default)]
+    pub rules: Option<Rules>,
     /// Which path leads where.
     #[serde(default)]
     pub route: Vec<Route>,
@@ -412,13 +417,29 @@ pub enum State {
     Deleted,
 }
 
-/// A policy that API keys point to.
+/// A kind of MOSIP policy.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyKind {
+    /// What an API key may ask: factors, attributes, operations.
+    #[default]
+    Auth,
+    /// What a licence key may pass on: delegated operations.
+    Misp,
+    /// Which attributes a credential may carry.
+    DataShare,
+}
+
+/// A MOSIP policy.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// The id used by API keys.
     pub id: String,
-    /// A MOSIP auth policy document (JSON).
+    /// Which kind of MOSIP policy it is.
+    #[serde(default)]
+    pub kind: PolicyKind,
+    /// MOSIP's policy document (JSON).
     pub document: PathBuf,
     /// Its state.
     #[serde(default)]
@@ -718,6 +739,9 @@ pub struct ApiKey {
 pub struct LicenceKey {
     /// The hash that `triseal partners hash` printed.
     pub hash: String,
+    /// The id of a policy of kind misp. Without one, nothing is passed on on delegated routes, as in MOSIP.
+    #[serde(default)]
+    pub policy: Option<String>,
     /// Its state.
     #[serde(default)]
     pub state: State,

@@ -149,13 +149,13 @@ impl Face {
             .map(|leaf| leaf.clone().into_owned());
         let h2 = session.alpn_protocol() == Some(b"h2");
         let sni = session.server_name().map(str::to_owned);
-        let connection = Arc::new(Connection::new(
-            Arc::clone(&self.name),
-            self.kind,
-            peer,
-            leaf,
-            sni,
-        ));
+        let version = match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
+            // The other version that `tls.rs` speaks.
+            _ => "1.2",
+        };
+        let connection = Connection::new(Arc::clone(&self.name), self.kind, peer, leaf, sni);
+        let connection = Arc::new(connection.over_tls(version));
         if self.gateway.knows(&connection) {
             return self.converse(stream, connection, h2).await;
         }

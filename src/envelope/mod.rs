@@ -5,6 +5,7 @@
 //! is decided by `trust` and `partners`: a message only ever *names* a certificate, by its fingerprint.
 
 pub mod compact;
+pub(crate) mod fields;
 pub(crate) mod forms;
 mod freshness;
 pub mod jose;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
-use super::{Gateway, Identified, Snapshot, Trail, quota};
+use super::{Gateway, Identified, Snapshot, Trail, quota, rules};
 use crate::{
     clock::Moment,
     config::{Envelope, FaceKind, HandlerKind},
@@ -134,6 +134,7 @@ fn check(
         }
         _ => None,
     };
+    rules::admit(gateway, &caller, &route, grant.as_deref(), trail)?;
     let path_and_query = snapshot.target(&found, arrived.request.query())?;
     let near = match route.handler() {
         // Their paths hold keys, and nobody asks.

@@ -40,6 +40,8 @@ pub struct Connection {
     pub(super) leaf: Option<CertificateDer<'static>>,
     pub(super) leaf_fingerprint: Option<String>,
     pub(super) sni: Option<String>,
+    /// The version of TLS, where there is any.
+    pub(super) tls: Option<&'static str>,
     /// The counters of the route and caller that this connection asked for last.
     pub(super) counters: Mutex<Option<Counters>>,
     /// The timer of its exchanges, where there is one at a time.
@@ -66,10 +68,18 @@ impl Connection {
             leaf_fingerprint: leaf.as_deref().map(|der| Fingerprint::of(der).to_string()),
             leaf,
             sni,
+            tls: None,
             counters: Mutex::new(None),
             patience: Patience::default(),
             identity: RwLock::new(None),
         }
+    }
+
+    /// The same, by this version of TLS.
+    #[must_use]
+    pub const fn over_tls(mut self, version: &'static str) -> Self {
+        self.tls = Some(version);
+        self
     }
 
     /// The address it comes from.

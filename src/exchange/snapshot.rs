@@ -18,7 +18,7 @@ use crate::{
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
     partners::{Directory, Partner},
-    policy::{Policies, RouteTable, SeederPolicy},
+    policy::{Policies, RouteTable, Rules, SeederPolicy, rules},
     refusal::{Code, Refusal},
     shared,
     store::Location,
@@ -40,6 +40,7 @@ pub struct Snapshot {
     peers: BTreeMap<String, PartyCertificates>,
     directory: Directory,
     policies: Policies,
+    rules: Option<Rules>,
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
     logins: BTreeMap<String, Login>,
@@ -160,6 +161,22 @@ impl Snapshot {
             now,
         );
         let directory = directory(&config, &document, &anchors, now, mistakes);
+        let world = rules::World {
+            gateway: &config.gateway.name,
+            routes: &routes,
+            upstreams: &config.upstream,
+            directory: &directory,
+            now,
+        };
+        let rules = config.rules.as_ref().and_then(|raw| {
+            let mut report = Report::new(&document, mistakes);
+            Rules::build(raw, &world, &mut report.within("rules"))
+        });
+        policies.check_kinds(
+            &directory,
+            config.websub.as_ref(),
+            &mut Report::new(&document, mistakes),
+        );
         let esignet = Esignet::build(
             &config,
             &directory,
@@ -206,6 +223,7 @@ impl Snapshot {
             peers,
             directory,
             policies,
+            rules,
             routes,
             upstreams,
             logins,
@@ -303,6 +321,22 @@ impl Snapshot {
     /// The policies.
     pub const fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// The operator's rules, where there are any.
+    pub const fn rules(&self) -> Option<&Rules> {
+        self.rules.as_ref()
+    }
+
+    /// What rules talk about: to read other rules against the same.
+    pub fn world(&self, now: Moment) -> rules::World<'_> {
+        rules::World {
+            gateway: &self.config.gateway.name,
+            routes: &self.routes,
+            upstreams: &self.config.upstream,
+            directory: &self.directory,
+            now,
+        }
     }
 
     /// The routes.

@@ -12,7 +12,7 @@ use crate::{
     clock::Moment,
     partners::{Caller, UnderWay},
     patience::Patience,
-    policy::Route,
+    policy::{Facts, Route, rules::Decision},
     refusal::Code,
     trust::Fingerprint,
     upstream::CallerBody,
@@ -47,6 +47,9 @@ pub struct Trail {
     has_body: bool,
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
+    /// Where somebody asks for them: see [`super::rules`].
+    pub(super) facts: Option<Box<Facts>>,
+    pub(super) decision: Option<Box<Decision>>,
     upstream_us: u64,
     upstream_status: Option<u16>,
 }
@@ -94,6 +97,8 @@ impl Trail {
             has_body: !arrival.body.is_end_stream(),
             body_read: false,
             refused: None,
+            facts: None,
+            decision: None,
             upstream_us: 0,
             upstream_status: None,
         }
@@ -145,6 +150,16 @@ impl Trail {
     /// The route, once found.
     pub const fn route(&self) -> Option<&Arc<Route>> {
         self.route.as_ref()
+    }
+
+    /// What the operator's rules decided, and by which policies; none where there are no rules, or the road ended before.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decision.as_deref()
+    }
+
+    /// The facts, as far as the road has come; none where nobody asks for them.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_deref()
     }
 
     /// Whether there is a body of which not all was read.

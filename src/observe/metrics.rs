@@ -23,6 +23,8 @@ pub struct Metrics {
     pub upstream_failures: IntCounterVec,
     /// Seconds of private-key and other heavy cryptography in an exchange, by step (`open`, `seal`).
     pub crypto_seconds: HistogramVec,
+    /// Seconds of the operator's rules in an exchange, by hook (`admit`, `permit`).
+    pub rules_seconds: HistogramVec,
     /// Exchanges under way, by face.
     pub in_flight: IntGaugeVec,
     /// Open connections, by face.
@@ -176,6 +178,7 @@ impl Metrics {
                 "Cryptography of one exchange.",
                 &["step"],
             )?,
+            rules_seconds: rules_seconds(&registry)?,
             in_flight: int_gauges(
                 "triseal_exchanges_in_flight",
                 "Exchanges under way.",
@@ -288,4 +291,15 @@ impl Metrics {
         }
         text
     }
+}
+
+/// A decision takes microseconds: buckets of its own.
+fn rules_seconds(registry: &Registry) -> Result<HistogramVec, prometheus::Error> {
+    const BUCKETS: &[f64] = &[
+        0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.1,
+    ];
+    let options = HistogramOpts::new("triseal_rules_seconds", "Decisions of the rules.");
+    let made = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["hook"])?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
 }

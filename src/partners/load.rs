@@ -209,9 +209,20 @@ fn licence_keys(
     for (i, key) in raw.licence_key.iter().enumerate() {
         let report = &mut report.within(format!("licence_key[{i}]"));
         let (from, until) = (key.valid_from.as_deref(), key.valid_until.as_deref());
+        if let Some(policy) = &key.policy
+            && !around.policies.contains(&policy.as_str())
+        {
+            let what = format!("there is no policy `{policy}`");
+            report.error("policy", what, spelling::remedy(policy, around.policies));
+        }
         let registration = Registration::build(key.state, from, until, report, around.now);
         if let Some(hash) = hash(&key.hash, "hash", &mut seen, report) {
-            keys.push(LicenceKey { hash, registration });
+            let policy = key.policy.clone();
+            keys.push(LicenceKey {
+                hash,
+                policy,
+                registration,
+            });
         }
     }
     keys

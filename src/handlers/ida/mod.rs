@@ -199,7 +199,8 @@ impl Ida {
             return Ok((answer.body, Identity::AsItIs));
         }
         if plain_upstream {
-            return Ok((answer.body, Identity::Plain));
+            let body = narrowed(upstream, handling, &answer.body)?;
+            return Ok((body, Identity::Plain));
         }
         if !parsed.identity_is_sealed() {
             return Err(Refusal::new(
@@ -233,13 +234,26 @@ impl Ida {
                 .crypto_seconds
                 .with_label_values(&["open_identity"])
                 .observe(began.elapsed().as_secs_f64());
-            return Ok((plain, Identity::Plain));
+            return Ok((narrowed(upstream, handling, &plain)?, Identity::Plain));
         }
         Err(Refusal::new(
             Code::UpstreamForm,
             "the identity is sealed to a certificate that is not the caller's",
         ))
     }
+}
+
+/// A plain identity without what the policy of the API key does not allow. One that is sealed to the partner cannot be
+/// looked into: there MOSIP's own filter stands alone.
+fn narrowed(upstream: &Upstream, handling: &Handling, body: &Bytes) -> Result<Bytes, Refusal> {
+    let Some(policy) = handling.grant() else {
+        return Ok(body.clone());
+    };
+    let (body, gone) = mosip_ida::narrow_identity(body, |member| policy.discloses(member))?;
+    if gone > 0 {
+        tracing::warn!(upstream = upstream.name(), policy = policy.id(), gone, "an identity had more attributes than its policy allows");
+    }
+    Ok(body)
 }
 
 fn unexpected(upstream: &Upstream, status: StatusCode) -> Refusal {
