@@ -4,6 +4,7 @@
 //! the sections belong to, when a snapshot is built.
 
 mod esignet;
+mod evidence;
 mod login;
 mod opencrvs;
 mod packet;
@@ -12,6 +13,7 @@ mod token_seeder;
 mod websub;
 
 pub use esignet::*;
+pub use evidence::*;
 pub use login::*;
 pub use opencrvs::*;
 pub use packet::*;
@@ -71,6 +73,9 @@ pub struct Config {
     /// The token seeder.
     #[serde(default)]
     pub token_seeder: Option<TokenSeeder>,
+    /// Evidence.
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
     /// Bounds. The defaults are safe.
     #[serde(default)]
     pub limits: Limits,
@@ -496,6 +501,9 @@ pub struct Route {
     /// Which packets may be made (handler `packet` only, and needed there).
     #[serde(default)]
     pub packet: Option<PacketRules>,
+    /// What is recorded, where it is another than `[evidence]` says.
+    #[serde(default)]
+    pub evidence: RouteEvidence,
 }
 
 /// The near side of a route.

@@ -48,6 +48,7 @@ pub struct Route {
     to_path: Option<PathPattern>,
     body_max_bytes: Option<usize>,
     query: bool,
+    evidence: config::RouteEvidence,
 }
 
 impl Route {
@@ -140,7 +141,13 @@ impl Route {
             body_max_bytes: raw.body_max_bytes,
             // The hub's questions stand in the query.
             query: raw.query || raw.handler == HandlerKind::WebSub,
+            evidence: raw.evidence,
         })
+    }
+
+    /// What it says of evidence, where that is another than the whole gateway's.
+    pub const fn evidence(&self) -> config::RouteEvidence {
+        self.evidence
     }
 
     /// The name for logs, metrics and partner files.

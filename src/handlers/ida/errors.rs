@@ -190,6 +190,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::EvidenceQueue
+        | Code::EvidenceWrite
+        | Code::EvidenceSlow
+        | Code::EvidenceDown
         | Code::BearerMissing
         | Code::BearerForm
         | Code::BearerSignature
