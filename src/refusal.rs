@@ -324,6 +324,16 @@ codes! {
     /// E-Signet refused, in its own words.
     EsignetRefused = "ESG-014", Upstream, 502, "E-Signet refused the request. Log in again.";
 
+    // Evidence.
+    /// Too many records wait for the disk.
+    EvidenceQueue = "EVD-001", Gateway, 503, "The gateway has more records to write than it can hold. Send the request again after the time in Retry-After.";
+    /// The record of the exchange could not be written.
+    EvidenceWrite = "EVD-002", Gateway, 503, "The gateway could not record the exchange, so that its answer is held back. The service behind it may have done what was asked.";
+    /// The record of the exchange was not on disk in time.
+    EvidenceSlow = "EVD-003", Gateway, 503, "The gateway did not record the exchange in time, so that its answer is held back. The service behind it may have done what was asked.";
+    /// Records cannot be written at present; nothing was sent to the service behind.
+    EvidenceDown = "EVD-004", Gateway, 503, "The gateway cannot record exchanges at present. Nothing was done; send the request again after the time in Retry-After.";
+
     // Ourselves.
     /// More exchanges than the gateway takes at once.
     Overloaded = "GW-001", Gateway, 503, "The gateway is busy. Try again in a few seconds.";

@@ -4,6 +4,7 @@
 //! the sections belong to, when a snapshot is built.
 
 mod esignet;
+mod evidence;
 mod login;
 mod opencrvs;
 mod packet;
@@ -14,6 +15,7 @@ mod token_seeder;
 mod websub;
 
 pub use esignet::*;
+pub use evidence::*;
 pub use login::*;
 pub use opencrvs::*;
 pub use packet::*;
@@ -81,6 +83,9 @@ pub struct Config {
     /// The token seeder.
     #[serde(default)]
     pub token_seeder: Option<TokenSeeder>,
+    /// Evidence.
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
     /// Bounds. The defaults are safe.
     #[serde(default)]
     pub limits: Limits,
@@ -525,6 +530,9 @@ pub struct Route {
     /// How much of it each partner may use, where the partner's own file does not say otherwise. Default: no bound.
     #[serde(default)]
     pub quota: Option<Quota>,
+    /// What is recorded, where it is another than `[evidence]` says.
+    #[serde(default)]
+    pub evidence: RouteEvidence,
 }
 
 /// The near side of a route.

@@ -14,11 +14,12 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Connection, Shed, Snapshot, errands, identify, overload, record::rfc3339};
+use super::{Connection, Shed, Snapshot, errands, evidence, identify, overload, record::rfc3339};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
     envelope::{Handed, ReplayGuard},
+    evidence::Evidence,
     observe::{AccessLog, Line, Metrics},
     refusal::{Code, Refusal},
     shared::Shared,
@@ -42,6 +43,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error("{0}. Check `store` in the configuration.")]
     Store(#[from] crate::store::StoreError),
+    /// The evidence log cannot be used.
+    #[error("{0}")]
+    Evidence(#[from] crate::evidence::LogError),
     /// A mistake of ours.
     #[error("{0}")]
     Metrics(#[from] crate::observe::MetricsError),
@@ -74,6 +78,7 @@ pub struct Gateway {
     replay: ReplayGuard,
     shared: Shared,
     store: Option<Store>,
+    evidence: Option<Evidence>,
     metrics: Metrics,
     /// When a hub was last heard of, by subscription.
     heard: Mutex<BTreeMap<String, Moment>>,
@@ -148,6 +153,7 @@ impl Gateway {
             .store()
             .map(|location| Store::open_watched(location, watch(&metrics)))
             .transpose()?;
+        let evidence = evidence::start(&snapshot, &metrics.evidence, &clock)?;
         let access = AccessLog::start(snapshot.access_file().as_deref())
             .map_err(io("access log".to_owned()))?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
@@ -168,6 +174,7 @@ impl Gateway {
             replay,
             shared,
             store,
+            evidence,
             metrics,
             heard: Mutex::default(),
             reported: Mutex::default(),
@@ -202,6 +209,9 @@ impl Gateway {
         previous.warn_of_fixed_settings(&next, &self.config_file, &mut mistakes);
         let generation = next.generation();
         next.share_tokens(self.shared.tokens());
+        if let Some(evidence) = &self.evidence {
+            evidence::use_signer(evidence, &next, self.clock.now());
+        }
         self.snapshot.store(Arc::new(next));
         self.metrics.reloads.with_label_values(&["published"]).inc();
         self.pulse
@@ -271,6 +281,9 @@ impl Gateway {
         if let Err(error) = self.shared.close() {
             tracing::error!(%error, "the day's quotas could not be written; partners lose up to a hundredth of their day");
         }
+        if let Some(evidence) = &self.evidence {
+            evidence.stop();
+        }
         self.access.stop();
     }
 
@@ -307,6 +320,11 @@ impl Gateway {
     /// The durable store, where one is configured.
     pub const fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// The evidence log, where one is configured.
+    pub const fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_ref()
     }
 
     /// Takes note that a hub was heard of: a delivery it signed, or its question.
@@ -486,6 +504,7 @@ impl Gateway {
         if let Some((what, left)) = self.shared.finding(now) {
             findings.push(json!({"what": what, "secondsLeft": left}));
         }
+        findings.extend(self.evidence.iter().flat_map(|e| e.findings(now)));
         if let Some(store) = &self.store {
             findings.extend(errands::findings(store, now));
             let registrations = snapshot.registrations();

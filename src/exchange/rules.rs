@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::{Content, Gateway, Opened, Snapshot, Trail};
+use super::{Content, Gateway, Opened, Snapshot, Trail, evidence};
 use crate::{
-    config::{Envelope, HandlerKind},
+    config::{Envelope, EvidenceLevel, HandlerKind},
     envelope::fields::Fields,
     ida::Operation,
     partners::Caller,
@@ -20,13 +20,17 @@ use crate::{
 };
 
 /// Whether anybody asks for the facts of this exchange.
-fn wanted(snapshot: &Snapshot) -> bool {
-    snapshot.rules().is_some()
+fn wanted(snapshot: &Snapshot, route: &Route) -> bool {
+    snapshot.rules().is_some() || evidence::level(snapshot, route) != EvidenceLevel::Off
 }
 
 /// How the exchange is recorded.
-pub const fn evidence_level(_: &Snapshot, _: &Route) -> &'static str {
-    "off"
+pub fn evidence_level(snapshot: &Snapshot, route: &Route) -> &'static str {
+    match evidence::level(snapshot, route) {
+        EvidenceLevel::Off => "off",
+        EvidenceLevel::BestEffort => "best_effort",
+        EvidenceLevel::Required => "required",
+    }
 }
 
 /// Asks the rules before anything is opened.
@@ -37,7 +41,7 @@ pub(super) fn admit(
     grant: Option<&AuthPolicy>,
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    if !wanted(trail.snapshot()) {
+    if !wanted(trail.snapshot(), route) {
         return Ok(());
     }
     trail.facts = Some(Box::new(at_admission(caller, route, grant, trail)));

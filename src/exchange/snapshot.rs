@@ -9,7 +9,7 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose,
+    Limits, Own, canonical::HostRules, esignet::Esignet, evidence, logins::Login, needs_jose,
     registrations::Registrations, sharing, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
@@ -55,6 +55,8 @@ pub struct Snapshot {
     registrations: Option<Registrations>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
+    /// What of it stands in evidence.
+    seen: evidence::Seen,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
     upstream_seed: String,
 }
@@ -92,6 +94,9 @@ impl Snapshot {
         let (snapshot, watched) =
             config::watching(|| Self::read(file, clock, previous, &mut mistakes));
         let snapshot = snapshot.filter(|_| !mistakes.refuse()).map(|mut s| {
+            if s.config.evidence.is_some() {
+                s.seen = evidence::Seen::of(file, s.generation, watched.iter());
+            }
             s.watched = watched;
             s
         });
@@ -137,6 +142,7 @@ impl Snapshot {
         let store = (config.store.as_ref())
             .and_then(|raw| Location::read(raw, &base, &mut report.within("store")));
         let shared = sharing::build(&config, &anchors, &own, &mut report, now);
+        evidence::check(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
@@ -237,6 +243,7 @@ impl Snapshot {
             registrations,
             watched: BTreeSet::new(),
             next_change,
+            seen: evidence::Seen::default(),
             upstream_seed: seed,
         })
     }
@@ -249,6 +256,16 @@ impl Snapshot {
     /// The configuration as written.
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What of it stands in evidence.
+    pub(super) const fn seen(&self) -> &evidence::Seen {
+        &self.seen
+    }
+
+    /// The folder that paths in the configuration start from.
+    pub(super) fn base(&self) -> &Path {
+        &self.base
     }
 
     /// The folder for state.
@@ -507,6 +524,7 @@ impl Snapshot {
                 "shared",
                 format!("{:?}", old.shared) != format!("{:?}", new.shared),
             ),
+            ("evidence", evidence_settings(old) != evidence_settings(new)),
             ("log", old.log.access != new.log.access),
         ];
         for (at, _) in changed.iter().filter(|(_, changed)| *changed) {
@@ -520,6 +538,12 @@ impl Snapshot {
             });
         }
     }
+}
+
+/// What of evidence is fixed while the process runs: all but the level and which bodies are kept.
+fn evidence_settings(config: &Config) -> Option<(Option<&PathBuf>, usize, u64, u64)> {
+    let e = config.evidence.as_ref()?;
+    Some((e.folder.as_ref(), e.queue_max, e.commit_timeout_ms, e.reserve_mib))
 }
 
 fn peers(

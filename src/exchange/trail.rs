@@ -10,6 +10,7 @@ use hyper::body::Body;
 use super::{Arrival, Connection, Gateway, Snapshot};
 use crate::{
     clock::Moment,
+    evidence::Receipt,
     partners::{Caller, UnderWay},
     patience::Patience,
     policy::{Facts, Route, rules::Decision},
@@ -50,6 +51,13 @@ pub struct Trail {
     /// Where somebody asks for them: see [`super::rules`].
     pub(super) facts: Option<Box<Facts>>,
     pub(super) decision: Option<Box<Decision>>,
+    /// For evidence: the digest of the request's body, and the body itself where it is kept.
+    pub(super) request_digest: Option<[u8; 32]>,
+    pub(super) kept_request: Option<bytes::Bytes>,
+    /// The policy of the API key.
+    pub(super) policy: Option<String>,
+    /// The receipt in the upstream's answer.
+    pub(super) receipt: Option<Receipt>,
     upstream_us: u64,
     upstream_status: Option<u16>,
 }
@@ -99,6 +107,10 @@ impl Trail {
             refused: None,
             facts: None,
             decision: None,
+            request_digest: None,
+            kept_request: None,
+            policy: None,
+            receipt: None,
             upstream_us: 0,
             upstream_status: None,
         }
@@ -165,6 +177,11 @@ impl Trail {
     /// Whether there is a body of which not all was read.
     pub(super) const fn body_unread(&self) -> bool {
         self.has_body && !self.body_read
+    }
+
+    /// Notes the receipt that came with the upstream's answer.
+    pub fn received(&mut self, receipt: Option<Receipt>) {
+        self.receipt = receipt;
     }
 
     /// Notes a call to the upstream.

@@ -5,6 +5,7 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::EvidenceMetrics;
 use crate::refusal::Code;
 
 /// Every metric of the gateway.
@@ -73,6 +74,8 @@ pub struct Metrics {
     pub shared_alone_left: IntGauge,
     /// When the process started, as seconds since 1970.
     pub start_time: Gauge,
+    /// The evidence log.
+    pub evidence: EvidenceMetrics,
 }
 
 /// Two names for one metric, or one that Prometheus does not take: a mistake in this file.
@@ -147,6 +150,7 @@ impl Metrics {
         registry.register(Box::new(store_failures.clone()))?;
         let start_time = Gauge::new("process_start_time_seconds", "When the process started.")?;
         registry.register(Box::new(start_time.clone()))?;
+        let evidence = EvidenceMetrics::new(&registry)?;
         Ok(Self {
             exchanges: counters(
                 "triseal_exchanges_total",
@@ -266,6 +270,7 @@ impl Metrics {
                 "While the shared state is gone: for how long this gateway goes on alone.",
             )?,
             start_time,
+            evidence,
             registry,
         })
     }

@@ -50,6 +50,7 @@ pub struct Route {
     body_max_bytes: Option<usize>,
     query: bool,
     quota: Option<Quota>,
+    evidence: config::RouteEvidence,
 }
 
 impl Route {
@@ -145,7 +146,13 @@ impl Route {
             quota,
             // The hub's questions stand in the query.
             query: raw.query || raw.handler == HandlerKind::WebSub,
+            evidence: raw.evidence,
         })
+    }
+
+    /// What it says of evidence, where that is another than the whole gateway's.
+    pub const fn evidence(&self) -> config::RouteEvidence {
+        self.evidence
     }
 
     /// The name for logs, metrics and partner files.

@@ -20,7 +20,7 @@ pub use errand::{Count, Errand, Filter, NewErrand, Placed, Put, Revision, Settle
 pub use error::StoreError;
 pub use location::Location;
 pub use rotation::Rotated;
-pub use vault::{make_key, parse_key};
+pub use vault::{Place, Vault, make_key, parse_key};
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -34,7 +34,6 @@ use crate::clock::Moment;
 use engine::{Asked, Database, Engine, Held, Inserted};
 use location::Kind;
 use vault::Sealed;
-pub(crate) use vault::{Place, Vault};
 
 /// What the store tells the outside about itself.
 #[derive(Clone, Debug)]

@@ -213,6 +213,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::QuotaRate
         | Code::QuotaDay
         | Code::RuleFailed
+        | Code::EvidenceQueue
+        | Code::EvidenceWrite
+        | Code::EvidenceSlow
+        | Code::EvidenceDown
         | Code::BearerMissing
         | Code::BearerForm
         | Code::BearerSignature
