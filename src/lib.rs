@@ -10,6 +10,7 @@ pub mod config;
 pub mod credential;
 pub mod edge;
 pub mod envelope;
+pub mod evidence;
 pub mod exchange;
 pub mod handlers;
 pub mod http1;
