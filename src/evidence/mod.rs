@@ -6,3 +6,6 @@ mod jws;
 pub mod merkle;
 pub mod timestamp;
 pub mod verify;
+
+#[cfg(test)]
+mod testing;

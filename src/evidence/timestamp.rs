@@ -500,3 +500,7 @@ fn generalized_time(content: &[u8]) -> Option<Moment> {
     }
     Some(Moment::from_s(at.assume_utc().unix_timestamp()).plus_ms(ms.parse().ok()?))
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests on small numbers")]
+mod tests;

@@ -536,3 +536,7 @@ fn shown(at: Moment) -> String {
     at.push_rfc3339(&mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests on small numbers")]
+mod tests;
