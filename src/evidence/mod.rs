@@ -6,15 +6,23 @@
 //! only when the record is there ([`Noted::durable`]).
 
 pub mod bodies;
+pub mod bundle;
+mod der;
 mod disk;
 mod growth;
 pub mod head;
 mod index;
+mod jws;
 mod log;
+pub mod merkle;
 mod queue;
 pub mod reader;
 mod record;
+#[cfg(test)]
+mod testing;
+pub mod timestamp;
 mod tree;
+pub mod verify;
 mod writer;
 
 pub use bodies::Bodies;

@@ -205,7 +205,7 @@ pub(super) fn start(
     };
     let bodies = snapshot
         .store()
-        .and_then(|(_, _, keys)| Vault::new(keys).ok())
+        .and_then(|store| store.vault().ok())
         .map(|vault| Bodies::new(&folder, vault));
     let (evidence, found) = Evidence::start(settings, metrics, clock, bodies)?;
     if found.torn_bytes > 0 {

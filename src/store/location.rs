@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
+    StoreError,
     postgres::{Address, Server},
-    vault,
+    vault::{self, Vault},
 };
 use crate::{
     config::{self, OwnCertificate, Report, Role},
@@ -45,6 +46,14 @@ impl Location {
             keys: Arc::new(keys),
             lease: Duration::from_secs(30),
         }
+    }
+
+    /// What encrypts under the store's keys, for what is kept elsewhere.
+    ///
+    /// # Errors
+    /// [`StoreError::Key`] when a key is none.
+    pub fn vault(&self) -> Result<Vault, StoreError> {
+        Vault::new(&self.keys)
     }
 
     /// Reads `[store]`; `report` stands at it, and `base` is the folder that SQLite's path starts from.

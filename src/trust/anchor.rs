@@ -32,6 +32,47 @@ pub struct Anchor {
 }
 
 impl Anchor {
+    /// An anchor of these certificates, without lists, for judging offline.
+    pub(super) fn from_certificates(
+        name: &str,
+        certificates: Vec<Certificate>,
+    ) -> Result<Self, super::CertificateError> {
+        let mut anchor = Self {
+            name: name.to_owned(),
+            roots: Vec::new(),
+            trust_anchors: Vec::new(),
+            intermediates: Vec::new(),
+            revocation: Revocation::Required,
+            lists: Vec::new(),
+        };
+        for certificate in certificates {
+            if !certificate.is_ca() {
+                return Err(super::CertificateError::NoCa(
+                    certificate.subject().to_owned(),
+                ));
+            }
+            if certificate.self_signed() {
+                anchor.roots.push(certificate);
+            } else {
+                anchor.intermediates.push(certificate);
+            }
+        }
+        if anchor.roots.is_empty() {
+            return Err(super::CertificateError::NoRoot);
+        }
+        Ok(anchor)
+    }
+
+    /// One revocation list more.
+    pub(super) fn push_list(&mut self, list: RevocationList) {
+        self.lists.push(list);
+    }
+
+    /// All revocation lists.
+    pub(super) fn revocation_lists(&self) -> &[RevocationList] {
+        &self.lists
+    }
+
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,0 +1,542 @@
+//! Checking a bundle offline: each link of the proof, in words, up to the first broken one.
+//!
+//! What is believed: the anchors that were given, and nothing in the bundle. Issuers come from the anchors' files alone
+//! (`crate::trust`, offline). Whatever stands in the bundle is either proven, or said to be unproven, or breaks the chain.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    bundle::{self, Bundle, BundleProblem, Decoded},
+    jws::Jws,
+    merkle::{self, Hash},
+    timestamp::Stamp,
+};
+use crate::{
+    clock::Moment,
+    trust::{Anchor, Certificate, Fingerprint, Listed},
+};
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// The type of a tree head.
+pub const HEAD_TYPE: &str = "triseal-tree-head";
+/// Octets of salt before a kept body.
+const SALT: usize = 16;
+
+/// How a link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds.
+    Holds,
+    /// It was not checked; the words say what is missing.
+    Unproven,
+    /// It does not hold.
+    Broken,
+}
+
+/// One link of the proof.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Which.
+    pub name: &'static str,
+    /// How it stands.
+    pub outcome: Outcome,
+    /// Why, in words.
+    pub words: String,
+}
+
+/// What the verifier believes.
+#[derive(Debug)]
+pub struct Belief {
+    /// In which CA certificates trust starts. They are all the issuers there are.
+    pub anchor: Anchor,
+    /// The same for time stamps.
+    pub authority: Option<Anchor>,
+    /// The organisation whose log it must be.
+    pub organisation: Option<String>,
+}
+
+/// A tree head whose form is right.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Which log.
+    pub log: String,
+    /// How many leaves.
+    pub size: u64,
+    /// The tree's hash.
+    pub root: Hash,
+    /// When it was signed.
+    pub time: Moment,
+    /// The certificate that it names.
+    pub signer: Fingerprint,
+}
+
+impl Head {
+    /// Reads a head; its signature is not looked at.
+    ///
+    /// # Errors
+    /// What is wrong with its form.
+    pub fn read(text: &str) -> Result<Self, &'static str> {
+        let jws = Jws::parse(text).ok_or("it is no compact JWS")?;
+        Self::of(&jws)
+    }
+
+    fn of(jws: &Jws) -> Result<Self, &'static str> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Payload {
+            log: String,
+            size: u64,
+            root: String,
+            time: String,
+        }
+        if jws.text("typ") != Some(HEAD_TYPE) || jws.header().len() != 3 {
+            return Err("its header is not that of a tree head");
+        }
+        let signer = jws.signer().ok_or("its header names no certificate")?;
+        let payload: Payload =
+            serde_json::from_slice(&jws.payload()).map_err(|_| "its payload is not of the form")?;
+        Ok(Self {
+            log: payload.log,
+            size: payload.size,
+            root: bundle::hash(&payload.root).ok_or("its root is no hash")?,
+            time: moment(&payload.time).ok_or("its time is none")?,
+            signer,
+        })
+    }
+
+    /// Whether the certificate signed the head of that text.
+    pub fn signed_by(text: &str, certificate: &Certificate) -> bool {
+        Jws::parse(text).is_some_and(|jws| jws.is_by(certificate))
+    }
+}
+
+/// Checks a bundle. The last link is the first broken one, where there is one.
+pub fn verify(text: &[u8], belief: Belief) -> Vec<Link> {
+    let mut links = Vec::new();
+    // What is broken was noted as such.
+    let _ = follow(text, belief, &mut Links(&mut links));
+    links
+}
+
+/// The chain is broken; the last link says where.
+struct Stop;
+
+struct Links<'l>(&'l mut Vec<Link>);
+
+impl Links<'_> {
+    fn note(&mut self, name: &'static str, outcome: Outcome, words: String) {
+        self.0.push(Link {
+            name,
+            outcome,
+            words,
+        });
+    }
+
+    fn holds(&mut self, name: &'static str, words: impl Into<String>) {
+        self.note(name, Outcome::Holds, words.into());
+    }
+
+    fn unproven(&mut self, name: &'static str, words: impl Into<String>) {
+        self.note(name, Outcome::Unproven, words.into());
+    }
+
+    fn broken<T>(&mut self, name: &'static str, words: impl Into<String>) -> Result<T, Stop> {
+        self.note(name, Outcome::Broken, words.into());
+        Err(Stop)
+    }
+}
+
+fn follow(text: &[u8], mut belief: Belief, links: &mut Links<'_>) -> Result<(), Stop> {
+    let read = Bundle::read(text).and_then(|bundle| {
+        let decoded = bundle.decode()?;
+        let certificates = certificates(&decoded)?;
+        Ok((bundle, decoded, certificates))
+    });
+    let (bundle, decoded, certificates) = match read {
+        Ok(all) => all,
+        Err(problem) => return links.broken("bundle", problem.to_string()),
+    };
+    let Ok(Value::Object(record)) = serde_json::from_str::<Value>(&bundle.record) else {
+        return links.broken("record", "the record is no JSON object");
+    };
+    if record.get("v") != Some(&Value::from(1)) {
+        return links.broken("record", "the record is of a version that is not known");
+    }
+    let leaf = merkle::leaf_hash(bundle.record.as_bytes());
+    let words = format!("{}; its leaf hash is {}", told(&record), bundle::shown(&leaf));
+    links.holds("record", words);
+
+    let head = head_and_place(&bundle, &decoded, &leaf, links)?;
+    let unused = unused(&bundle, &head, &record, &certificates);
+    if let Some(at) = unused {
+        let words = format!("certificates[{at}]: no signature in the bundle names it");
+        return links.broken("bundle", words);
+    }
+    for (i, list) in decoded.crls.iter().enumerate() {
+        if let Err(why) = belief.anchor.add_list(list) {
+            return links.broken("revocation", format!("crls[{i}]: {why}"));
+        }
+    }
+    head_signature(&bundle, &head, &certificates, &belief, links)?;
+    order(&record, &head, links)?;
+    time_stamp(&bundle, &decoded, &head, &belief, links)?;
+    let parts = Parts {
+        record: &record,
+        certificates: &certificates,
+        leaf: &leaf,
+    };
+    let request = parts.kept(&bundle, "request", links)?;
+    let answer = parts.kept(&bundle, "answer", links)?;
+    parts.receipt(&bundle, answer.as_deref(), &belief, links)?;
+    parts.request_signature(request.as_deref(), &belief, links)
+}
+
+/// The certificates of a bundle, read.
+fn certificates(decoded: &Decoded) -> Result<Vec<Certificate>, BundleProblem> {
+    let read = decoded.certificates.iter().enumerate().map(|(i, der)| {
+        Certificate::from_der(der.clone()).map_err(|e| BundleProblem {
+            part: format!("certificates[{i}]"),
+            what: e.to_string(),
+        })
+    });
+    read.collect()
+}
+
+fn told(record: &Map<String, Value>) -> String {
+    let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or("?");
+    let caller = record.get("caller").and_then(|c| c.get("id"));
+    let caller = caller.and_then(Value::as_str).unwrap_or("?");
+    let answer = record.get("answer").and_then(|a| a.get("status"));
+    let status = answer.map_or_else(|| "?".to_owned(), ToString::to_string);
+    let code = record.get("code").and_then(Value::as_str);
+    let mut told = format!(
+        "gateway {} says: at {} partner {caller} asked {} {} and was {} with status {status}",
+        text("gateway"),
+        text("time"),
+        text("method"),
+        text("route"),
+        text("verdict"),
+    );
+    if let Some(code) = code {
+        told.push_str(&format!(" ({code})"));
+    }
+    told.push_str(&format!("; correlation id {}", text("correlationId")));
+    // What stands in a record is not ours to let onto a terminal.
+    told.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+/// The head's form, and the leaf's place under its root.
+fn head_and_place(
+    bundle: &Bundle,
+    decoded: &Decoded,
+    leaf: &Hash,
+    links: &mut Links<'_>,
+) -> Result<Head, Stop> {
+    let head = match Head::read(&bundle.head) {
+        Ok(head) => head,
+        Err(what) => return links.broken("head", format!("the tree head: {what}")),
+    };
+    let (index, size) = (bundle.index, head.size);
+    if !merkle::includes(leaf, index, size, &decoded.inclusion, &head.root) {
+        let words = format!(
+            "the leaf does not lead to the head's root: record, index ({index}), proof or head ({size} records) is another"
+        );
+        return links.broken("inclusion", words);
+    }
+    let words = format!(
+        "the record is number {index} of {size} in log {}: {} hashes lead to the head's root",
+        head.log,
+        decoded.inclusion.len()
+    );
+    links.holds("inclusion", words);
+    Ok(head)
+}
+
+/// The place of a certificate that nothing in the bundle names.
+fn unused(
+    bundle: &Bundle,
+    head: &Head,
+    record: &Map<String, Value>,
+    certificates: &[Certificate],
+) -> Option<usize> {
+    let signer = record.get("signer").and_then(Value::as_str);
+    let receipt = bundle.receipt.as_ref();
+    let receipt = receipt.and_then(|r| Jws::parse(&r.signature)?.signer());
+    certificates.iter().position(|c| {
+        let name = c.fingerprint();
+        name != head.signer && Some(name) != receipt && signer != Some(&*name.to_string())
+    })
+}
+
+fn head_signature(
+    bundle: &Bundle,
+    head: &Head,
+    certificates: &[Certificate],
+    belief: &Belief,
+    links: &mut Links<'_>,
+) -> Result<(), Stop> {
+    let Some(certificate) = certificates.iter().find(|c| c.fingerprint() == head.signer) else {
+        let words = format!("the certificate {} that signed the head is missing", head.signer);
+        return links.broken("head", words);
+    };
+    if !Head::signed_by(&bundle.head, certificate) {
+        let words = format!("the head does not bear the signature of `{}`", certificate.subject());
+        return links.broken("head", words);
+    }
+    let when = shown(head.time);
+    let words = format!("`{}` signed the tree head at {when}", certificate.subject());
+    links.holds("head", words);
+    let found = certificate.organisation();
+    match &belief.organisation {
+        Some(wanted) if found != Some(wanted) => {
+            let words = format!(
+                "the head was signed for the organisation `{}`, not for `{wanted}`",
+                found.unwrap_or("-")
+            );
+            return links.broken("signer", words);
+        }
+        _ => {}
+    }
+    match belief.anchor.signature_path(certificate, head.time) {
+        Err(why) => links.broken("signer", format!("`{}`: {why}", certificate.subject())),
+        Ok((path, listed)) => {
+            links.holds("signer", format!("{}: valid on {when}", path.join(" ← ")));
+            match listed {
+                Listed::Good { as_of } => {
+                    let words = format!("none of them is revoked in lists from {}", shown(as_of));
+                    links.holds("revocation", words);
+                }
+                Listed::Unknown { issuer } => {
+                    let words = format!("no revocation list of `{issuer}` is in the bundle; give one with --crl");
+                    links.unproven("revocation", words);
+                }
+            }
+            if belief.organisation.is_none() {
+                let organisation = found.unwrap_or("-");
+                let words = format!("the log says it is `{organisation}`'s; --organisation makes sure");
+                links.unproven("owner", words);
+            } else {
+                links.holds("owner", format!("the log is `{}`'s", found.unwrap_or("-")));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The record is of the head's log and not younger than the head.
+fn order(record: &Map<String, Value>, head: &Head, links: &mut Links<'_>) -> Result<(), Stop> {
+    let gateway = record.get("gateway").and_then(Value::as_str);
+    if gateway.is_none() || head.log.rsplit_once('/').map(|(name, _)| name) != gateway {
+        return links.broken("order", "the record is another gateway's than the log");
+    }
+    let time = record.get("time").and_then(Value::as_str).and_then(moment);
+    match time {
+        Some(time) if time <= head.time => {
+            links.holds("order", "the record is older than the head that covers it");
+            Ok(())
+        }
+        _ => links.broken("order", "the record is younger than the head that covers it"),
+    }
+}
+
+fn time_stamp(
+    bundle: &Bundle,
+    decoded: &Decoded,
+    head: &Head,
+    belief: &Belief,
+    links: &mut Links<'_>,
+) -> Result<(), Stop> {
+    const NAME: &str = "time stamp";
+    let Some(token) = &decoded.timestamp else {
+        links.unproven(NAME, "there is none: when the head was signed is its signer's word");
+        return Ok(());
+    };
+    let stamp = match Stamp::read(token, &sha256(bundle.head.as_bytes())) {
+        Ok(stamp) => stamp,
+        Err(why) => return links.broken(NAME, why.to_string()),
+    };
+    let (who, when) = (stamp.authority().subject(), shown(stamp.time()));
+    if stamp.time() < head.time.plus_ms(-STAMP_TOLERANCE_MS) {
+        return links.broken(NAME, format!("`{who}` stamped the head at {when}, before it was signed"));
+    }
+    let Some(anchor) = &belief.authority else {
+        let words = format!("`{who}` stamped this head at {when}; --tsa-anchor makes sure who that is");
+        links.unproven(NAME, words);
+        return Ok(());
+    };
+    match stamp.chain(anchor) {
+        Err(why) => links.broken(NAME, why.to_string()),
+        Ok(path) => {
+            let words = format!("the head existed at {when}: {}", path.join(" ← "));
+            links.holds(NAME, words);
+            Ok(())
+        }
+    }
+}
+
+/// How far the authority's clock may be behind the gateway's.
+const STAMP_TOLERANCE_MS: i64 = 300_000;
+
+struct Parts<'a> {
+    record: &'a Map<String, Value>,
+    certificates: &'a [Certificate],
+    leaf: &'a Hash,
+}
+
+impl Parts<'_> {
+    fn text(&self, pointer: [&str; 2]) -> Option<&str> {
+        let [outer, inner] = pointer;
+        self.record.get(outer)?.get(inner)?.as_str()
+    }
+
+    fn certificate(&self, name: &Fingerprint) -> Option<&Certificate> {
+        self.certificates.iter().find(|c| c.fingerprint() == *name)
+    }
+
+    /// A kept body, when it is in the bundle and is the record's.
+    fn kept(
+        &self,
+        bundle: &Bundle,
+        which: &'static str,
+        links: &mut Links<'_>,
+    ) -> Result<Option<Vec<u8>>, Stop> {
+        const NAME: &str = "body";
+        let kept = self.record.get("body").and_then(|body| body.get(which));
+        let part = bundle.body.as_ref();
+        let part = part.and_then(|b| if which == "request" { &b.request } else { &b.answer }.as_ref());
+        let Some(text) = part else {
+            if kept.is_some() {
+                let words = format!("the {which} was kept; it was erased or left out, and its digests hold without it");
+                links.unproven(NAME, words);
+            }
+            return Ok(None);
+        };
+        let digest_in = |name| kept.and_then(|k| k.get(name)).and_then(Value::as_str);
+        let Ok(salted) = STANDARD.decode(text) else {
+            return links.broken(NAME, format!("body.{which} is no base64"));
+        };
+        let plain = salted.get(SALT..).unwrap_or_default();
+        let fits = digest_in("plainDigest") == Some(&*bundle::shown(&sha256(&salted)))
+            && self.text([which, "bodyDigest"]) == Some(&*bundle::shown(&sha256(plain)));
+        if !fits {
+            return links.broken(NAME, format!("body.{which} is not the one whose digests the record has"));
+        }
+        let words = format!("the {which} ({} octets) is the one whose digests the record has", plain.len());
+        links.holds(NAME, words);
+        Ok(Some(plain.to_vec()))
+    }
+
+    fn receipt(
+        &self,
+        bundle: &Bundle,
+        kept: Option<&[u8]>,
+        belief: &Belief,
+        links: &mut Links<'_>,
+    ) -> Result<(), Stop> {
+        const NAME: &str = "receipt";
+        let Some(receipt) = &bundle.receipt else {
+            links.unproven(NAME, "none is in the bundle; whoever asked has it in the header `response-signature`");
+            return Ok(());
+        };
+        let Some(jws) = Jws::parse(&receipt.signature).filter(Jws::is_detached) else {
+            return links.broken(NAME, "it is no detached JWS");
+        };
+        if jws.text("leaf") != Some(&*bundle::shown(self.leaf)) {
+            return links.broken(NAME, "the receipt is of another record: its `leaf` is not this record's leaf hash");
+        }
+        let given = match receipt.answer.as_ref().map(|text| STANDARD.decode(text)) {
+            Some(Err(_)) => return links.broken(NAME, "receipt.answer is no base64"),
+            Some(Ok(body)) => Some(body),
+            None => None,
+        };
+        let Some(body) = given.as_deref().or(kept) else {
+            links.unproven(NAME, "its leaf is this record's; the answer's body is not here, so its signature was not checked");
+            return Ok(());
+        };
+        if self.text(["answer", "bodyDigest"]) != Some(&*bundle::shown(&sha256(body))) {
+            return links.broken(NAME, "the answer is not the one whose digest the record has");
+        }
+        let Some(certificate) = jws.signer().and_then(|name| self.certificate(&name)) else {
+            return links.broken(NAME, "the certificate that signed the answer is missing");
+        };
+        if !jws.is_over(certificate, body) {
+            return links.broken(NAME, "the answer does not bear its signature");
+        }
+        let time = self.record.get("time").and_then(Value::as_str);
+        let time = time.and_then(moment).unwrap_or(Moment::from_ms(0));
+        if let Err(why) = belief.anchor.signature_path(certificate, time) {
+            return links.broken(NAME, format!("`{}`: {why}", certificate.subject()));
+        }
+        let words = format!("`{}` signed this very answer and named this record", certificate.subject());
+        links.holds(NAME, words);
+        Ok(())
+    }
+
+    fn request_signature(
+        &self,
+        body: Option<&[u8]>,
+        belief: &Belief,
+        links: &mut Links<'_>,
+    ) -> Result<(), Stop> {
+        const NAME: &str = "request signature";
+        let (Some(signature), Some(signer)) = (
+            self.text(["request", "signature"]),
+            self.record.get("signer").and_then(Value::as_str),
+        ) else {
+            links.unproven(NAME, "the record has no signature that held");
+            return Ok(());
+        };
+        let Some(body) = body else {
+            links.unproven(NAME, "it was checked by the gateway; to check it again takes the request's body");
+            return Ok(());
+        };
+        let certificate = self.certificates.iter().find(|c| c.fingerprint().to_string() == signer);
+        let Some(certificate) = certificate else {
+            links.unproven(NAME, "the certificate that signed the request is not in the bundle");
+            return Ok(());
+        };
+        let subject = certificate.subject();
+        if !Jws::parse(signature).is_some_and(|jws| jws.is_over(certificate, body)) {
+            return links.broken(NAME, format!("`{subject}` did not sign this request"));
+        }
+        let time = self.record.get("time").and_then(Value::as_str);
+        let time = time.and_then(moment).unwrap_or(Moment::from_ms(0));
+        match belief.anchor.signature_path(certificate, time) {
+            Ok((path, _)) => links.holds(NAME, format!("{}: signed this very request", path.join(" ← "))),
+            Err(why) => {
+                let words = format!("`{subject}` signed this very request; who that is: {why}");
+                links.unproven(NAME, words);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Hash {
+    digest(&SHA256, bytes).as_ref().try_into().unwrap_or_default()
+}
+
+/// RFC 3339 in UTC.
+pub(super) fn moment(text: &str) -> Option<Moment> {
+    let form = &time::format_description::well_known::Rfc3339;
+    let at = time::OffsetDateTime::parse(text, form).ok()?;
+    if !text.ends_with('Z') {
+        return None;
+    }
+    let ms = at.unix_timestamp_nanos().div_euclid(1_000_000);
+    Some(Moment::from_ms(i64::try_from(ms).ok()?))
+}
+
+fn shown(at: Moment) -> String {
+    let mut text = Vec::new();
+    at.push_rfc3339(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests on small numbers")]
+mod tests;
