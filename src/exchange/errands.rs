@@ -68,12 +68,16 @@ pub async fn run(gateway: Arc<Gateway>, doers: Vec<Box<dyn Doer>>) {
             // An attempt that panicked gave no kind back.
             under_way.clear();
         }
+        let due = due_kinds(&gateway).await;
         for doer in &doers {
             let tending = tended.entry(doer.kind()).or_default();
             while tending.try_join_next().is_some() {}
             if tending.is_empty() {
                 let (gateway, doer) = (Arc::clone(&gateway), Arc::clone(doer));
                 tending.spawn(async move { doer.tend(&gateway).await });
+            }
+            if !due.iter().any(|kind| kind == doer.kind()) {
+                continue;
             }
             let n = under_way.entry(doer.kind()).or_default();
             let free = AT_ONCE.saturating_sub(*n);
@@ -117,6 +121,18 @@ pub async fn run(gateway: Arc<Gateway>, doers: Vec<Box<dyn Doer>>) {
             "some errands did not end in time; they are taken up again after the next start"
         );
     }
+}
+
+/// The kinds that have something to do: most of the time none, and then nothing more is asked.
+async fn due_kinds(gateway: &Gateway) -> Vec<String> {
+    let Some(store) = gateway.store() else {
+        return Vec::new();
+    };
+    let due = store.due_kinds(gateway.clock().now()).await;
+    due.unwrap_or_else(|error| {
+        tracing::error!(%error, "errands cannot be read");
+        Vec::new()
+    })
 }
 
 async fn take(

@@ -22,8 +22,8 @@ use crate::{
         UpstreamSeen,
     },
     observe::EvidenceMetrics,
+    policy::Route,
     refusal::{Code, Refusal},
-    store::Vault,
     trust::{Binding, Fingerprint},
 };
 

@@ -44,6 +44,8 @@ pub(super) trait Database {
         body: &Sealed,
         now: Moment,
     ) -> Result<Inserted, StoreError>;
+    /// The kinds of which an open errand is due that nobody has.
+    fn due_kinds(&mut self, now: Moment) -> Result<Vec<String>, StoreError>;
     /// Leases open errands that are due and that nobody else has.
     fn take(
         &mut self,

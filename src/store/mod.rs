@@ -203,6 +203,14 @@ impl Store {
         Ok(made)
     }
 
+    /// The kinds of which an errand is due: one question, where [`Store::take`] would be one for each kind.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn due_kinds(&self, now: Moment) -> Result<Vec<String>, StoreError> {
+        self.ask(move |db| db.due_kinds(now)).await
+    }
+
     /// Takes errands that are due, for as long as the lease lasts. One whose content does not decrypt is parked.
     ///
     /// # Errors

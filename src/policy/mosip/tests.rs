@@ -224,8 +224,8 @@ fn an_ekyc_answer_has_what_is_allowed_under_mosips_names_and_in_the_languages() 
     let allowed = ["fullName", "dob", "photo", "home_key"];
     let policy = |languages: &str| {
         let text = document(&allowed, languages);
-        let file = crate::config::Document::from_text(std::path::Path::new("x"), String::new());
-        let mut mistakes = crate::config::Mistakes::default();
+        let file = Document::from_text(Path::new("x"), String::new());
+        let mut mistakes = Mistakes::default();
         let mut report = Report::new(&file, &mut mistakes);
         AuthPolicy::parse(&text, "document", &mut report).unwrap()
     };

@@ -147,6 +147,15 @@ impl Database for Queries<'_> {
         Err(StoreError::InTheWay)
     }
 
+    fn due_kinds(&mut self, now: Moment) -> Result<Vec<String>, StoreError> {
+        let rows = self.rows(
+            "SELECT DISTINCT kind FROM triseal_errand
+             WHERE standing = 'open' AND due_ms <= $1 AND lease_until <= clock_timestamp()",
+            &[&now.ms()],
+        )?;
+        rows.iter().map(|row| get(row, 0)).collect()
+    }
+
     fn take(
         &mut self,
         kind: &str,

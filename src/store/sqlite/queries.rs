@@ -99,6 +99,15 @@ impl Database for Queries<'_> {
             .map_or(Inserted::Alias, |e| Inserted::Known(e.standing)))
     }
 
+    fn due_kinds(&mut self, now: Moment) -> Result<Vec<String>, StoreError> {
+        self.transaction
+            .prepare_cached(
+                "SELECT DISTINCT kind FROM errand WHERE standing = 'open' AND due_ms <= ?1 AND lease_ms <= ?1",
+            )
+            .and_then(|mut s| s.query_map([now.ms()], |row| row.get(0))?.collect())
+            .map_err(failed)
+    }
+
     fn take(
         &mut self,
         kind: &str,
