@@ -5,7 +5,6 @@
 //! - SIGUSR2: a new process is started, which asks for everything (`handover`).
 
 use std::{
-    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -278,13 +277,11 @@ async fn hurried(heard: &mut Heard) {
 }
 
 /// A signal to stop, while an upgrade takes its time.
-fn stop_asked(heard: &mut Heard) -> impl Future<Output = Came> {
-    async {
-        loop {
-            match heard.next().await {
-                came @ (Came::Stop | Came::StopAtOnce) => return came,
-                Came::Renew | Came::Asked(_) => {}
-            }
+async fn stop_asked(heard: &mut Heard) -> Came {
+    loop {
+        match heard.next().await {
+            came @ (Came::Stop | Came::StopAtOnce) => return came,
+            Came::Renew | Came::Asked(_) => {}
         }
     }
 }

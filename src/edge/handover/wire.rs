@@ -70,8 +70,8 @@ pub(super) fn hear(stream: &mut UnixStream, limit: Duration) -> io::Result<Word>
     if length > WORD_MAX {
         return Err(io::Error::other("too long a word"));
     }
-    let mut text = Vec::new();
-    stream.take(u64::from(length)).read_to_end(&mut text)?;
+    let mut text = vec![0; usize::try_from(length).unwrap_or_default()];
+    stream.read_exact(&mut text)?;
     Ok(serde_json::from_slice(&text)?)
 }
 
@@ -84,7 +84,7 @@ pub(super) fn unexpected(word: &Word) -> io::Error {
 pub(super) fn send_sockets(stream: &UnixStream, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut beside = SendAncillaryBuffer::new(&mut space);
-    if !beside.push(SendAncillaryMessage::ScmRights(sockets)) {
+    if sockets.len() > SOCKETS_MAX || !beside.push(SendAncillaryMessage::ScmRights(sockets)) {
         return Err(io::Error::other(format!(
             "more than {SOCKETS_MAX} sockets cannot be handed over"
         )));

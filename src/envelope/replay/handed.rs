@@ -17,7 +17,7 @@ const ENTRIES_MAX: u64 = 1 << 24;
 /// Bytes of the head: floor, highest, forgotten, count.
 const HEAD: usize = 32;
 /// Bytes of one message: its second and what it is known by.
-const ENTRY: u64 = 24;
+const ENTRY: usize = 24;
 
 /// The whole of a replay memory, out of its process.
 #[derive(Default)]
@@ -78,9 +78,9 @@ impl Handed {
             .filter(|count| *count <= ENTRIES_MAX)
             .ok_or_else(|| io::Error::other("more messages than can be handed over"))?;
         let mut from =
-            io::BufReader::with_capacity(64 << 10, from.take(count.saturating_mul(ENTRY)));
+            io::BufReader::with_capacity(64 << 10, from.take(count.saturating_mul(ENTRY as u64)));
         let mut entries = Vec::new();
-        let mut entry = [0; ENTRY as usize];
+        let mut entry = [0; ENTRY];
         for _ in 0..count {
             from.read_exact(&mut entry)?;
             let (second, known) = entry.split_at(8);
