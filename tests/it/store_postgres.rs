@@ -108,13 +108,17 @@ fn a_wrong_password_is_refused_at_the_start_and_not_repeated() {
 
 #[test]
 fn a_unix_socket_is_used_without_tls() {
-    let server = Postgres::shared();
+    // Short: such a path has at most 107 bytes.
+    let socket = tempfile::tempdir().unwrap();
+    give(socket.path());
+    let setting = format!("unix_socket_directories={}", socket.path().display());
+    let server = Postgres::start("postgres-socket", &[&setting], |_| {});
     let database = server.database();
     let folder = tempfile::tempdir().unwrap();
     let url = format!(
         "url = \"postgres://triseal@/{}?host={}&port={}\"\npassword = {{ file = \"password\" }}\n",
         database.name,
-        server.socket_folder().display(),
+        socket.path().display(),
         database.port
     );
     let store = Store::open(&read(folder.path(), &url, keys()).unwrap()).unwrap();

@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) vault: Arc<Vault>,
     pub(super) pool: Arc<Pool>,
     pub(super) who: For,
+    /// How long a statement may take.
+    pub(super) limit: Duration,
     /// Whom to tell how the first attempt went.
     pub(super) first: Option<SyncSender<Result<(), Refused>>>,
 }
@@ -73,7 +75,7 @@ impl Worker {
             match self.session() {
                 Ok(mut session) => {
                     pause = PAUSE_MIN;
-                    self.pool.idle(self.number);
+                    self.pool.connected(self.number);
                     self.tell(Ok(()));
                     let Err(why) = self.serve(&mut session, &mut left) else {
                         return;
@@ -95,7 +97,7 @@ impl Worker {
     }
 
     fn session(&self) -> Result<Session, Refused> {
-        let mut client = connect::connect(&self.server)?;
+        let mut client = connect::connect(&self.server, self.limit)?;
         schema::prepare(&mut client, &self.vault, self.who).map_err(|error| match error {
             StoreError::Unreachable(why) => Refused::Now(why),
             StoreError::InTheWay => Refused::Now(error.to_string()),

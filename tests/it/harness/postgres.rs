@@ -114,7 +114,7 @@ impl Postgres {
             for setting in [
                 "listen_addresses=127.0.0.1",
                 &format!("port={port}"),
-                &format!("unix_socket_directories={}", self.socket_folder().display()),
+                "unix_socket_directories=",
                 "max_connections=60",
                 "shared_buffers=16MB",
                 "log_min_messages=warning",
@@ -166,11 +166,6 @@ impl Postgres {
             name,
             port: self.port,
         }
-    }
-
-    /// The folder of its Unix socket. Short: such a path has at most 107 bytes.
-    pub fn socket_folder(&self) -> PathBuf {
-        PathBuf::from("/tmp")
     }
 
     /// What a statement gives, as the superuser; rows are lines, columns are parted by `|`.
