@@ -19,6 +19,9 @@ use crate::{keys::Secret, store::StoreError, tls};
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
 const KEEPALIVE_QUESTIONS: u32 = 3;
+/// How long a job waits for another transaction before it makes room and is tried again. Shorter than the server's own search for
+/// deadlocks.
+const LOCK_LIMIT: Duration = Duration::from_millis(300);
 
 /// A server, and what it takes to speak with it.
 #[derive(PartialEq)]
@@ -96,7 +99,7 @@ pub(super) fn connect(server: &Server, limit: Duration) -> Result<Client, Refuse
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
         .options(&format!(
             "-c statement_timeout={limit} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c client_min_messages=error",
-            limit / 2,
+            LOCK_LIMIT.as_millis(),
             patience.as_millis(),
         ))
         .notice_callback(|notice| tracing::debug!(code = notice.code().code(), "PostgreSQL notes"));
