@@ -92,6 +92,8 @@ pub async fn run(gateway: Arc<Gateway>, doers: Vec<Box<dyn Doer>>) {
                         });
                     }
                 }
+                // That is said once, by the store itself.
+                Err(StoreError::Unreachable(_)) => {}
                 Err(error) => tracing::error!(kind = doer.kind(), %error, "errands cannot be read"),
             }
         }

@@ -139,15 +139,20 @@ impl Store {
     /// When they are not on disk.
     pub async fn put_many(&self, all: Vec<NewErrand>, now: Moment) -> Result<Vec<Put>, StoreError> {
         let mut sealed = Vec::with_capacity(all.len());
-        for new in all {
+        for (place, new) in all.into_iter().enumerate() {
             let body = self.seal(new.kind, &new.key, new.body.clone())?;
-            sealed.push((new, body));
+            sealed.push((place, new, body));
         }
+        // In one order everywhere, so that two who store the same do not wait for each other.
+        sealed.sort_by(|(_, a, _), (_, b, _)| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
         let puts = self
             .ask(move |db| {
-                (sealed.iter())
-                    .map(|(new, body)| db.put(new, None, body, now).map(Into::into))
-                    .collect()
+                let mut puts = Vec::with_capacity(sealed.len());
+                for (place, new, body) in &sealed {
+                    puts.push((*place, db.put(new, None, body, now)?.into()));
+                }
+                puts.sort_by_key(|(place, _)| *place);
+                Ok(puts.into_iter().map(|(_, put)| put).collect())
             })
             .await?;
         self.bell.notify_one();

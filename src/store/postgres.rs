@@ -32,6 +32,8 @@ use worker::Worker;
 
 /// Work that may wait for a connection.
 const WAITING_MAX: usize = 4_096;
+/// How long a statement of a command may take: it may look through everything.
+const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
 /// The engine: the way to its connections.
 #[derive(Debug)]
@@ -73,13 +75,11 @@ impl Engine {
         watch: Option<Watch>,
         who: For,
     ) -> Result<Self, StoreError> {
-        let connections = match who {
-            For::Gateway => server.connections,
-            For::Command => 1,
+        let (connections, limit) = match who {
+            For::Gateway => (server.connections, server.statement_timeout),
+            For::Command => (1, COMMAND_LIMIT),
         };
-        let patience = server
-            .statement_timeout
-            .saturating_add(Duration::from_secs(1));
+        let patience = limit.saturating_add(Duration::from_secs(1));
         let (jobs, waiting) = sync_channel(WAITING_MAX);
         let pool = Arc::new(Pool::new(connections, patience, waiting, watch));
         let engine = Self {
@@ -92,13 +92,16 @@ impl Engine {
             vault: Arc::clone(vault),
             pool: Arc::clone(&pool),
             who,
+            limit,
             first,
         };
         let (first, outcome) = sync_channel(1);
         worker(0, Some(first)).spawn()?;
         // Longer than one attempt, so that what it says is heard.
-        let limit = server.connect_timeout.saturating_add(patience);
-        match (outcome.recv_timeout(limit), who) {
+        let soon = (server.connect_timeout)
+            .saturating_add(server.statement_timeout)
+            .saturating_add(Duration::from_secs(1));
+        match (outcome.recv_timeout(soon), who) {
             (Ok(Ok(())), _) => {}
             (Ok(Err(Refused::Now(why))), For::Gateway) => {
                 tracing::error!(

@@ -8,7 +8,7 @@ use crate::{
     clock::Moment,
     exchange::{Gateway, rfc3339},
     observe::Metrics,
-    store::{Standing, Store},
+    store::{Standing, Store, StoreError},
 };
 
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -27,8 +27,10 @@ pub(super) async fn run(gateway: Arc<Gateway>) {
     };
     let mut rounds = 0_u32;
     loop {
-        if let Err(error) = store.count().await {
-            tracing::error!(%error, "errands cannot be counted");
+        match store.count().await {
+            // That is said once, by the store itself.
+            Ok(()) | Err(StoreError::Unreachable(_)) => {}
+            Err(error) => tracing::error!(%error, "errands cannot be counted"),
         }
         if rounds == 0 {
             forget(&gateway, store).await;

@@ -19,6 +19,9 @@ use crate::{keys::Secret, store::StoreError, tls};
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
 const KEEPALIVE_QUESTIONS: u32 = 3;
+/// How long a job waits for another transaction before it makes room and is tried again. Shorter than the server's own search for
+/// deadlocks.
+const LOCK_LIMIT: Duration = Duration::from_millis(300);
 
 /// A server, and what it takes to speak with it.
 #[derive(PartialEq)]
@@ -73,10 +76,11 @@ impl std::fmt::Display for Refused {
     }
 }
 
-/// Connects, and says how long things may take.
-pub(super) fn connect(server: &Server) -> Result<Client, Refused> {
+/// Connects, and says how long a statement may take.
+pub(super) fn connect(server: &Server, limit: Duration) -> Result<Client, Refused> {
     let mut config = Config::new();
-    let limit = server.statement_timeout.as_millis();
+    let patience = limit.saturating_mul(2);
+    let limit = limit.as_millis();
     match &server.address.host {
         Host::Name(name) => config.host(name),
         Host::Socket(folder) => config.host_path(folder),
@@ -90,13 +94,13 @@ pub(super) fn connect(server: &Server) -> Result<Client, Refused> {
         .keepalives_idle(KEEPALIVE_IDLE)
         .keepalives_interval(KEEPALIVE_EVERY)
         .keepalives_retries(KEEPALIVE_QUESTIONS)
-        .tcp_user_timeout(server.statement_timeout.saturating_mul(2))
+        .tcp_user_timeout(patience)
         // After a switch of roles, the server that only reads is not ours any more.
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
         .options(&format!(
             "-c statement_timeout={limit} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c client_min_messages=error",
-            limit / 2,
-            limit.saturating_mul(2),
+            LOCK_LIMIT.as_millis(),
+            patience.as_millis(),
         ))
         .notice_callback(|notice| tracing::debug!(code = notice.code().code(), "PostgreSQL notes"));
     if let Some(password) = &server.password {

@@ -117,6 +117,12 @@ impl Pool {
         self.set(number, Line::Idle);
     }
 
+    /// A connection is there, perhaps again.
+    pub(super) fn connected(&self, number: u32) {
+        tracing::info!(connection = number, "connected to the store's database");
+        self.idle(number);
+    }
+
     pub(super) fn busy(&self, number: u32) {
         self.set(number, Line::Busy(Instant::now()));
     }

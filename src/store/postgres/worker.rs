@@ -27,7 +27,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 /// Transactions in which a job that was in others' way is tried.
-const TRIES_MAX: u32 = 4;
+const TRIES_MAX: u32 = 8;
 
 /// One connection.
 pub(super) struct Worker {
@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) vault: Arc<Vault>,
     pub(super) pool: Arc<Pool>,
     pub(super) who: For,
+    /// How long a statement may take.
+    pub(super) limit: Duration,
     /// Whom to tell how the first attempt went.
     pub(super) first: Option<SyncSender<Result<(), Refused>>>,
 }
@@ -73,7 +75,7 @@ impl Worker {
             match self.session() {
                 Ok(mut session) => {
                     pause = PAUSE_MIN;
-                    self.pool.idle(self.number);
+                    self.pool.connected(self.number);
                     self.tell(Ok(()));
                     let Err(why) = self.serve(&mut session, &mut left) else {
                         return;
@@ -95,7 +97,7 @@ impl Worker {
     }
 
     fn session(&self) -> Result<Session, Refused> {
-        let mut client = connect::connect(&self.server)?;
+        let mut client = connect::connect(&self.server, self.limit)?;
         schema::prepare(&mut client, &self.vault, self.who).map_err(|error| match error {
             StoreError::Unreachable(why) => Refused::Now(why),
             StoreError::InTheWay => Refused::Now(error.to_string()),
@@ -124,7 +126,9 @@ impl Worker {
     /// Commits what waits until the connection is lost; then says why. Ends well when the store is closed.
     fn serve(&self, session: &mut Session, left: &mut Vec<Tried>) -> Result<(), String> {
         loop {
-            let mut group = std::mem::take(left);
+            // One that was in others' way runs alone: then it holds nothing that they wait for.
+            let alone = usize::from(!left.is_empty());
+            let mut group: Vec<Tried> = left.drain(..alone).collect();
             if group.is_empty() {
                 match self.pool.wait(LOOK_EVERY) {
                     Waited::Work(jobs) => {
@@ -148,7 +152,7 @@ impl Worker {
             if let Err(error) = session.client.batch_execute("BEGIN; SAVEPOINT job") {
                 if lost(&error) {
                     // Nothing of it was begun: another connection may do it.
-                    *left = group;
+                    left.append(&mut group);
                     return Err(told(&error));
                 }
                 let committed = Err(connect::failed(error));
@@ -160,7 +164,7 @@ impl Worker {
             let ended = commit(session, &mut group);
             self.pool.tell(&ended.committed, began.elapsed());
             self.answer(group, &ended.committed);
-            *left = ended.again;
+            left.extend(ended.again);
             if let Some(why) = ended.lost {
                 return Err(why);
             }

@@ -62,6 +62,10 @@ impl Postgres {
         let data = dir.join("data");
         let passwords = dir.join("password");
         fs::write(&passwords, PASSWORD).unwrap();
+        // The run's own folders must let it pass.
+        for folder in [dir.as_path(), super::run_dir()] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        }
         give(&dir);
         give(&passwords);
         let made = as_postgres(&binary("initdb"))
@@ -110,7 +114,7 @@ impl Postgres {
             for setting in [
                 "listen_addresses=127.0.0.1",
                 &format!("port={port}"),
-                &format!("unix_socket_directories={}", self.socket_folder().display()),
+                "unix_socket_directories=",
                 "max_connections=60",
                 "shared_buffers=16MB",
                 "log_min_messages=warning",
@@ -141,16 +145,16 @@ impl Postgres {
         self.process = Some(up.unwrap_or_else(|| panic!("PostgreSQL does not start: {said}")));
     }
 
+    /// Other settings for the next start.
+    pub fn settings(&mut self, settings: &[&str]) {
+        self.more = settings.iter().map(|s| (*s).to_owned()).collect();
+    }
+
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
         if let Some(process) = self.process.take() {
             process.signal("KILL");
         }
-    }
-
-    /// Sends it a signal.
-    pub fn signal(&self, name: &str) {
-        self.process.as_ref().unwrap().signal(name);
     }
 
     /// A new database of its own.
@@ -162,15 +166,6 @@ impl Postgres {
             name,
             port: self.port,
         }
-    }
-
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The folder of its Unix socket. Short: such a path has at most 107 bytes.
-    pub fn socket_folder(&self) -> PathBuf {
-        PathBuf::from("/tmp")
     }
 
     /// What a statement gives, as the superuser; rows are lines, columns are parted by `|`.
@@ -217,16 +212,6 @@ pub fn give(path: &Path) {
             .status()
             .unwrap();
         assert!(given.success());
-        // The folders above must let it pass.
-        for folder in path.ancestors().skip(1) {
-            let Ok(about) = fs::metadata(folder) else {
-                continue;
-            };
-            let mode = about.permissions().mode();
-            if mode & 0o001 == 0 && folder.starts_with(super::run_dir().parent().unwrap()) {
-                fs::set_permissions(folder, fs::Permissions::from_mode(mode | 0o011)).unwrap();
-            }
-        }
     }
 }
 
