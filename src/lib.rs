@@ -2,7 +2,7 @@
 //!
 //! Start with [`exchange`], the road of one exchange; ARCHITECTURE.md has the map. Rooms import only rooms that stand
 //! lower in this list: `cli` → `import`, `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
-//! → `trust` → `keys`, `store` → `config`, `observe`, `refusal`, `clock`, `http1`, `ida`, `tls`.
+//! → `trust` → `shared` → `keys`, `store` → `config`, `observe`, `refusal`, `clock`, `http1`, `ida`, `tls`.
 
 pub mod cli;
 pub mod clock;
