@@ -43,7 +43,7 @@ pub use gateway::{Accepts, Connected, Gateway, Pulse, StartError};
 pub use identify::Identified;
 pub use limits::Limits;
 pub use open::{Content, IdaMessage, Opened};
-pub use overload::{Shed, for_strangers};
+pub use overload::{Shed, for_strangers, wait_for_strangers};
 pub use own::Own;
 pub use permit::Permitted;
 pub use record::{Recorded, rfc3339};

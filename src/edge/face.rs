@@ -33,7 +33,10 @@ use super::{
 };
 use crate::{
     config::FaceKind,
-    exchange::{Accepts, Arrival, Connection, Gateway, Handlers, Limits, Shed, exchange, for_strangers},
+    exchange::{
+        Accepts, Arrival, Connection, Gateway, Handlers, Limits, Shed, exchange, for_strangers,
+        wait_for_strangers,
+    },
     refusal::Code,
     upstream::{AnswerBody, CallerBody},
 };
@@ -107,8 +110,7 @@ impl Face {
             ));
             return self.converse(stream, connection, false).await;
         };
-        let queue_max = snapshot.limits().queue_max;
-        if self.gateway.reactor_delay() > queue_max.saturating_sub(queue_max / 4) {
+        if self.gateway.reactor_delay() > wait_for_strangers(snapshot.limits().queue_max) {
             // A handshake costs more than an exchange, and nobody is kept waiting for it that is known.
             self.handshake("overload");
             self.gateway.shed(&self.name, Shed::Handshake);

@@ -39,6 +39,11 @@ pub fn for_strangers(max: usize) -> usize {
     max.saturating_sub(max / 4).max(1)
 }
 
+/// How long work of strangers may wait, of what it may for others.
+pub fn wait_for_strangers(queue_max: Duration) -> Duration {
+    queue_max.saturating_sub(queue_max.checked_div(4).unwrap_or_default())
+}
+
 /// Whether an exchange may begin.
 ///
 /// # Errors
@@ -52,7 +57,7 @@ pub(super) fn check(
 ) -> Result<(), (Shed, Refusal)> {
     let limits: &Limits = snapshot.limits();
     let max = limits.exchanges_max;
-    let late = Duration::saturating_sub(limits.queue_max, limits.queue_max / 4);
+    let late = wait_for_strangers(limits.queue_max);
     // Nobody has to be known while there is room for all.
     if before < for_strangers(max) && delay <= late {
         return Ok(());

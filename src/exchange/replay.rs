@@ -25,7 +25,8 @@ pub async fn take_once(
 ) -> Result<(), Refusal> {
     match gateway.shared().redis() {
         None => gateway.replay().admit(party, digest, t, now),
-        Some(redis) => among_all(gateway.replay(), redis, party, digest, t, now).await,
+        // In a box: an exchange in this process alone need not keep room for it.
+        Some(redis) => Box::pin(among_all(gateway.replay(), redis, party, digest, t, now)).await,
     }
 }
 
@@ -91,3 +92,6 @@ async fn among_all(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

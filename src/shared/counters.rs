@@ -81,7 +81,7 @@ impl Counters {
         let Some(cell) = cell else {
             return Err(io::Error::other("a counter is gone"));
         };
-        let (verdict, used) = quota.step(&cell.used, now_us);
+        let (verdict, used) = quota.step(&mut cell.used, now_us);
         if verdict != Verdict::Passed {
             return Ok(quota.tell(&used, verdict, now_us));
         }

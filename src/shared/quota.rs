@@ -127,10 +127,11 @@ impl Quota {
     }
 
     /// One request at `now_us`: whether both bounds let it through, and what is used then. That is to be kept if it passed.
-    pub(super) fn step(&self, used: &Used, now_us: i64) -> (Verdict, Used) {
+    pub(super) fn step(&self, used: &mut Used, now_us: i64) -> (Verdict, Used) {
         // A clock that was set back must neither close the route for long nor give a day back.
         let latest = now_us.saturating_add(self.window_us());
-        let tat = used.tat_us.max(now_us).min(latest);
+        used.tat_us = used.tat_us.min(latest);
+        let tat = used.tat_us.max(now_us);
         let today = now_us.div_euclid(DAY_US);
         let (day, count) = if today > used.day {
             (today, 0)

@@ -342,12 +342,18 @@ impl Redis {
                 return;
             }
             if woken.is_err()
-                && let Err(error) = link.check(&self.clock, &self.settings).await
+                && let Err(error) = self.look_after(link).await
             {
                 self.lost(link, &error.to_string());
                 return;
             }
         }
+    }
+
+    async fn look_after(&self, link: &Arc<Link>) -> Result<(), LinkError> {
+        link.check(&self.clock, &self.settings).await?;
+        // An exchange that found no connection a moment ago may have ended since.
+        self.tell_what_was_taken(link).await
     }
 
     async fn stopped(&self) {

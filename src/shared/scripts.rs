@@ -57,7 +57,11 @@ local interval, burst, per_day = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(
 local held = redis.call('HMGET', KEYS[1], 't', 'd', 'n')
 local tat, day, count = tonumber(held[1] or '0'), tonumber(held[2] or '0'), tonumber(held[3] or '0')
 local latest = now + interval * burst
-tat = math.min(math.max(tat, now), latest)
+if tat > latest then
+  tat = latest
+  redis.call('HSET', KEYS[1], 't', string.format('%.0f', tat))
+end
+tat = math.max(tat, now)
 local today = math.floor(now / 86400000000)
 if today > day then
   day = today

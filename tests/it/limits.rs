@@ -35,6 +35,40 @@ fn exchanges_beyond_the_bound_are_shed_and_those_after_the_overload_are_served()
 }
 
 #[test]
+fn strangers_are_shed_first_and_partners_are_served_meanwhile() {
+    let mut site = Site::new("limits-strangers");
+    site.limits("exchanges_max = 4\nexchanges_per_partner_max = 4");
+    site.start_misp();
+    let mut held: Vec<TlsClient> = (0..3).map(|_| site.connect()).collect();
+    let rests: Vec<Vec<u8>> = held.iter_mut().map(|c| hold(&site, c)).collect();
+    until("three places are taken", || {
+        (site.misp().metric("triseal_exchanges_in_flight", &[]) > 2.5).then_some(())
+    });
+    let stranger = |site: &Site| {
+        let party = site.party("stranger");
+        let mut client = site.client_of(&party, "tls").connect(site.partner_face());
+        client.as_mut().unwrap().ask(&site.auth().wire().http1())
+    };
+    let shed = stranger(&site);
+    assert_eq!((shed.code().as_str(), shed.status), ("GW-001", 503));
+    assert_eq!(shed.header("retry-after"), Some("1"));
+    let partner = site.ask(&site.auth());
+    assert!(partner.says_yes(), "{}", partner.code());
+    let shed_of = |who: &str| site.misp().metric("triseal_shed_total", &[who]);
+    assert!((shed_of("\"stranger\"") - 1.0).abs() < 0.1);
+    assert!(shed_of("\"known\"") < 0.5);
+    for (client, rest) in held.iter_mut().zip(&rests) {
+        client.send(rest);
+        assert!(client.answer().unwrap().says_yes());
+    }
+    // With room for all, a stranger is told what strangers are told.
+    until("the places are free", || {
+        (site.misp().metric("triseal_exchanges_in_flight", &[]) < 0.5).then_some(())
+    });
+    assert_eq!(stranger(&site).code(), "ID-001");
+}
+
+#[test]
 fn one_partner_cannot_take_the_places_of_the_others() {
     let mut site = Site::new("limits-share");
     site.limits("exchanges_per_partner_max = 1");

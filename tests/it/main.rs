@@ -27,6 +27,7 @@ mod packet;
 mod partners_states;
 mod pki_tools;
 mod reload;
+mod replicas_shared;
 mod sandbox_registration;
 mod service_face;
 mod stops;

@@ -115,15 +115,15 @@ fn a_full_memory_refuses_and_still_knows() {
     let folder = Folder::new();
     let guard = folder.fresh(50);
     for n in 0..50 {
-        let party = ["a", "b", "c", "d", "e"][usize::try_from(n).unwrap() / 10];
-        assert_eq!(code(guard.admit(party, &digest(n), NOW, NOW)), None, "{n}");
+        let party = format!("p{n}");
+        assert_eq!(code(guard.admit(&party, &digest(n), NOW, NOW)), None, "{n}");
     }
     assert_eq!(
         code(guard.admit("a", &digest(50), NOW, NOW)),
         Some(Code::ReplayFull)
     );
     assert_eq!(
-        code(guard.admit("a", &digest(7), NOW, NOW)),
+        code(guard.admit("p7", &digest(7), NOW, NOW)),
         Some(Code::Replayed)
     );
     assert_eq!((guard.entries(), guard.capacity()), (50, 50));
@@ -384,7 +384,6 @@ fn one_party_cannot_fill_the_memory_for_the_others() {
     // What is forgotten is its own again.
     let later = NOW.plus_ms(3_600_000);
     assert_eq!(code(guard.admit("hog", &digest(1), later, later)), None);
-    assert_eq!(guard.entries(), 1);
 }
 
 #[test]
