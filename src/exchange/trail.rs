@@ -40,7 +40,7 @@ pub struct Trail {
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
     /// Where somebody asks for them: see [`super::rules`].
-    pub(super) facts: Option<Box<Facts>>,
+    pub(super) seen: Option<Box<Facts>>,
     pub(super) decision: Option<Box<Decision>>,
     upstream_us: u64,
     upstream_status: Option<u16>,
@@ -72,7 +72,7 @@ impl Trail {
             has_body: !arrival.body.is_end_stream(),
             body_read: false,
             refused: None,
-            facts: None,
+            seen: None,
             decision: None,
             upstream_us: 0,
             upstream_status: None,
@@ -126,7 +126,7 @@ impl Trail {
 
     /// The facts, as far as the road has come; none where nobody asks for them.
     pub fn facts(&self) -> Option<&Facts> {
-        self.facts.as_deref()
+        self.seen.as_deref()
     }
 
     /// Whether there is a body of which not all was read.

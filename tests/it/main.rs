@@ -26,6 +26,7 @@ mod packet;
 mod partners_states;
 mod pki_tools;
 mod reload;
+mod rules;
 mod sandbox_registration;
 mod service_face;
 mod trust_changes;
