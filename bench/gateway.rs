@@ -90,6 +90,11 @@ impl Gateway {
         gateway
     }
 
+    /// Its configuration.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Starts it and waits for `/readyz`; also gives the seconds that took.
     pub async fn start(&self, cores: Cores) -> (Server, f64) {
         let folder = self.file.parent().unwrap();

@@ -25,6 +25,7 @@ mod machine;
 mod partner;
 mod peers;
 mod pki;
+mod policy;
 mod questions;
 mod report;
 mod upstream;
@@ -85,6 +86,8 @@ enum Question {
     Sealed,
     /// Deliveries of a WebSub hub, stored before they are answered.
     Intake,
+    /// Decisions of the rules, with 10 and with 100 policies.
+    Policy,
     /// The same in the envelope `jose`, with RSA-2048 and with P-256 keys.
     SealedJose,
 }
@@ -160,6 +163,9 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
     let upstream = upstream::start().await;
     let gateway = (!arguments.peers_only)
         .then(|| Gateway::configure(&bench.pki, &folder.join("triseal"), upstream));
+    if let (Some(gateway), true) = (&gateway, asked(Question::Policy)) {
+        bench.policy(gateway.file(), report);
+    }
     if let (Some(gateway), true) = (&gateway, asked(Question::Footprint)) {
         bench.footprint(gateway, report).await;
     }

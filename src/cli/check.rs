@@ -88,6 +88,13 @@ pub fn run(args: &Check) -> ExitCode {
         snapshot.directory().len(),
         mistakes.0.len(),
     ));
+    if let Some(rules) = snapshot.rules() {
+        say(format_args!(
+            "rules: {} policies, version {}",
+            rules.written().len(),
+            rules.digest()
+        ));
+    }
     if let Some(next) = snapshot.next_change() {
         say(format_args!(
             "the next change of a certificate or list is at {}",

@@ -44,17 +44,17 @@ pub(super) fn admit(
     if !wanted(trail.snapshot(), route) {
         return Ok(());
     }
-    trail.facts = Some(Box::new(at_admission(caller, route, grant, trail)));
+    trail.seen = Some(Box::new(at_admission(caller, route, grant, trail)));
     ask(gateway, Hook::Admit, caller, route, trail)
 }
 
 /// Asks the rules over the content.
 pub(super) fn permit(gateway: &Gateway, opened: &Opened, trail: &mut Trail) -> Result<(), Refusal> {
-    let Some(mut facts) = trail.facts.take() else {
+    let Some(mut facts) = trail.seen.take() else {
         return Ok(());
     };
     over_content(&mut facts, opened, trail);
-    trail.facts = Some(facts);
+    trail.seen = Some(facts);
     ask(
         gateway,
         Hook::Permit,
@@ -71,7 +71,7 @@ fn ask(
     route: &Route,
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    let (Some(rules), Some(facts)) = (trail.snapshot.rules(), trail.facts.as_deref()) else {
+    let (Some(rules), Some(facts)) = (trail.snapshot.rules(), trail.seen.as_deref()) else {
         return Ok(());
     };
     let began = Instant::now();

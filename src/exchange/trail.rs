@@ -49,7 +49,7 @@ pub struct Trail {
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
     /// Where somebody asks for them: see [`super::rules`].
-    pub(super) facts: Option<Box<Facts>>,
+    pub(super) seen: Option<Box<Facts>>,
     pub(super) decision: Option<Box<Decision>>,
     /// For evidence: the digest of the request's body, and the body itself where it is kept.
     pub(super) request_digest: Option<[u8; 32]>,
@@ -105,7 +105,7 @@ impl Trail {
             has_body: !arrival.body.is_end_stream(),
             body_read: false,
             refused: None,
-            facts: None,
+            seen: None,
             decision: None,
             request_digest: None,
             kept_request: None,
@@ -171,7 +171,7 @@ impl Trail {
 
     /// The facts, as far as the road has come; none where nobody asks for them.
     pub fn facts(&self) -> Option<&Facts> {
-        self.facts.as_deref()
+        self.seen.as_deref()
     }
 
     /// Whether there is a body of which not all was read.

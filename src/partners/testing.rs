@@ -19,7 +19,7 @@ use crate::{
 pub(crate) const NOW: Moment = Moment::from_s(1_800_000_000);
 /// The routes and policies that partner files may name.
 pub(crate) const ROUTES: [&str; 2] = ["ida-auth", "ida-kyc"];
-pub(crate) const POLICIES: [&str; 2] = ["auth", "ekyc"];
+pub(crate) const POLICIES: [&str; 3] = ["auth", "ekyc", "delegation"];
 
 const PEPPER: &[u8] = b"a pepper for tests only";
 

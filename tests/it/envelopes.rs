@@ -171,6 +171,26 @@ fn opened_hands_an_internal_handler_plain_json_and_the_verified_partner() {
 }
 
 #[test]
+fn an_attribute_that_the_policy_does_not_list_is_taken_out_before_the_identity_is_sealed() {
+    let mut site = Site::new("narrowed");
+    site.replace(
+        "misp/policies/ekyc.json",
+        "\"attributeName\": \"dateOfBirth\"",
+        "\"attributeName\": \"phone\"",
+    );
+    let ida = IdaServer::start(&site, "opened", false);
+    upstream(&site, &format!("\"http://127.0.0.1:{}\"", ida.port));
+    onward(&site, "opened");
+    site.start_misp();
+    let lines = python::lines("ida_partner.py", &python::partner_job(&site, &ALL));
+    // What Python opened: without the date, which the upstream gave all the same; in the policy's language.
+    assert_eq!(
+        lines[2]["identity"],
+        json!({"name_eng": "Ada Example", "gender_eng": "Female"})
+    );
+}
+
+#[test]
 fn an_identity_that_is_not_sealed_to_the_caller_goes_no_further() {
     let person = json!({"name_eng": "Ada Example"});
     let somebody = "AB".repeat(32);

@@ -28,6 +28,7 @@ mod partners_states;
 mod pki_tools;
 mod reload;
 mod replicas_shared;
+mod rules;
 mod sandbox_registration;
 mod service_face;
 mod stops;

@@ -1,6 +1,12 @@
 //! `triseal policy explain`: allow or deny, and why, in words.
 
-use std::{fs, net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use clap::Args;
@@ -127,7 +133,7 @@ pub(super) fn run(args: &Explain, clock: &Clock) -> Result<ExitCode, String> {
     if route.handler() == HandlerKind::Ida {
         denied |= question.key(args, &mut facts);
     }
-    let message = args.message.as_ref();
+    let message = args.message.as_deref();
     let seen = question.content(message, args, &mut facts)?;
     if let (Some(policy), Some(operation)) = (&question.grant, route.operation()) {
         denied |= told(
@@ -140,9 +146,6 @@ pub(super) fn run(args: &Explain, clock: &Clock) -> Result<ExitCode, String> {
                 policy.permits_factors(operation, factors),
             );
         }
-    }
-    if facts.content {
-        facts.policy = question.grant.as_ref().map(|p| p.id().to_owned());
     }
     denied |= match snapshot.rules() {
         None => {
@@ -283,7 +286,7 @@ impl Question<'_> {
     /// What the message, or the supposition, asks for. Gives the factors where they are known.
     fn content(
         &self,
-        message: Option<&PathBuf>,
+        message: Option<&Path>,
         args: &Explain,
         facts: &mut Facts,
     ) -> Result<Option<Vec<Factor>>, String> {

@@ -4,7 +4,10 @@ mod explain;
 mod records;
 mod replay;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -45,7 +48,7 @@ pub fn run(args: &PolicyCommand, clock: &Clock) -> ExitCode {
     let done = match &args.what {
         What::Explain(args) => explain::run(args, clock),
         What::Replay(args) => replay::run(args, clock),
-        What::Schema { config } => schema(config.as_ref(), clock),
+        What::Schema { config } => schema(config.as_deref(), clock),
     };
     done.unwrap_or_else(|why| {
         eprintln!("{why}");
@@ -53,7 +56,7 @@ pub fn run(args: &PolicyCommand, clock: &Clock) -> ExitCode {
     })
 }
 
-fn schema(config: Option<&PathBuf>, clock: &Clock) -> Result<ExitCode, String> {
+fn schema(config: Option<&Path>, clock: &Clock) -> Result<ExitCode, String> {
     match config {
         None => say(rules::schema::EMBEDDED.trim_end()),
         Some(file) => {
@@ -65,7 +68,7 @@ fn schema(config: Option<&PathBuf>, clock: &Clock) -> Result<ExitCode, String> {
 }
 
 /// The configuration as `run` would take it.
-fn snapshot(file: &PathBuf, clock: &Clock) -> Result<Snapshot, String> {
+fn snapshot(file: &Path, clock: &Clock) -> Result<Snapshot, String> {
     let (snapshot, mistakes) = Snapshot::build(file, clock, None);
     snapshot.ok_or_else(|| {
         format!(

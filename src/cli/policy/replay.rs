@@ -39,7 +39,8 @@ pub(super) struct Replay {
 /// What is the same about several changes.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Change {
-    denies: bool,
+    /// First those who would be refused.
+    allows: bool,
     partner: String,
     method: String,
     route: String,
@@ -131,7 +132,7 @@ fn one(rules: &Rules, since: Moment, record: records::Record, counts: &mut Count
         Ok((allowed, _)) if allowed == was_allowed => {}
         Ok((allowed, by)) => {
             let change = Change {
-                denies: !allowed,
+                allows: allowed,
                 partner: caller.id,
                 method,
                 route,
@@ -185,9 +186,9 @@ fn report(counts: &Counts, since: Moment, rules: &Rules) {
         counts.asked.saturating_sub(changed).saturating_sub(unknown),
     ));
     for (change, times) in &counts.changes {
-        let word = match change.denies {
-            true => "allow -> deny",
-            false => "deny -> allow",
+        let word = match change.allows {
+            false => "allow -> deny",
+            true => "deny -> allow",
         };
         let (at, id) = &times.first;
         say(format_args!(

@@ -145,13 +145,12 @@ fn told(refusal: &Refusal) -> Told {
             format!("{member}-authentiation usage is mandatory as per policy"),
         ),
         // MOSIP has no rules like the operator's; in its words, too, it is a matter of policy.
-        Code::RuleForbids
-        | Code::RuleNone
-        | Code::RuleForbidsContent
-        | Code::RuleNoneContent => Told::Filter(
-            "IDA-MPA-006",
-            format!("{member} Authentication usage not allowed as per policy"),
-        ),
+        Code::RuleForbids | Code::RuleNone | Code::RuleForbidsContent | Code::RuleNoneContent => {
+            Told::Filter(
+                "IDA-MPA-006",
+                format!("{member} Authentication usage not allowed as per policy"),
+            )
+        }
         Code::PartnerMismatch | Code::SignerUnbound | Code::SignerForeign | Code::SignerRole => {
             filter(
                 "IDA-MPA-021",
@@ -312,6 +311,117 @@ mod tests {
             (Operation::VciExchange, "IDA-MPA-036"),
         ] {
             assert_eq!(code(operation), expected, "{operation:?}");
+        }
+    }
+
+    /// IDA reference section 8 row by row, then the policy errors of 2.3 and 2.7. Which state gives which of our codes is the
+    /// table of `policy::admission`.
+    #[test]
+    fn every_state_and_every_policy_error_has_mosips_own_code() {
+        let plain = Refusal::from;
+        let naming = |code, member| Refusal::from(code).naming(member);
+        for (given, refusal, expected) in [
+            (
+                "no mapping, mapping deleted, API key deleted",
+                plain(Code::ApiKeyUnknown),
+                "IDA-MPA-009",
+            ),
+            (
+                "partner deleted",
+                plain(Code::PartnerUnknown),
+                "IDA-MPA-009",
+            ),
+            (
+                "partner inactive",
+                plain(Code::PartnerInactive),
+                "IDA-MPA-012",
+            ),
+            ("policy deleted", plain(Code::PolicyUnknown), "IDA-MPA-018"),
+            (
+                "policy inactive, not commenced, expired",
+                plain(Code::PolicyInactive),
+                "IDA-MPA-019",
+            ),
+            (
+                "API key inactive",
+                plain(Code::ApiKeyInactive),
+                "IDA-MPA-012",
+            ),
+            (
+                "API key not commenced, expired",
+                plain(Code::ApiKeyNotValid),
+                "IDA-MPA-039",
+            ),
+            (
+                "licence missing, deleted, not commenced",
+                plain(Code::LicenceUnknown),
+                "IDA-MPA-007",
+            ),
+            (
+                "licence inactive",
+                plain(Code::LicenceBlocked),
+                "IDA-MPA-017",
+            ),
+            (
+                "licence expired",
+                plain(Code::LicenceExpired),
+                "IDA-MPA-008",
+            ),
+            (
+                "no MISP policy",
+                plain(Code::MispPolicyMissing),
+                "IDA-MPA-023",
+            ),
+            (
+                "MISP: kyc-auth",
+                naming(Code::MispPolicyRoute, "kyc-auth"),
+                "IDA-MPA-030",
+            ),
+            (
+                "MISP: kyc-exchange",
+                naming(Code::MispPolicyRoute, "kyc-exchange"),
+                "IDA-MPA-031",
+            ),
+            (
+                "MISP: key binding",
+                naming(Code::MispPolicyRoute, "identity-key-binding"),
+                "IDA-MPA-032",
+            ),
+            (
+                "MISP: vci",
+                naming(Code::MispPolicyRoute, "vci-exchange"),
+                "IDA-MPA-037",
+            ),
+            (
+                "factor not allowed",
+                naming(Code::PolicyFactor, "OTP"),
+                "IDA-MPA-006",
+            ),
+            (
+                "factor mandatory",
+                naming(Code::PolicyMandatory, "otp"),
+                "IDA-MPA-015",
+            ),
+            ("rule forbids", plain(Code::RuleForbids), "IDA-MPA-006"),
+            ("no rule permits", plain(Code::RuleNone), "IDA-MPA-006"),
+            (
+                "rule forbids the content",
+                plain(Code::RuleForbidsContent),
+                "IDA-MPA-006",
+            ),
+            (
+                "no rule permits the content",
+                plain(Code::RuleNoneContent),
+                "IDA-MPA-006",
+            ),
+        ] {
+            match told(&refusal) {
+                Told::Filter(code, message) => {
+                    assert_eq!(code, expected, "{given}");
+                    assert!(!message.is_empty(), "{given}");
+                }
+                Told::Controller(..) | Told::Generic | Told::Plain => panic!("{given}"),
+            }
         }
     }
 

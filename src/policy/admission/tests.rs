@@ -75,12 +75,15 @@ impl Given<'_> {
 }
 
 fn policies(more: &str) -> Policies {
-    let raw: config::Policy =
-        toml::from_str(&format!("id = \"auth\"\ndocument = \"auth.json\"\n{more}")).unwrap();
+    let raw = |text: String| -> config::Policy { toml::from_str(&text).unwrap() };
+    let raw = [
+        raw(format!("id = \"auth\"\ndocument = \"auth.json\"\n{more}")),
+        raw("id = \"delegation\"\nkind = \"misp\"\ndocument = \"misp.json\"\n".to_owned()),
+    ];
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/triseal.toml");
     let document = Document::from_text(&file, String::new());
     let mut mistakes = Mistakes::default();
-    let policies = Policies::build(&[raw], &mut Report::new(&document, &mut mistakes), NOW);
+    let policies = Policies::build(&raw, &mut Report::new(&document, &mut mistakes), NOW);
     assert!(!mistakes.refuse(), "{mistakes}");
     policies
 }
@@ -304,4 +307,29 @@ fn the_first_answer_is_the_one_mosip_would_give() {
     assert_eq!(ask(all, "123456"), Some(Code::LicenceBlocked));
     let all = Given { licence: "", ..all };
     assert_eq!(ask(all, "123456"), Some(Code::PolicyRoute));
+}
+
+#[test]
+fn delegated_routes_ask_the_misps_policy_before_the_partners() {
+    let ask = |licence: &'static str, operation: Operation| {
+        let given = Given {
+            licence,
+            ..Given::default()
+        };
+        given.ask("123456", "LICENCE", operation, NOW)
+    };
+    for operation in Operation::ALL.into_iter().filter(|o| o.delegated()) {
+        assert_eq!(
+            ask("", operation),
+            Some(Code::MispPolicyMissing),
+            "{operation:?}"
+        );
+        // Of another kind.
+        let auth = ask("policy = \"auth\"\n", operation);
+        assert_eq!(auth, Some(Code::MispPolicyMissing), "{operation:?}");
+        // The MISP may; then it is the partner's policy that does not list it.
+        let named = ask("policy = \"delegation\"\n", operation);
+        assert_eq!(named, Some(Code::PolicyRoute), "{operation:?}");
+    }
+    assert_eq!(ask("", Operation::Auth), None);
 }

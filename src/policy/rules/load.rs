@@ -7,17 +7,19 @@ use std::{
 };
 
 use cedar_policy::{Effect, Policy, PolicySet, Schema, ValidationMode, Validator};
-use miette::Diagnostic;
 
-use super::{context, world::World};
-use crate::config::{Document, Mistake, Mistakes, Severity, spelling};
+use super::{
+    context,
+    names::{id, literals, unique},
+    places::{add, help, line_at, line_of, place},
+    world::World,
+};
+use crate::config::{Document, Mistakes, Severity};
 
 /// Files of one folder.
 const FILES_MAX: usize = 256;
 /// Policies of one gateway.
 const POLICIES_MAX: usize = 2_000;
-/// The longest `@id`: it stands in evidence and logs.
-const ID_MAX: usize = 96;
 
 /// One policy as it is written.
 #[derive(Debug)]
@@ -217,7 +219,8 @@ fn one_file(
     }
     let verdict = validator.validate(&parsed, ValidationMode::Strict);
     let mut found = |severity, number: String, said: String, line: usize, remedy: String| {
-        let (id, at) = names.get(&number).cloned().unwrap_or((number.clone(), 0));
+        let known = names.get(&number).cloned();
+        let (id, at) = known.unwrap_or_else(|| (number.clone(), 0));
         let said = said.replace(&format!("for policy `{number}`, "), "");
         let line = if line == 0 { at } else { line };
         add(
@@ -285,159 +288,6 @@ fn prepare(policy: &Policy, id: &str, file: &Path, line: usize) -> Result<Writte
         early,
         reads_content,
     })
-}
-
-fn id(policy: &Policy, file: &Path, line: usize, mistakes: &mut Mistakes) -> Option<String> {
-    let letters = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    let (what, remedy) = match policy.annotation("id") {
-        Some(id) if !id.is_empty() && id.len() <= ID_MAX && id.bytes().all(letters) => {
-            return Some(id.to_owned());
-        }
-        Some(id) => (
-            format!("`@id(\"{}\")` is no name", id.escape_debug()),
-            format!("Use 1 to {ID_MAX} letters, digits, `-`, `.` and `_`."),
-        ),
-        None => (
-            "the policy has no @id".to_owned(),
-            "Add @id(\"…\") before it: evidence and refusals name it.".to_owned(),
-        ),
-    };
-    add(mistakes, Severity::Error, file, line, what, &remedy);
-    None
-}
-
-fn unique(written: &[Written], mistakes: &mut Mistakes) {
-    let mut seen: BTreeMap<&str, &Written> = BTreeMap::new();
-    for one in written {
-        match seen.get(one.id()) {
-            Some(first) => {
-                let name = first.file.file_name().unwrap_or_default().to_string_lossy();
-                let what = format!(
-                    "there is another policy `{}`, at {name}:{}",
-                    one.id, first.line
-                );
-                add(
-                    mistakes,
-                    Severity::Error,
-                    &one.file,
-                    one.line,
-                    what,
-                    "Give each policy an @id of its own.",
-                );
-            }
-            None => {
-                seen.insert(one.id(), one);
-            }
-        }
-    }
-}
-
-/// Cedar does not know which partners and upstreams there are; we do.
-fn literals(
-    policy: &Policy,
-    id: &str,
-    world: &World<'_>,
-    file: &Path,
-    line: usize,
-    mistakes: &mut Mistakes,
-) {
-    for literal in policy.entity_literals() {
-        let (kind, name) = (
-            literal.type_name().to_string(),
-            literal.id().unescaped().to_owned(),
-        );
-        let (known, severity): (Vec<&str>, Severity) = match kind.as_str() {
-            // A partner may be added later, or have gone: that its file is away must not stop a reload.
-            "Partner" => (
-                world.directory.iter().map(|p| p.id().as_str()).collect(),
-                Severity::Warning,
-            ),
-            "Upstream" => (
-                world.upstreams.iter().map(|u| u.name.as_str()).collect(),
-                Severity::Error,
-            ),
-            "Gateway" => (vec![world.gateway], Severity::Error),
-            _ => continue,
-        };
-        if !known.contains(&name.as_str()) {
-            let what = format!(
-                "policy `{id}`: there is no {kind}::\"{}\"",
-                name.escape_debug()
-            );
-            add(
-                mistakes,
-                severity,
-                file,
-                line,
-                what,
-                &spelling::remedy(&name, &known),
-            );
-        }
-    }
-}
-
-/// Where a policy stands in the text: Cedar keeps its words as they are.
-fn place(text: &str, policy: &Policy, from: usize) -> (usize, usize) {
-    let own = policy.to_string();
-    let rest = text.get(from..).unwrap_or_default();
-    let begin = rest
-        .find(own.trim())
-        .map_or(from, |at| from.saturating_add(at));
-    (begin, begin.saturating_add(own.trim().len()))
-}
-
-fn line_of(text: &str, finding: &dyn Diagnostic) -> usize {
-    let label = finding.labels().and_then(|mut labels| labels.next());
-    label.map_or(0, |label| line_at(text, label.offset()))
-}
-
-fn line_at(text: &str, offset: usize) -> usize {
-    let upto = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    upto.iter()
-        .filter(|b| **b == b'\n')
-        .count()
-        .saturating_add(1)
-}
-
-/// What Cedar suggests, as a sentence; else ours.
-fn help(finding: &dyn Diagnostic, ours: &str) -> String {
-    match finding.help() {
-        Some(help) => {
-            let help = help.to_string();
-            let mut letters = help.chars();
-            let first = letters.next().map(|c| c.to_ascii_uppercase());
-            let end = if help.ends_with(['.', '?', '!']) {
-                ""
-            } else {
-                "."
-            };
-            first
-                .into_iter()
-                .chain(letters)
-                .chain(end.chars())
-                .collect()
-        }
-        None => ours.to_owned(),
-    }
-}
-
-fn add(
-    mistakes: &mut Mistakes,
-    severity: Severity,
-    file: &Path,
-    line: usize,
-    what: String,
-    remedy: &str,
-) {
-    mistakes.0.push(Mistake {
-        severity,
-        file: file.to_path_buf(),
-        line,
-        at: String::new(),
-        // One mistake, one line.
-        what: what.replace('\n', " "),
-        remedy: remedy.replace('\n', " "),
-    });
 }
 
 /// The `*.cedar` files, in the order of their names. Hidden files (editors, Kubernetes' `..data`) are left alone.

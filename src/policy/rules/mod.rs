@@ -6,19 +6,17 @@
 //!
 //! - [`schema`] is the language: the embedded part, and the actions that this gateway's routes make.
 //! - [`world`] are the things that rules talk about, made once for each snapshot.
-//! - [`load`] reads and checks a folder.
+//! - [`load`] reads and checks a folder, with [`names`] and [`places`] for what it finds.
 //! - [`context`] turns facts into Cedar's context: the only part that is made anew for each exchange.
 
 mod context;
 mod load;
+mod names;
+mod places;
 pub mod schema;
 mod world;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Entities, EntityUid, Policy, PolicySet, Request, Response,
@@ -67,7 +65,8 @@ pub struct Asked<'a> {
 /// Which policies decided, for the evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Whether the exchange may go on.
+    /// Whether the exchange may go on: `allow` or `deny`.
+    #[serde(rename = "decision", with = "word")]
     pub allowed: bool,
     /// The permits that hold, by `@id`.
     pub permits: Vec<String>,
@@ -77,7 +76,25 @@ pub struct Decision {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
     /// Which rules were asked: `sha256sum *.cedar | sha256sum` of the folder.
+    #[serde(rename = "version")]
     pub digest: Arc<str>,
+}
+
+/// A decision as one word.
+mod word {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(allowed: &bool, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(if *allowed { "allow" } else { "deny" })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+        match String::deserialize(from)?.as_str() {
+            "allow" => Ok(true),
+            "deny" => Ok(false),
+            _ => Err(D::Error::custom("neither allow nor deny")),
+        }
+    }
 }
 
 /// The rules of one snapshot.
@@ -376,16 +393,6 @@ fn concerns(policy: &Policy, action: &EntityUid, entities: &Entities) -> bool {
         ActionConstraint::Eq(one) => one == *action,
         ActionConstraint::In(groups) => groups.iter().any(within),
     }
-}
-
-/// Counts of policies by file, for `triseal check`.
-pub fn by_file(rules: &Rules) -> BTreeMap<&Path, usize> {
-    let mut counts = BTreeMap::new();
-    for one in rules.written() {
-        let count: &mut usize = counts.entry(one.file()).or_default();
-        *count = count.saturating_add(1);
-    }
-    counts
 }
 
 #[cfg(test)]

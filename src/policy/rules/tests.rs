@@ -489,3 +489,16 @@ fn a_schema_is_not_for_operators_to_change() {
             .contains("action \"POST ida-kyc\" in [\"ida-kyc\"]")
     );
 }
+
+#[test]
+fn a_decision_is_written_as_the_evidence_says() {
+    let rules = rules(ANYTHING);
+    let decision = rules.decide(Hook::Permit, AUTH, &facts()).unwrap();
+    let text = serde_json::to_string(&decision).unwrap();
+    let expected = format!(
+        r#"{{"decision":"allow","permits":["anything"],"forbids":[],"version":"{}"}}"#,
+        rules.digest()
+    );
+    assert_eq!(text, expected);
+    assert_eq!(serde_json::from_str::<Decision>(&text).unwrap(), decision);
+}

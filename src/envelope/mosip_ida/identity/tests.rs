@@ -172,3 +172,19 @@ fn an_answer_that_is_not_strict_json_is_refused() {
         );
     }
 }
+
+#[test]
+fn what_may_not_leave_is_taken_out_and_everything_else_keeps_its_text() {
+    let (narrow, gone) = narrow_identity(&plain(), |name| name == "n").unwrap();
+    assert_eq!(gone, 1);
+    let expected = PLAIN.replace(IDENTITY, r#"{"n":1.50}"#);
+    assert_eq!(std::str::from_utf8(&narrow).unwrap(), expected);
+    let (same, gone) = narrow_identity(&plain(), |_| true).unwrap();
+    assert_eq!((same, gone), (plain(), 0));
+    // Without an identity there is nothing to take out; one that is sealed cannot be looked into.
+    let none =
+        Bytes::from_static(br#"{"response":{"kycStatus":false},"errors":[{"errorCode":"X"}]}"#);
+    assert_eq!(narrow_identity(&none, |_| false).unwrap(), (none, 0));
+    let sealed = narrow_identity(&sealed_to_gateway(), |_| true);
+    assert_eq!(sealed.unwrap_err().code(), Code::UpstreamForm);
+}
