@@ -38,6 +38,7 @@ mod encodings;
 mod envelopes;
 mod esignet;
 mod esignet_page;
+mod evidence;
 mod forge;
 mod ida_refusals;
 mod mutations;
