@@ -66,6 +66,16 @@ impl Gateway {
         Self { file, port, admin }
     }
 
+    /// One that records every exchange and answers when the record is on disk.
+    pub fn with_evidence(pki: &Pki, folder: &Path, upstream: u16) -> Self {
+        let gateway = Self::configure(pki, folder, upstream);
+        let text = fs::read_to_string(&gateway.file).unwrap();
+        let more = "[evidence]\nlevel = \"required\"\n";
+        fs::write(&gateway.file, format!("{text}\n{more}")).unwrap();
+        check::<config::Config>(&gateway.file, &config::config_schema());
+        gateway
+    }
+
     /// One with P-256 keys throughout and the sealed route of the envelope `jose` alone.
     pub fn on_curve(pki: &Pki, folder: &Path, upstream: u16) -> Self {
         let gateway = Self::configure(pki, folder, upstream);

@@ -16,6 +16,7 @@
 )]
 
 mod crypto;
+mod evidence;
 mod gateway;
 mod histogram;
 mod intake;
@@ -84,6 +85,8 @@ enum Question {
     Connections,
     /// Sealed exchanges against the bare cryptography.
     Sealed,
+    /// Sealed exchanges with evidence `required` against without; the log's growth.
+    Evidence,
     /// Deliveries of a WebSub hub, stored before they are answered.
     Intake,
     /// Decisions of the rules, with 10 and with 100 policies.
@@ -185,6 +188,13 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
     if let Some(triseal) = &triseal {
         if asked(Question::Sealed) {
             bench.sealed(triseal, report).await;
+        }
+        if asked(Question::Evidence) {
+            let folder = folder.join("triseal-evidence");
+            let gateway = Gateway::with_evidence(&bench.pki, &folder, upstream);
+            let recording = gateway.start(bench.cores).await.0;
+            let log = folder.join("state/evidence");
+            bench.evidence(triseal, &recording, &log, report).await;
         }
         if asked(Question::Intake) {
             bench.intake(triseal, report).await;

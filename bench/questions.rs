@@ -28,7 +28,7 @@ use crate::{
 
 /// Keep-alive connections of the relay and of the sealed exchange.
 const RELAY_CONNECTIONS: u32 = 64;
-const SEALED_CONNECTIONS: u32 = 8;
+pub const SEALED_CONNECTIONS: u32 = 8;
 /// Connections being made at once.
 const CONNECTING: u32 = 16;
 const IDLE_CONNECTIONS: usize = 1_000;
@@ -255,7 +255,7 @@ fn relay_check() -> Check {
 }
 
 /// Signs so many requests ahead; also says how large they are.
-fn sealed_requests(partner: &Partner, client: &Client, count: usize) -> (Next, Value) {
+pub fn sealed_requests(partner: &Partner, client: &Client, count: usize) -> (Next, Value) {
     let clock = Clock::system();
     let path = gateway::kyc_path();
     let host = HeaderValue::from_str(&client.host()).unwrap();
@@ -283,7 +283,7 @@ fn sealed_requests(partner: &Partner, client: &Client, count: usize) -> (Next, V
 }
 
 /// Waits until a sealed exchange succeeds: after a start, messages that an earlier process may have seen are refused.
-async fn open_window(partner: &Arc<Partner>, client: &Client) {
+pub async fn open_window(partner: &Arc<Partner>, client: &Client) {
     let mut connection = client.connect().await.unwrap();
     let mut refusal = String::new();
     for _ in 0..40 {
@@ -302,7 +302,7 @@ async fn open_window(partner: &Arc<Partner>, client: &Client) {
 }
 
 /// Every answer must be a signed success; one in a hundred is verified and opened, which the generator's core can afford.
-fn sealed_check(partner: &Arc<Partner>) -> Check {
+pub fn sealed_check(partner: &Arc<Partner>) -> Check {
     let partner = Arc::clone(partner);
     let seen = AtomicU32::new(0);
     Arc::new(move |head, body| {
@@ -339,7 +339,7 @@ fn ratios(
     }
 }
 
-pub fn describe(servers: &[&Server], measured: &[Vec<Measured>]) -> Value {
+pub pub fn describe(servers: &[&Server], measured: &[Vec<Measured>]) -> Value {
     let mut all = json!({});
     for (server, rounds) in servers.iter().zip(measured) {
         let middle = |what: fn(&Measured) -> f64| rounded(median(rounds.iter().map(what)));
@@ -373,7 +373,7 @@ fn round(m: &Measured) -> Value {
     })
 }
 
-pub fn progress(question: &str, round: usize, server: &str, m: &Measured) {
+pub pub fn progress(question: &str, round: usize, server: &str, m: &Measured) {
     println!(
         "{question:18} round {round} {server:8} {:8.0}/s  {:8.0}/CPU s  p99 {:6} µs  idle: servers {:2.0} % load {:2.0} %  others {:2.0} % stolen {:2.0} %  ({})",
         m.per_wall_s(),

@@ -35,7 +35,7 @@ struct Held {
     goal: Bound,
 }
 
-const HELD: [Held; 12] = [
+const HELD: [Held; 14] = [
     held(
         "sealed_share_of_bare_crypto",
         "sealed exchange, share of its bare cryptography",
@@ -53,6 +53,18 @@ const HELD: [Held; 12] = [
         "… in the envelope jose, P-256",
         Bound::AtLeast(0.50),
         Bound::AtLeast(0.60),
+    ),
+    held(
+        "evidence_required_vs_off",
+        "sealed exchange with evidence required, exchanges per second against without",
+        Bound::AtLeast(0.90),
+        Bound::AtLeast(0.90),
+    ),
+    held(
+        "evidence_bytes_per_record",
+        "growth of the evidence log, bytes a record, index and tree included",
+        Bound::AtMost(6_000.0),
+        Bound::AtMost(4_500.0),
     ),
     held(
         "relay_vs_nginx",

@@ -376,7 +376,7 @@ fn count(segment: &Segment) -> io::Result<u64> {
     let bytes = fs::metadata(&segment.path)?.len();
     let index = fs::read(segment.index()).unwrap_or_default();
     let last = index.rchunks(ENTRY).next().and_then(Entry::from_bytes);
-    if index.len() % ENTRY == 0 && last.is_some_and(|entry| entry.end == bytes) {
+    if index.len().is_multiple_of(ENTRY) && last.is_some_and(|entry| entry.end == bytes) {
         return Ok(u64::try_from(index.len() / ENTRY).unwrap_or(u64::MAX));
     }
     let tail = Tail::read(segment)?;
@@ -505,4 +505,5 @@ fn cut(place: &Path, size: u64) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests on small numbers")]
 pub(in crate::evidence) mod tests;

@@ -309,12 +309,13 @@ impl Evidence {
     }
 
     fn keep(&self, partner: &str, keep: Keep<'_>) -> Result<Option<KeptNow>, Refusal> {
-        let Some(bodies) = &self.bodies else {
-            return Ok(None);
-        };
         if partner.is_empty() || (keep.request.is_none() && keep.answer.is_none()) {
             return Ok(None);
         }
+        let Some(bodies) = &self.bodies else {
+            let cause = "bodies are to be kept, but the gateway was started without a store";
+            return Err(Refusal::new(Code::EvidenceWrite, cause));
+        };
         let failed = |e: bodies::BodyError| Refusal::new(Code::EvidenceWrite, e.to_string());
         let batch = bodies.begin(self.clock.now(), partner).map_err(failed)?;
         let seal = |which, body: Option<&[u8]>| {

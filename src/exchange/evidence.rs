@@ -39,10 +39,18 @@ impl Committed {
 
 /// Refuses before anything goes upstream where the exchange must be recorded and cannot be.
 pub(super) fn ready(gateway: &Gateway, trail: &Trail) -> Result<(), Refusal> {
-    match gateway.evidence() {
-        Some(evidence) if wanted(trail).0 == EvidenceLevel::Required => evidence.ready(),
-        _ => Ok(()),
+    if wanted(trail).0 != EvidenceLevel::Required {
+        return Ok(());
     }
+    gateway
+        .evidence()
+        .map_or_else(|| Err(not_open()), Evidence::ready)
+}
+
+/// A reload asks for evidence of a process that was started without.
+fn not_open() -> Refusal {
+    let cause = "[evidence] was added while the gateway runs, and its log opens at a start: restart the gateway";
+    Refusal::new(Code::EvidenceDown, cause)
 }
 
 /// Takes note of a request's whole body.
@@ -67,13 +75,16 @@ pub(super) fn note(
     status: StatusCode,
     body: Option<&[u8]>,
 ) -> Result<Noted, Refusal> {
-    let Some(evidence) = gateway.evidence() else {
-        return Ok(Noted::nothing());
-    };
     let (level, bodies) = wanted(trail);
     if level == EvidenceLevel::Off {
         return Ok(Noted::nothing());
     }
+    let Some(evidence) = gateway.evidence() else {
+        return match level {
+            EvidenceLevel::Required => Err(not_open()),
+            EvidenceLevel::BestEffort | EvidenceLevel::Off => Ok(Noted::nothing()),
+        };
+    };
     let Some(caller) = &trail.caller else {
         evidence.stranger();
         return Ok(Noted::nothing());

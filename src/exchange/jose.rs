@@ -9,7 +9,10 @@ use crate::{
     config::Role,
     envelope::{
         DetachedSigner,
-        jose::{self, AnswerSignature, AnswerTo, MEDIA_TYPE, RequestSignature, SealedBody, signature_digest},
+        jose::{
+            self, AnswerSignature, AnswerTo, MEDIA_TYPE, RequestSignature, SealedBody,
+            signature_digest,
+        },
     },
     evidence::{Noted, Receipt},
     partners::Caller,
@@ -94,7 +97,8 @@ pub(super) fn seal_answer(
     body: &Bytes,
     trail: &Trail,
 ) -> Result<(Response<Bytes>, Noted), Refusal> {
-    let note = |trail: &Trail, status, body: &[u8]| evidence::note(gateway, trail, status, Some(body));
+    let note =
+        |trail: &Trail, status, body: &[u8]| evidence::note(gateway, trail, status, Some(body));
     seal_noted(gateway, status, headers, body, trail, &note)
 }
 
@@ -235,8 +239,8 @@ pub(super) fn open_answer(
         .check(signature.issued_at(), now)
         .map_err(|why| other(why.cause()))?;
     let value = answer.headers.remove(seal::RESPONSE_SIGNATURE);
-    let receipt = (signature.leaf().copied().zip(value))
-        .map(|(leaf, signature)| Receipt { leaf, signature });
+    let receipt =
+        (signature.leaf().copied().zip(value)).map(|(leaf, signature)| Receipt { leaf, signature });
     answer.headers.remove(header::CONTENT_LENGTH);
     if answer.body.is_empty() {
         answer.headers.remove(header::CONTENT_TYPE);

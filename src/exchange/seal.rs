@@ -120,7 +120,8 @@ pub(super) fn seal_refusal(
     if evidence::is_loss(refusal.code()) {
         return seal_unrecorded(gateway, handlers, refusal, trail);
     }
-    let note = |trail: &Trail, status, body: &[u8]| evidence::note(gateway, trail, status, Some(body));
+    let note =
+        |trail: &Trail, status, body: &[u8]| evidence::note(gateway, trail, status, Some(body));
     match refused(gateway, handlers, refusal, trail, &note) {
         Ok(sealed) => sealed,
         Err(loss) => seal_unrecorded(gateway, handlers, &loss, trail),

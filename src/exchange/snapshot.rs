@@ -543,7 +543,12 @@ impl Snapshot {
 /// What of evidence is fixed while the process runs: all but the level and which bodies are kept.
 fn evidence_settings(config: &Config) -> Option<(Option<&PathBuf>, usize, u64, u64)> {
     let e = config.evidence.as_ref()?;
-    Some((e.folder.as_ref(), e.queue_max, e.commit_timeout_ms, e.reserve_mib))
+    Some((
+        e.folder.as_ref(),
+        e.queue_max,
+        e.commit_timeout_ms,
+        e.reserve_mib,
+    ))
 }
 
 fn peers(

@@ -43,6 +43,7 @@ mod encodings;
 mod envelopes;
 mod esignet;
 mod esignet_page;
+mod evidence;
 mod forge;
 mod ida_refusals;
 mod mutations;

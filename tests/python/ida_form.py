@@ -135,7 +135,7 @@ def verify(header, body, leaf, alg="RS256"):
     assert middle == "", "not detached"
     protected = json.loads(unb64u(first))
     assert protected["alg"] == alg, protected["alg"]
-    assert set(protected) <= {"alg", "x5c", "x5t#S256", "kid"}, sorted(protected)
+    assert set(protected) <= {"alg", "x5c", "x5t#S256", "kid", "leaf"}, sorted(protected)
     assert base64.b64decode(protected["x5c"][0], validate=True) == der(leaf), "another certificate in x5c"
     if "x5t#S256" in protected:
         assert unb64u(protected["x5t#S256"]) == sha256(der(leaf)), "x5t#S256 is not that of x5c"

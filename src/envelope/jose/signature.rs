@@ -155,10 +155,9 @@ impl<B: Binding> Signature<B> {
             ));
         }
         let leaf = match members.get("leaf") {
-            Some(leaf) if B::LEAF => Some(
-                (leaf.as_str().and_then(compact::exactly::<32>))
-                    .ok_or(SignatureProblem::Form("`leaf` is not 32 bytes in base64url"))?,
-            ),
+            Some(leaf) if B::LEAF => Some((leaf.as_str().and_then(compact::exactly::<32>)).ok_or(
+                SignatureProblem::Form("`leaf` is not 32 bytes in base64url"),
+            )?),
             _ => None,
         };
         // Each of the eight, and the leaf, has been read, so that their number says that there is no other.

@@ -585,8 +585,17 @@ fn answer_to<'a>(status: u16, request: &'a [u8; 32], leaf: Option<&'a [u8; 32]>)
 
 #[test]
 fn an_answer_may_name_a_leaf_of_32_bytes_and_nothing_else_more() {
-    let (signer, key) = (P256.signer(Algorithm::ES256), P256.verifies(Algorithm::ES256));
-    let value = sign_answer(&signer, NOW, &answer_to(200, &[7; 32], Some(&[9; 32])), b"y").unwrap();
+    let (signer, key) = (
+        P256.signer(Algorithm::ES256),
+        P256.verifies(Algorithm::ES256),
+    );
+    let value = sign_answer(
+        &signer,
+        NOW,
+        &answer_to(200, &[7; 32], Some(&[9; 32])),
+        b"y",
+    )
+    .unwrap();
     let parsed = AnswerSignature::parse(&value).unwrap();
     assert_eq!(parsed.leaf(), Some(&[9; 32]));
     assert!(parsed.verify(&key, b"y").is_ok());
