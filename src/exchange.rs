@@ -11,6 +11,7 @@ pub mod canonical;
 mod condition;
 pub mod errands;
 pub mod esignet;
+mod evidence;
 mod gateway;
 mod identify;
 mod jose;
@@ -32,6 +33,7 @@ mod trail;
 
 pub use admit::{Admitted, Near, Target, json_only};
 pub use arrive::{Arrival, Arrived, Connection};
+pub use evidence::Committed;
 pub use gateway::{Connected, Gateway, Pulse, StartError};
 pub use identify::Identified;
 pub use limits::Limits;
@@ -83,7 +85,8 @@ pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arri
         // On HTTP/1.1 the gate reads on for a moment; here a stream that is reset at once loses the client its answer.
         tokio::spawn(drain(body));
     }
-    record::record(gateway, sealed, &trail)
+    let committed: Committed = evidence::commit(gateway, handlers, sealed, &mut trail).await;
+    record::record(gateway, committed, &trail)
 }
 
 /// Reads and drops what a refused client still sends, for a moment.
@@ -111,6 +114,7 @@ async fn road(
     let arrived: Arrived = arrive::arrive(arrival, trail)?;
     let identified: Identified = identify::identify(gateway, arrived, trail)?;
     let admitted: Admitted = admit::admit(gateway, identified, trail)?;
+    evidence::ready(gateway, trail)?;
     let opened: Opened = open::open(gateway, admitted, trail).await?;
     let permitted: Permitted = permit::permit(gateway, opened, trail)?;
     let reply: Reply = handlers.handle(permitted, trail).await?;

@@ -1,7 +1,7 @@
 //! Triseal: the partner gateway at the MOSIP boundary.
 //!
 //! Start with [`exchange`], the road of one exchange; ARCHITECTURE.md has the map. Rooms import only rooms that stand
-//! lower in this list: `cli` → `import`, `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `upstream` → `partners`
+//! lower in this list: `cli` → `import`, `edge`, `handlers`, `sandbox` → `exchange` → `policy`, `envelope`, `evidence`, `upstream` → `partners`
 //! → `trust` → `keys`, `store` → `config`, `observe`, `refusal`, `clock`, `http1`, `ida`, `tls`.
 
 pub mod cli;

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 
 use super::output::say;
 use crate::{
-    config::{Config, Document, Mistakes, Report, config_schema},
+    config::{self, Config, Document, Mistakes, Report, config_schema},
     keys::{Secret, read_secret},
     store::{self, Store, StoreError},
 };
@@ -113,6 +113,22 @@ pub(super) fn on_store(
     config: &Path,
     act: impl AsyncFnOnce(&Store, &Config) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
+    let (parsed, settings, keys) = read(config)?;
+    let base = config.parent().unwrap_or_else(|| Path::new(""));
+    let store = Store::open_beside(&settings.url, base, &keys)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(act(&store, &parsed))
+}
+
+/// The keys of the store of a configuration.
+pub(super) fn store_keys(config: &Path) -> Result<Vec<Secret>, CommandError> {
+    read(config).map(|(_, _, keys)| keys)
+}
+
+/// A configuration, its store and the store's keys.
+fn read(config: &Path) -> Result<(Config, config::Store, Vec<Secret>), CommandError> {
     let mut mistakes = Mistakes::default();
     let document =
         Document::read(config).map_err(|e| CommandError::Mistakes(Mistakes(vec![e.0])))?;
@@ -120,7 +136,7 @@ pub(super) fn on_store(
     let Some(parsed) = parsed.filter(|_| !mistakes.refuse()) else {
         return Err(CommandError::Mistakes(mistakes));
     };
-    let Some(settings) = &parsed.store else {
+    let Some(settings) = parsed.store.clone() else {
         return Err(CommandError::NoStore);
     };
     let mut report = Report::new(&document, &mut mistakes);
@@ -138,10 +154,5 @@ pub(super) fn on_store(
     let keys = keys.ok_or_else(|| {
         StoreError::Key("store.key: a key is 32 bytes in base64 (`triseal store key`)".to_owned())
     })?;
-    let base = config.parent().unwrap_or_else(|| Path::new(""));
-    let store = Store::open_beside(&settings.url, base, &keys)?;
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(act(&store, &parsed))
+    Ok((parsed, settings, keys))
 }

@@ -4,6 +4,7 @@
 //! the sections belong to, when a snapshot is built.
 
 mod esignet;
+mod evidence;
 mod login;
 mod opencrvs;
 mod packet;
@@ -12,6 +13,7 @@ mod token_seeder;
 mod websub;
 
 pub use esignet::*;
+pub use evidence::*;
 pub use login::*;
 pub use opencrvs::*;
 pub use packet::*;
@@ -71,6 +73,9 @@ pub struct Config {
     /// The token seeder.
     #[serde(default)]
     pub token_seeder: Option<TokenSeeder>,
+    /// Evidence.
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
     /// Bounds. The defaults are safe.
     #[serde(default)]
     pub limits: Limits,
@@ -444,6 +449,8 @@ pub enum HandlerKind {
     /// The HTTP API of OpenCRVS' MOSIP middleware.
     #[serde(rename = "opencrvs")]
     OpenCrvs,
+    /// A partner's own records and their proofs.
+    Evidence,
     /// Any other service, passed on as it is.
     Relay,
 }
@@ -496,6 +503,9 @@ pub struct Route {
     /// Which packets may be made (handler `packet` only, and needed there).
     #[serde(default)]
     pub packet: Option<PacketRules>,
+    /// What is recorded, where it is another than `[evidence]` says.
+    #[serde(default)]
+    pub evidence: RouteEvidence,
 }
 
 /// The near side of a route.

@@ -37,6 +37,8 @@ pub struct DetachedJws {
     leaf: Vec<u8>,
     fingerprint: Fingerprint,
     signature: Vec<u8>,
+    /// The leaf of the sender's evidence log that an answer names.
+    receipt: Option<[u8; 32]>,
 }
 
 impl DetachedJws {
@@ -46,6 +48,18 @@ impl DetachedJws {
     /// `SIG-002` when it is not exactly `header..signature` in canonical base64url with a protected header of `alg`, `x5c` and
     /// at most `kid` and `x5t#S256`, once each; `SIG-003` when `alg` is none of ours.
     pub fn parse(value: &str, forms: &Forms) -> Result<Self, Refusal> {
+        Self::read(value, forms, false)
+    }
+
+    /// Reads the signature of an answer, which may name a leaf of its gateway's evidence log (docs/evidence.md).
+    ///
+    /// # Errors
+    /// As [`DetachedJws::parse`]; `SIG-002` when `leaf` is not 32 bytes in base64url.
+    pub fn parse_answer(value: &str, forms: &Forms) -> Result<Self, Refusal> {
+        Self::read(value, forms, true)
+    }
+
+    fn read(value: &str, forms: &Forms, answer: bool) -> Result<Self, Refusal> {
         if value.len() > VALUE_MAX {
             return Err(form(format!("{} bytes", value.len())));
         }
@@ -65,6 +79,7 @@ impl DetachedJws {
         for (name, value) in &header {
             match (name.as_str(), value) {
                 ("alg" | "x5c" | "x5t#S256", _) => {}
+                ("leaf", _) if answer => {}
                 ("kid", Value::String(kid)) if kid.len() <= KID_MAX => {}
                 ("kid", _) => return Err(form("`kid` is not a short string")),
                 // crit, b64, jku, jwk, x5u, typ and whatever else: none of the published clients sends it.
@@ -82,7 +97,15 @@ impl DetachedJws {
                 ));
             }
         }
+        let receipt = (header.get("leaf"))
+            .map(|leaf| {
+                (leaf.as_str().and_then(forms::base64url))
+                    .and_then(|bytes| bytes.try_into().ok())
+                    .ok_or_else(|| form("`leaf` is not 32 bytes in base64url"))
+            })
+            .transpose()?;
         Ok(Self {
+            receipt,
             protected: protected.to_owned(),
             algorithm,
             leaf,
@@ -104,6 +127,11 @@ impl DetachedJws {
     /// SHA-256 of [`DetachedJws::leaf`]: selects the binding.
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// The leaf of the sender's evidence log that it names.
+    pub const fn receipt(&self) -> Option<&[u8; 32]> {
+        self.receipt.as_ref()
     }
 
     /// The signature's bytes.

@@ -19,6 +19,7 @@ pub struct DetachedSigner {
     key: Arc<SigningKey>,
     algorithm: Algorithm,
     fingerprint: Fingerprint,
+    header: String,
     protected: String,
 }
 
@@ -37,6 +38,7 @@ impl DetachedSigner {
             algorithm,
             fingerprint,
             protected: forms::to_base64url(header.as_bytes()),
+            header,
         }
     }
 
@@ -45,19 +47,32 @@ impl DetachedSigner {
     /// # Errors
     /// `GW-003` when the key cannot sign with its algorithm.
     pub fn sign(&self, body: &[u8]) -> Result<String, Refusal> {
-        let signature = self
-            .key
-            .sign(self.algorithm, &signing_input(&self.protected, body))
-            .map_err(|e| Refusal::new(Code::NoSigner, e.to_string()))?;
-        Ok(format!(
-            "{}..{}",
-            self.protected,
-            forms::to_base64url(&signature)
-        ))
+        self.sign_under(&self.protected, body)
     }
 
-    /// The key, for the envelope `jose`, whose protected header is another.
-    pub(super) const fn key(&self) -> &Arc<SigningKey> {
+    /// The same for an answer whose record is that leaf of our evidence log.
+    ///
+    /// # Errors
+    /// `GW-003` when the key cannot sign with its algorithm.
+    pub fn sign_with_leaf(&self, body: &[u8], leaf: Option<&[u8; 32]>) -> Result<String, Refusal> {
+        let Some(leaf) = leaf else {
+            return self.sign(body);
+        };
+        let members = self.header.strip_suffix('}').unwrap_or(&self.header);
+        let header = format!(r#"{members},"leaf":"{}"}}"#, forms::to_base64url(leaf));
+        self.sign_under(&forms::to_base64url(header.as_bytes()), body)
+    }
+
+    fn sign_under(&self, protected: &str, body: &[u8]) -> Result<String, Refusal> {
+        let signature = self
+            .key
+            .sign(self.algorithm, &signing_input(protected, body))
+            .map_err(|e| Refusal::new(Code::NoSigner, e.to_string()))?;
+        Ok(format!("{protected}..{}", forms::to_base64url(&signature)))
+    }
+
+    /// The key, for the envelope `jose` and for tree heads, whose protected headers are others.
+    pub const fn key(&self) -> &Arc<SigningKey> {
         &self.key
     }
 

@@ -118,7 +118,7 @@ pub(super) fn admit(
             let operation = route
                 .operation()
                 .ok_or_else(|| Refusal::new(Code::Fault, "an ida route without an operation"))?;
-            admit_ida(&snapshot, kind, &caller, operation, &ids, now)?
+            admit_ida(&snapshot, kind, &caller, operation, &ids, trail, now)?
         }
         _ => None,
     };
@@ -164,6 +164,7 @@ fn admit_ida(
     caller: &Caller,
     operation: Operation,
     ids: &Identifiers<'_>,
+    trail: &mut Trail,
     now: Moment,
 ) -> Result<Option<Arc<AuthPolicy>>, Refusal> {
     match kind {
@@ -182,6 +183,7 @@ fn admit_ida(
                 presented,
                 now,
             )?;
+            trail.policy = Some(admission.api_key().policy().to_owned());
             Ok(Some(Arc::clone(admission.policy())))
         }
         FaceKind::Service => {
@@ -202,6 +204,7 @@ fn admit_ida(
             let policy = snapshot.policies().active(key.policy(), now)?;
             key.standing(now)?;
             policy.permits_operation(operation)?;
+            trail.policy = Some(key.policy().to_owned());
             Ok(Some(Arc::clone(policy)))
         }
     }

@@ -14,11 +14,12 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Connection, Limits, Snapshot, errands, identify, record::rfc3339};
+use super::{Connection, Limits, Snapshot, errands, evidence, identify, record::rfc3339};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
     envelope::ReplayGuard,
+    evidence::Evidence,
     observe::{AccessLog, Line, Metrics},
     refusal::{Code, Refusal},
     store::{Store, Watch},
@@ -41,6 +42,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error("{0}. Check `store` in the configuration.")]
     Store(#[from] crate::store::StoreError),
+    /// The evidence log cannot be used.
+    #[error("{0}")]
+    Evidence(#[from] crate::evidence::LogError),
     /// A mistake of ours.
     #[error("{0}")]
     Metrics(#[from] crate::observe::MetricsError),
@@ -68,6 +72,7 @@ pub struct Gateway {
     pulse: watch::Sender<Pulse>,
     replay: ReplayGuard,
     store: Option<Store>,
+    evidence: Option<Evidence>,
     metrics: Metrics,
     /// When a hub was last heard of, by subscription.
     heard: Mutex<BTreeMap<String, Moment>>,
@@ -106,6 +111,7 @@ impl Gateway {
             .store()
             .map(|(url, base, keys)| Store::open_watched(url, base, keys, watch(&metrics)))
             .transpose()?;
+        let evidence = evidence::start(&snapshot, &metrics.evidence, &clock)?;
         let access = AccessLog::start(snapshot.access_file().as_deref())
             .map_err(io("access log".to_owned()))?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
@@ -125,6 +131,7 @@ impl Gateway {
             pulse: watch::Sender::new(Pulse::default()),
             replay,
             store,
+            evidence,
             metrics,
             heard: Mutex::default(),
             reported: Mutex::default(),
@@ -156,6 +163,9 @@ impl Gateway {
         };
         previous.warn_of_fixed_settings(&next, &self.config_file, &mut mistakes);
         let generation = next.generation();
+        if let Some(evidence) = &self.evidence {
+            evidence::use_signer(evidence, &next, self.clock.now());
+        }
         self.snapshot.store(Arc::new(next));
         self.metrics.reloads.with_label_values(&["published"]).inc();
         self.pulse
@@ -188,6 +198,9 @@ impl Gateway {
         if let Err(error) = self.replay.close() {
             tracing::error!(%error, "the replay mark could not be written; the next start begins closed");
         }
+        if let Some(evidence) = &self.evidence {
+            evidence.stop();
+        }
         self.access.stop();
     }
 
@@ -219,6 +232,11 @@ impl Gateway {
     /// The durable store, where one is configured.
     pub const fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// The evidence log, where one is configured.
+    pub const fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_ref()
     }
 
     /// Takes note that a hub was heard of: a delivery it signed, or its question.
@@ -370,6 +388,7 @@ impl Gateway {
         let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         findings.extend(reported.values().flatten().cloned());
         drop(reported);
+        findings.extend(self.evidence.iter().flat_map(|e| e.findings(now)));
         if let Some(store) = &self.store {
             findings.extend(errands::findings(store, now));
             let registrations = snapshot.registrations();

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use super::{Gateway, RefusalAnswer, Snapshot, Trail, open, seal};
+use super::{Gateway, RefusalAnswer, Snapshot, Trail, evidence, open, seal};
 use crate::{
     clock::Moment,
     config::Role,
     envelope::{
         DetachedSigner,
-        jose::{self, AnswerSignature, MEDIA_TYPE, RequestSignature, SealedBody, signature_digest},
+        jose::{self, AnswerSignature, AnswerTo, MEDIA_TYPE, RequestSignature, SealedBody, signature_digest},
     },
+    evidence::{Noted, Receipt},
     partners::Caller,
     refusal::{Code, Refusal},
     trust::PartyCertificates,
@@ -92,10 +93,22 @@ pub(super) fn open_request(
 pub(super) fn seal_answer(
     gateway: &Gateway,
     status: StatusCode,
+    headers: HeaderMap,
+    body: &Bytes,
+    trail: &Trail,
+) -> Result<(Response<Bytes>, Noted), Refusal> {
+    let note = |trail: &Trail, status, body: &[u8]| evidence::note(gateway, trail, status, Some(body));
+    seal_noted(gateway, status, headers, body, trail, &note)
+}
+
+fn seal_noted(
+    gateway: &Gateway,
+    status: StatusCode,
     mut headers: HeaderMap,
     body: &Bytes,
     trail: &Trail,
-) -> Result<Response<Bytes>, Refusal> {
+    note: seal::Note<'_>,
+) -> Result<(Response<Bytes>, Noted), Refusal> {
     let caller = trail
         .caller
         .as_ref()
@@ -123,7 +136,13 @@ pub(super) fn seal_answer(
     )?;
     let request = signature_digest(trail.signature.as_ref().map(HeaderValue::as_bytes));
     let signer = signer(snapshot, now)?;
-    let value = jose::sign_answer(signer, now, status.as_u16(), &request, &sealed)?;
+    let noted = note(trail, status, &sealed)?;
+    let bound = AnswerTo {
+        status: status.as_u16(),
+        request: &request,
+        leaf: noted.leaf(),
+    };
+    let value = jose::sign_answer(signer, now, &bound, &sealed)?;
     keep_end_to_end(&mut headers);
     headers.remove(seal::CODE);
     if !sealed.is_empty() {
@@ -136,7 +155,7 @@ pub(super) fn seal_answer(
     let mut response = Response::new(sealed);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    Ok(response)
+    Ok((response, noted))
 }
 
 /// Seals and signs a refusal like any answer.
@@ -144,11 +163,12 @@ pub(super) fn seal_refusal(
     gateway: &Gateway,
     answer: &RefusalAnswer,
     trail: &Trail,
-) -> Result<Response<Bytes>, Refusal> {
+    note: seal::Note<'_>,
+) -> Result<(Response<Bytes>, Noted), Refusal> {
     let mut headers = HeaderMap::new();
     let content_type = HeaderValue::from_static(answer.content_type);
     headers.insert(header::CONTENT_TYPE, content_type);
-    seal_answer(gateway, answer.status, headers, &answer.body, trail)
+    seal_noted(gateway, answer.status, headers, &answer.body, trail, note)
 }
 
 /// A body sealed to a party's newest encryption certificate. An empty one stays empty.
@@ -191,7 +211,7 @@ pub(super) fn open_answer(
     request: &[u8; 32],
     mut answer: Answer,
     now: Moment,
-) -> Result<Answer, Refusal> {
+) -> Result<(Answer, Option<Receipt>), Refusal> {
     let signature = answer_signature(&answer)?;
     let unsigned = |cause: String| Refusal::new(Code::UpstreamSignature, cause);
     let binding = party
@@ -217,11 +237,13 @@ pub(super) fn open_answer(
         .window()
         .check(signature.issued_at(), now)
         .map_err(|why| other(why.cause()))?;
-    answer.headers.remove(seal::RESPONSE_SIGNATURE);
+    let value = answer.headers.remove(seal::RESPONSE_SIGNATURE);
+    let receipt = (signature.leaf().copied().zip(value))
+        .map(|(leaf, signature)| Receipt { leaf, signature });
     answer.headers.remove(header::CONTENT_LENGTH);
     if answer.body.is_empty() {
         answer.headers.remove(header::CONTENT_TYPE);
-        return Ok(answer);
+        return Ok((answer, receipt));
     }
     if !is_sealed(&answer.headers) {
         return Err(other("the answer's body is not application/jose"));
@@ -238,7 +260,7 @@ pub(super) fn open_answer(
     let media_type = media_type(&plain.media_type)?;
     answer.headers.insert(header::CONTENT_TYPE, media_type);
     answer.body = plain.content;
-    Ok(answer)
+    Ok((answer, receipt))
 }
 
 fn answer_signature(answer: &Answer) -> Result<AnswerSignature, Refusal> {

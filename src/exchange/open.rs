@@ -223,6 +223,7 @@ async fn whole(
         Ok(whole) => {
             trail.body_read = true;
             trail.bytes_in = u64::try_from(whole.len()).unwrap_or(u64::MAX);
+            super::evidence::body_read(trail, &whole);
             Ok(whole)
         }
         Err(refusal) => {

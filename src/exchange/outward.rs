@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::{Gateway, Snapshot, jose, logins};
 use crate::{
     config::Envelope,
+    evidence::Receipt,
     envelope::jose::{MEDIA_TYPE, sign_request, signature_digest},
     refusal::{Code, Refusal},
     upstream::{Answer, Outgoing, Upstream},
@@ -49,6 +50,8 @@ pub struct Answered {
     pub headers: HeaderMap,
     /// The plain body.
     pub body: Bytes,
+    /// The receipt of the other gateway's evidence log.
+    pub receipt: Option<Receipt>,
 }
 
 impl std::fmt::Debug for Answered {
@@ -96,7 +99,8 @@ impl Gateway {
         let began = Instant::now();
         let answer = match envelope {
             Envelope::InsecurePlain => {
-                logins::call(snapshot, service, outgoing, body, self.metrics()).await
+                (logins::call(snapshot, service, outgoing, body, self.metrics()).await)
+                    .map(|answer| (answer, None))
             }
             Envelope::Jose => self.call_sealed(snapshot, service, outgoing, body).await,
             Envelope::MosipIda | Envelope::AsReceived | Envelope::Opened => {
@@ -105,7 +109,7 @@ impl Gateway {
             }
         };
         service.took(self.metrics(), began.elapsed());
-        let answer = answer.inspect_err(|refusal| {
+        let (answer, receipt) = answer.inspect_err(|refusal| {
             self.metrics()
                 .upstream_failures
                 .with_label_values(&[service.name(), refusal.code().as_str()])
@@ -115,6 +119,7 @@ impl Gateway {
             status: answer.status,
             headers: answer.headers,
             body: answer.body,
+            receipt,
         })
     }
 
@@ -125,7 +130,7 @@ impl Gateway {
         service: &Upstream,
         mut outgoing: Outgoing,
         body: Bytes,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<(Answer, Option<Receipt>), Refusal> {
         if outgoing.path_and_query.contains('?') {
             let cause = "a query is not under a signature, so a sealed call has none";
             return Err(Refusal::new(Code::Fault, cause));

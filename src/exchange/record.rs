@@ -7,7 +7,7 @@ use std::{
 
 use http::Response;
 
-use super::{Gateway, Sealed, Trail, arrive::Counters};
+use super::{Committed, Gateway, Trail, arrive::Counters};
 use crate::{clock::Moment, observe::Line, refusal::Code, upstream::AnswerBody};
 
 /// An answer that may leave. The edge writes nothing else; only [`record`] makes one.
@@ -24,7 +24,8 @@ impl Recorded {
 }
 
 /// Writes the exchange down and lets its answer go.
-pub(super) fn record(gateway: &Gateway, sealed: Sealed, trail: &Trail) -> Recorded {
+pub(super) fn record(gateway: &Gateway, committed: Committed, trail: &Trail) -> Recorded {
+    let sealed = committed.into_sealed();
     let took = trail.started.elapsed();
     let metrics = gateway.metrics();
     let route = trail.route.as_ref().map(|r| r.name());

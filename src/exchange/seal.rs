@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    Gateway, Handlers, Reply, Trail, browser, jose,
+    Gateway, Handlers, Reply, Trail, browser, evidence, jose,
     reply::{Identity, RefusalAnswer, ReplyBody},
 };
 use crate::{
     config::{Envelope, HandlerKind, Role},
     envelope::mosip_ida,
+    evidence::Noted,
     refusal::{Code, Refusal},
     upstream::{AnswerBody, keep_end_to_end},
 };
@@ -28,6 +29,8 @@ pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correla
 pub struct Sealed {
     pub(super) response: Response<AnswerBody>,
     pub(super) bytes_out: u64,
+    /// Its place in the evidence log.
+    pub(super) noted: Noted,
 }
 
 /// Seals a handler's answer.
@@ -42,21 +45,23 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
             keep_end_to_end(response.headers_mut());
             // Our codes are ours to state.
             response.headers_mut().remove(CODE);
-            Ok(finish(response, bytes_out, trail))
+            let noted = evidence::note(gateway, trail, reply.status, None)?;
+            Ok(finish(response, bytes_out, noted, trail))
         }
         ReplyBody::Whole(body) => {
             let envelope = (trail.route()).map_or(Envelope::InsecurePlain, |route| route.from());
             if envelope == Envelope::Jose {
                 let began = Instant::now();
-                let response =
+                let (response, noted) =
                     jose::seal_answer(gateway, reply.status, reply.headers, &body, trail)?;
                 gateway
                     .metrics()
                     .crypto_seconds
                     .with_label_values(&["seal"])
                     .observe(began.elapsed().as_secs_f64());
-                return Ok(sent_whole(response, trail));
+                return Ok(sent_whole(response, noted, trail));
             }
+            let noted = evidence::note(gateway, trail, reply.status, Some(&body))?;
             let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
             let mut response = Response::new(AnswerBody::whole(body));
             *response.status_mut() = reply.status;
@@ -68,7 +73,7 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                 .headers_mut()
                 .entry(header::CACHE_CONTROL)
                 .or_insert(no_store);
-            Ok(finish(response, bytes_out, trail))
+            Ok(finish(response, bytes_out, noted, trail))
         }
         ReplyBody::Ida(body, identity) => {
             let began = Instant::now();
@@ -88,7 +93,8 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                     mosip_ida::seal_identity(&body, &recipient)?
                 }
             };
-            let mut sealed = signed_json(gateway, reply.status, body, trail)?;
+            let noted = evidence::note(gateway, trail, reply.status, Some(&body))?;
+            let mut sealed = signed_json(gateway, reply.status, body, noted, trail)?;
             if let Some(code) = reply.code {
                 let value = HeaderValue::from_static(code.as_str());
                 sealed.response.headers_mut().insert(CODE, value);
@@ -103,13 +109,52 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
     }
 }
 
-/// Answers a refusal in the words of the route's protocol, signed when the caller is known and the protocol signs.
+/// Answers a refusal in the words of the route's protocol, signed when the caller is known and the protocol signs. What cannot be
+/// recorded where it must be is refused as that.
 pub(super) fn seal_refusal(
     gateway: &Gateway,
     handlers: &Handlers,
     refusal: &Refusal,
     trail: &mut Trail,
 ) -> Sealed {
+    if evidence::is_loss(refusal.code()) {
+        return seal_unrecorded(gateway, handlers, refusal, trail);
+    }
+    let note = |trail: &Trail, status, body: &[u8]| evidence::note(gateway, trail, status, Some(body));
+    match refused(gateway, handlers, refusal, trail, &note) {
+        Ok(sealed) => sealed,
+        Err(loss) => seal_unrecorded(gateway, handlers, &loss, trail),
+    }
+}
+
+/// Answers that the exchange could not be recorded: the one thing that leaves without a record where one is required.
+pub(super) fn seal_unrecorded(
+    gateway: &Gateway,
+    handlers: &Handlers,
+    loss: &Refusal,
+    trail: &mut Trail,
+) -> Sealed {
+    let note = |_: &Trail, _, _: &[u8]| Ok(Noted::nothing());
+    let mut sealed = refused(gateway, handlers, loss, trail, &note).unwrap_or_else(|_| {
+        let answer = plain_refusal(loss, trail);
+        unsigned(answer, Noted::nothing(), trail)
+    });
+    let after = HeaderValue::from_static("1");
+    let headers = sealed.response.headers_mut();
+    headers.insert(header::RETRY_AFTER, after);
+    sealed
+}
+
+/// How the record of a refusal is made.
+pub(super) type Note<'n> = &'n dyn Fn(&Trail, StatusCode, &[u8]) -> Result<Noted, Refusal>;
+
+fn refused(
+    gateway: &Gateway,
+    handlers: &Handlers,
+    refusal: &Refusal,
+    trail: &mut Trail,
+    note: Note<'_>,
+) -> Result<Sealed, Refusal> {
     trail.refused = Some((refusal.code(), refusal.cause().to_owned()));
     let answer = match trail.route() {
         Some(route) => handlers.of(route.handler()).refusal(refusal, trail),
@@ -120,23 +165,28 @@ pub(super) fn seal_refusal(
     // A stranger gets no signature: it costs a private-key operation.
     let signs = answer.signed && trail.caller.is_some() && can_sign(gateway, trail);
     let mut sealed = if jose {
-        match jose::seal_refusal(gateway, &answer, trail) {
-            Ok(response) => sent_whole(response, trail),
+        match jose::seal_refusal(gateway, &answer, trail, note) {
+            Ok((response, noted)) => sent_whole(response, noted, trail),
+            Err(why) if evidence::is_loss(why.code()) => return Err(why),
             Err(why) => {
                 tracing::error!(%why, "a refusal leaves unsealed");
-                unsigned(answer, trail)
+                let noted = note(trail, answer.status, &answer.body)?;
+                unsigned(answer, noted, trail)
             }
         }
     } else if signs {
-        match signed_json(gateway, answer.status, answer.body.clone(), trail) {
+        let noted = note(trail, answer.status, &answer.body)?;
+        match signed_json(gateway, answer.status, answer.body.clone(), noted, trail) {
             Ok(sealed) => sealed,
             Err(why) => {
                 tracing::error!(%why, "a refusal leaves unsigned");
-                unsigned(answer, trail)
+                let noted = note(trail, answer.status, &answer.body)?;
+                unsigned(answer, noted, trail)
             }
         }
     } else {
-        unsigned(answer, trail)
+        let noted = note(trail, answer.status, &answer.body)?;
+        unsigned(answer, noted, trail)
     };
     let code = HeaderValue::from_static(outward(refusal.code()).as_str());
     let headers = sealed.response.headers_mut();
@@ -145,7 +195,7 @@ pub(super) fn seal_refusal(
         // The rest of the body would be taken for the next request.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    sealed
+    Ok(sealed)
 }
 
 /// A gateway whose routes sign nothing needs no signature certificate.
@@ -186,6 +236,7 @@ fn signed_json(
     gateway: &Gateway,
     status: StatusCode,
     body: Bytes,
+    noted: Noted,
     trail: &Trail,
 ) -> Result<Sealed, Refusal> {
     let snapshot = trail.snapshot();
@@ -201,7 +252,7 @@ fn signed_json(
                 ),
             )
         })?;
-    let signature = signer.sign(&body)?;
+    let signature = signer.sign_with_leaf(&body, noted.leaf())?;
     let signature = HeaderValue::try_from(signature)
         .map_err(|_| Refusal::new(Code::Fault, "the signature is no header value"))?;
     let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
@@ -215,16 +266,16 @@ fn signed_json(
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(RESPONSE_SIGNATURE, signature);
-    Ok(finish(response, bytes_out, trail))
+    Ok(finish(response, bytes_out, noted, trail))
 }
 
 /// An answer with a whole body.
-fn sent_whole(response: Response<Bytes>, trail: &Trail) -> Sealed {
+fn sent_whole(response: Response<Bytes>, noted: Noted, trail: &Trail) -> Sealed {
     let bytes_out = u64::try_from(response.body().len()).unwrap_or(u64::MAX);
-    finish(response.map(AnswerBody::whole), bytes_out, trail)
+    finish(response.map(AnswerBody::whole), bytes_out, noted, trail)
 }
 
-fn unsigned(answer: RefusalAnswer, trail: &Trail) -> Sealed {
+fn unsigned(answer: RefusalAnswer, noted: Noted, trail: &Trail) -> Sealed {
     let bytes_out = u64::try_from(answer.body.len()).unwrap_or(u64::MAX);
     let mut response = Response::new(AnswerBody::whole(answer.body));
     *response.status_mut() = answer.status;
@@ -235,10 +286,15 @@ fn unsigned(answer: RefusalAnswer, trail: &Trail) -> Sealed {
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    finish(response, bytes_out, trail)
+    finish(response, bytes_out, noted, trail)
 }
 
-fn finish(mut response: Response<AnswerBody>, bytes_out: u64, trail: &Trail) -> Sealed {
+fn finish(
+    mut response: Response<AnswerBody>,
+    bytes_out: u64,
+    noted: Noted,
+    trail: &Trail,
+) -> Sealed {
     if let Ok(id) = HeaderValue::from_str(trail.correlation_id()) {
         response.headers_mut().insert(CORRELATION_ID, id);
     }
@@ -250,5 +306,6 @@ fn finish(mut response: Response<AnswerBody>, bytes_out: u64, trail: &Trail) -> 
     Sealed {
         response,
         bytes_out,
+        noted,
     }
 }

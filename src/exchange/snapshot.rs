@@ -9,7 +9,7 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, esignet::Esignet, logins::Login, needs_jose,
+    Limits, Own, canonical::HostRules, esignet::Esignet, evidence, logins::Login, needs_jose,
     registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
@@ -51,6 +51,8 @@ pub struct Snapshot {
     registrations: Option<Registrations>,
     watched: BTreeSet<PathBuf>,
     next_change: Option<Moment>,
+    /// What of it stands in evidence.
+    seen: evidence::Seen,
     /// What upstreams were built from, so that a reload that does not touch them keeps their connections.
     upstream_seed: String,
 }
@@ -88,6 +90,9 @@ impl Snapshot {
         let (snapshot, watched) =
             config::watching(|| Self::read(file, clock, previous, &mut mistakes));
         let snapshot = snapshot.filter(|_| !mistakes.refuse()).map(|mut s| {
+            if s.config.evidence.is_some() {
+                s.seen = evidence::Seen::of(file, s.generation, watched.iter());
+            }
             s.watched = watched;
             s
         });
@@ -130,6 +135,7 @@ impl Snapshot {
             &mut report.within("token_seeder"),
         );
         let store_keys = store_keys(&config, &mut report);
+        evidence::check(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
@@ -213,6 +219,7 @@ impl Snapshot {
             registrations,
             watched: BTreeSet::new(),
             next_change,
+            seen: evidence::Seen::default(),
             upstream_seed: seed,
         })
     }
@@ -225,6 +232,16 @@ impl Snapshot {
     /// The configuration as written.
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What of it stands in evidence.
+    pub(super) const fn seen(&self) -> &evidence::Seen {
+        &self.seen
+    }
+
+    /// The folder that paths in the configuration start from.
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     /// The folder for state.
@@ -456,6 +473,7 @@ impl Snapshot {
                 old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url)
                     || self.store_keys != next.store_keys,
             ),
+            ("evidence", evidence_settings(old) != evidence_settings(new)),
             ("log", old.log.access != new.log.access),
         ];
         for (at, _) in changed.iter().filter(|(_, changed)| *changed) {
@@ -469,6 +487,12 @@ impl Snapshot {
             });
         }
     }
+}
+
+/// What of evidence is fixed while the process runs: all but the level and which bodies are kept.
+fn evidence_settings(config: &Config) -> Option<(Option<&PathBuf>, usize, u64, u64)> {
+    let e = config.evidence.as_ref()?;
+    Some((e.folder.as_ref(), e.queue_max, e.commit_timeout_ms, e.reserve_mib))
 }
 
 fn peers(

@@ -7,6 +7,7 @@ use hyper::body::Body;
 use super::{Arrival, Connection, Gateway, Snapshot};
 use crate::{
     clock::Moment,
+    evidence::Receipt,
     partners::{Caller, UnderWay},
     policy::Route,
     refusal::Code,
@@ -39,6 +40,16 @@ pub struct Trail {
     has_body: bool,
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
+    /// For evidence: the digest of the request's body, and the body itself where it is kept.
+    pub(super) request_digest: Option<[u8; 32]>,
+    pub(super) kept_request: Option<bytes::Bytes>,
+    /// The policy of the API key.
+    pub(super) policy: Option<String>,
+    /// What the rules decided and the facts they saw, as JSON objects.
+    pub(super) decided: Option<Box<str>>,
+    pub(super) facts: Option<Box<str>>,
+    /// The receipt in the upstream's answer.
+    pub(super) receipt: Option<Receipt>,
     upstream_us: u64,
     upstream_status: Option<u16>,
 }
@@ -69,6 +80,12 @@ impl Trail {
             has_body: !arrival.body.is_end_stream(),
             body_read: false,
             refused: None,
+            request_digest: None,
+            kept_request: None,
+            policy: None,
+            decided: None,
+            facts: None,
+            receipt: None,
             upstream_us: 0,
             upstream_status: None,
         }
@@ -117,6 +134,11 @@ impl Trail {
     /// Whether there is a body of which not all was read.
     pub(super) const fn body_unread(&self) -> bool {
         self.has_body && !self.body_read
+    }
+
+    /// Notes the receipt that came with the upstream's answer.
+    pub fn received(&mut self, receipt: Option<Receipt>) {
+        self.receipt = receipt;
     }
 
     /// Notes a call to the upstream.

@@ -112,6 +112,7 @@ async fn whole(
         .await;
     trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
     let mut answer = answer?;
+    trail.received(answer.receipt.take());
     // The body may be another now: opened, or sealed next.
     answer.headers.remove(http::header::CONTENT_LENGTH);
     let status = final_status(answer.status)?;

@@ -5,6 +5,7 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::EvidenceMetrics;
 use crate::refusal::Code;
 
 /// Every metric of the gateway.
@@ -65,6 +66,8 @@ pub struct Metrics {
     pub store_failures: IntCounter,
     /// When the process started, as seconds since 1970.
     pub start_time: Gauge,
+    /// The evidence log.
+    pub evidence: EvidenceMetrics,
 }
 
 /// Two names for one metric, or one that Prometheus does not take: a mistake in this file.
@@ -139,6 +142,7 @@ impl Metrics {
         registry.register(Box::new(store_failures.clone()))?;
         let start_time = Gauge::new("process_start_time_seconds", "When the process started.")?;
         registry.register(Box::new(start_time.clone()))?;
+        let evidence = EvidenceMetrics::new(&registry)?;
         Ok(Self {
             exchanges: counters(
                 "triseal_exchanges_total",
@@ -244,6 +248,7 @@ impl Metrics {
             store_commit_seconds,
             store_failures,
             start_time,
+            evidence,
             registry,
         })
     }

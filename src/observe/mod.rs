@@ -4,9 +4,11 @@
 //! the allow-list (field guide 3.6).
 
 mod access;
+mod evidence;
 mod metrics;
 mod oplog;
 
 pub use access::{AccessLog, Line};
+pub use evidence::EvidenceMetrics;
 pub use metrics::{Metrics, MetricsError};
 pub use oplog::start as start_operator_log;

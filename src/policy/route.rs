@@ -48,6 +48,7 @@ pub struct Route {
     to_path: Option<PathPattern>,
     body_max_bytes: Option<usize>,
     query: bool,
+    evidence: config::RouteEvidence,
 }
 
 impl Route {
@@ -139,8 +140,14 @@ impl Route {
             to_path,
             body_max_bytes: raw.body_max_bytes,
             // The hub's questions stand in the query.
-            query: raw.query || raw.handler == HandlerKind::WebSub,
+            query: raw.query || matches!(raw.handler, HandlerKind::WebSub | HandlerKind::Evidence),
+            evidence: raw.evidence,
         })
+    }
+
+    /// What it says of evidence, where that is another than the whole gateway's.
+    pub const fn evidence(&self) -> config::RouteEvidence {
+        self.evidence
     }
 
     /// The name for logs, metrics and partner files.
@@ -289,6 +296,7 @@ fn envelopes(raw: &config::Route, report: &mut Report<'_>) {
         | HandlerKind::WebSub
         | HandlerKind::TokenSeeder
         | HandlerKind::OpenCrvs
+        | HandlerKind::Evidence
         | HandlerKind::Relay => {
             for (field, envelope) in [("from.envelope", Some(from)), ("to.envelope", to)] {
                 if envelope.is_some_and(|e| !matches!(e, Envelope::Jose | Envelope::InsecurePlain))
@@ -344,6 +352,10 @@ fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
             if raw.methods.is_empty() =>
         {
             methods.extend([Method::GET, Method::POST, Method::PUT]);
+        }
+        HandlerKind::Evidence if raw.methods.is_empty() => methods.push(Method::GET),
+        HandlerKind::Evidence if methods != [Method::GET] => {
+            report.error("methods", "evidence is only read", "Leave it out.");
         }
         // OPTIONS is how a browser asks whether it may.
         HandlerKind::OpenCrvs if raw.methods.is_empty() => {

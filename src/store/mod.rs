@@ -12,7 +12,7 @@ mod vault;
 
 pub use errand::{Count, Errand, Filter, NewErrand, Placed, Put, Revision, Settlement, Standing};
 pub use rotation::Rotated;
-pub use vault::{make_key, parse_key};
+pub use vault::{Place, Vault, make_key, parse_key};
 
 use std::{
     path::Path,
@@ -28,7 +28,7 @@ use crate::{
     keys::Secret,
     refusal::{Code, Refusal},
 };
-use vault::{Place, Sealed, Vault};
+use vault::Sealed;
 
 /// Why the store could not do it.
 #[derive(Clone, Debug, thiserror::Error)]

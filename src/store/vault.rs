@@ -25,7 +25,7 @@ const HEAD_BYTES: usize = 1 + 8 + SALT_BYTES;
 
 /// Which given key a content is under: eight bytes of a digest of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyId([u8; 8]);
+pub struct KeyId([u8; 8]);
 
 impl KeyId {
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
@@ -45,21 +45,26 @@ impl std::fmt::Display for KeyId {
 
 /// Where a content belongs.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) kind: &'a str,
-    pub(super) key: &'a str,
-    pub(super) column: &'static str,
+pub struct Place<'a> {
+    /// The kind of thing.
+    pub kind: &'a str,
+    /// Which one.
+    pub key: &'a str,
+    /// Which part of it.
+    pub column: &'static str,
 }
 
 /// An encrypted content, and the key it is under.
 #[derive(Clone)]
-pub(super) struct Sealed {
-    pub(super) under: KeyId,
-    pub(super) bytes: Vec<u8>,
+pub struct Sealed {
+    /// The key it is under.
+    pub under: KeyId,
+    /// The ciphertext with its head.
+    pub bytes: Vec<u8>,
 }
 
 /// The given keys, the newest first.
-pub(super) struct Vault {
+pub struct Vault {
     newest: Given,
     older: Vec<Given>,
 }
@@ -89,7 +94,11 @@ pub fn make_key() -> Option<Zeroizing<String>> {
 }
 
 impl Vault {
-    pub(super) fn new(keys: &[Secret]) -> Result<Self, StoreError> {
+    /// A vault with these keys, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Key`] when there is none, or one is not 32 bytes long.
+    pub fn new(keys: &[Secret]) -> Result<Self, StoreError> {
         let mut given = Vec::new();
         for secret in keys {
             let bytes: &[u8; KEY_BYTES] = secret.expose().try_into().map_err(|_| {
@@ -132,7 +141,10 @@ impl Vault {
     }
 
     /// Encrypts under the newest key.
-    pub(super) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Sealed, StoreError> {
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Sealed, StoreError> {
         let under = self.newest.id;
         let mut salt = [0; SALT_BYTES];
         rand::fill(&mut salt).map_err(|_| unusable())?;
@@ -152,7 +164,10 @@ impl Vault {
     }
 
     /// Decrypts; one error for every cause.
-    pub(super) fn open(
+    ///
+    /// # Errors
+    /// [`StoreError::Content`] when it is not a content of this place under a key of this vault.
+    pub fn open(
         &self,
         place: Place<'_>,
         sealed: &[u8],

@@ -121,6 +121,7 @@ impl Anchor {
             source: None,
             age_s: None,
             left_s: None,
+            list: None,
         };
         if self.revocation == Revocation::InsecureNone {
             return worst;
@@ -131,7 +132,12 @@ impl Anchor {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
-            if here.standing > worst.standing {
+            // Of two that are as good, the one that ends first.
+            let sooner = match (&here.list, &worst.list) {
+                (Some(a), Some(b)) => a.next_update < b.next_update,
+                _ => false,
+            };
+            if here.standing > worst.standing || (here.standing == worst.standing && sooner) {
                 worst = here;
             }
             worst.left_s = left_s;

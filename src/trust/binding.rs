@@ -138,6 +138,7 @@ impl Binding {
             source: None,
             age_s: None,
             left_s: None,
+            list: None,
         })
     }
 

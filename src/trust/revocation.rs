@@ -62,6 +62,19 @@ pub struct RevocationView {
     pub age_s: Option<i64>,
     /// How long the list can still be used, grace included, in seconds; negative when that is over.
     pub left_s: Option<i64>,
+    /// Whose list it is and its dates.
+    pub list: Option<ListDates>,
+}
+
+/// Whose list says so, and when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListDates {
+    /// Its issuer.
+    pub issuer: String,
+    /// When it was made.
+    pub this_update: Moment,
+    /// When the next one was promised.
+    pub next_update: Moment,
 }
 
 /// One list, for metrics and health pages.
@@ -185,6 +198,11 @@ impl RevocationList {
             source: Some(self.source.clone()),
             age_s: Some(now.s().saturating_sub(self.this_update.s())),
             left_s: Some(self.deadline.s().saturating_sub(now.s())),
+            list: Some(ListDates {
+                issuer: self.issuer.clone(),
+                this_update: self.this_update,
+                next_update: self.next_update,
+            }),
         }
     }
 }
@@ -206,13 +224,17 @@ pub(super) fn standing(
                 source: None,
                 age_s: None,
                 left_s: None,
+                list: None,
             },
             |l| l.says(certificate, now),
         )
 }
 
-/// The lists of a file, in PEM or DER.
-pub(super) fn lists_from_file(path: &Path) -> Result<Vec<Vec<u8>>, CertificateError> {
+/// The lists of a file, in PEM or DER; their signatures are not looked at.
+///
+/// # Errors
+/// When the file cannot be read, or holds none.
+pub fn lists_from_file(path: &Path) -> Result<Vec<Vec<u8>>, CertificateError> {
     let bytes = read_bounded(path, FILE_MAX_BYTES)?;
     if der::split_signed(&bytes).is_some() {
         return Ok(vec![bytes]);

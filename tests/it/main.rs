@@ -37,6 +37,7 @@ mod credential;
 mod encodings;
 mod envelopes;
 mod esignet;
+mod evidence_proof;
 mod esignet_page;
 mod forge;
 mod ida_refusals;

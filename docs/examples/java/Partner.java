@@ -127,6 +127,7 @@ public class Partner {
         String[] part = one(answer, "response-signature").split("\\.", -1);
         require(part.length == 3 && part[1].isEmpty(), "not a detached signature");
         Map<String, String> header = flat(new String(unb64(part[0]), StandardCharsets.UTF_8));
+        header.remove("leaf"); // a receipt, where the gateway keeps evidence (docs/evidence.md)
         require(header.keySet().equals(Set.of("alg", "x5t#S256", "b64", "iat", "jti", "status", "req", "crit")),
                 "not the agreed members");
         String[] crit = header.get("crit").replaceAll("[\\[\\]\" ]", "").split(",");

@@ -86,7 +86,8 @@ async function check(value, body, signer, names) {
   const header = verified.protectedHeader;
   const critical = ["b64", "iat", "jti", ...names];
   const members = ["alg", "x5t#S256", "crit", ...critical];
-  if (`${Object.keys(header).sort()}` !== `${members.sort()}`) refuse("not the agreed form");
+  const found = Object.keys(header).filter((name) => name !== "leaf" || !names.includes("req")); // a receipt (docs/evidence.md)
+  if (`${found.sort()}` !== `${members.sort()}`) refuse("not the agreed form");
   if (`${[...header.crit].sort()}` !== `${critical.sort()}`) refuse("not the agreed form");
   if (header.b64 !== false || header["x5t#S256"] !== signer.name) refuse("somebody else's");
   const age = Date.now() / 1000 - header.iat;

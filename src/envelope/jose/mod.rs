@@ -21,7 +21,7 @@ mod wycheproof;
 pub use body::{Plain, SealedBody, seal};
 pub use header::{MEDIA_TYPE, is_media_type};
 pub use signature::{AnswerSignature, RequestSignature, signature_digest};
-pub use signing::{sign_answer, sign_request};
+pub use signing::{AnswerTo, sign_answer, sign_request};
 
 use crate::refusal::{Code, Refusal};
 

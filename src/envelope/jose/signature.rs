@@ -42,6 +42,7 @@ pub struct Signature<B> {
     signer: Fingerprint,
     issued_at: Moment,
     signature: Vec<u8>,
+    leaf: Option<[u8; 32]>,
     binding: B,
 }
 
@@ -63,6 +64,8 @@ pub struct AnswerBinding {
 pub(super) trait Binding: Sized {
     /// Their names.
     const NAMES: [&'static str; 2];
+    /// Whether it may name a leaf of its sender's evidence log.
+    const LEAF: bool;
     /// Their values.
     fn read(members: &Map<String, Value>) -> Option<Self>;
 }
@@ -72,6 +75,7 @@ pub(super) const COMMON: [&str; 3] = ["b64", "iat", "jti"];
 
 impl Binding for RequestBinding {
     const NAMES: [&'static str; 2] = ["htm", "htu"];
+    const LEAF: bool = false;
 
     fn read(members: &Map<String, Value>) -> Option<Self> {
         let text = |name, max| {
@@ -87,6 +91,7 @@ impl Binding for RequestBinding {
 
 impl Binding for AnswerBinding {
     const NAMES: [&'static str; 2] = ["status", "req"];
+    const LEAF: bool = true;
 
     fn read(members: &Map<String, Value>) -> Option<Self> {
         let status = u16::try_from(members.get("status")?.as_u64()?).ok()?;
@@ -106,7 +111,7 @@ impl<B: Binding> Signature<B> {
     ///
     /// # Errors
     /// [`SignatureProblem::Form`] when it is not exactly `header..signature` in canonical base64url with a protected header of
-    /// the eight members, `crit` naming each private one once; [`SignatureProblem::Algorithm`] when `alg` is none of ours.
+    /// the eight members (an answer may have `leaf` as well), `crit` naming each private one once; [`SignatureProblem::Algorithm`] when `alg` is none of ours.
     pub fn parse(value: &str) -> Result<Self, SignatureProblem> {
         if value.len() > VALUE_MAX {
             return Err(SignatureProblem::Form("it is too large"));
@@ -149,8 +154,15 @@ impl<B: Binding> Signature<B> {
                 "`crit` does not name each of the private members once, and nothing else",
             ));
         }
-        // Each of the eight has been read, so that their number says that there is no other.
-        if members.len() != 8 {
+        let leaf = match members.get("leaf") {
+            Some(leaf) if B::LEAF => Some(
+                (leaf.as_str().and_then(compact::exactly::<32>))
+                    .ok_or(SignatureProblem::Form("`leaf` is not 32 bytes in base64url"))?,
+            ),
+            _ => None,
+        };
+        // Each of the eight, and the leaf, has been read, so that their number says that there is no other.
+        if members.len() != if leaf.is_some() { 9 } else { 8 } {
             return Err(SignatureProblem::Form(
                 "the protected header has a member that is not taken",
             ));
@@ -161,6 +173,7 @@ impl<B: Binding> Signature<B> {
             signer: Fingerprint::from_bytes(signer),
             issued_at: Moment::from_s(issued_at),
             signature,
+            leaf,
             binding,
         })
     }
@@ -212,6 +225,11 @@ impl AnswerSignature {
     /// The status that was signed.
     pub const fn status(&self) -> u16 {
         self.binding.status
+    }
+
+    /// The leaf of its sender's evidence log that it names.
+    pub const fn leaf(&self) -> Option<&[u8; 32]> {
+        self.leaf.as_ref()
     }
 
     /// Whether it answers the request with that digest of its signature value.

@@ -33,29 +33,39 @@ pub fn sign_request(
     uri: &str,
     body: &[u8],
 ) -> Result<String, Refusal> {
-    sign::<RequestBinding>(signer, now, [json!(method), json!(uri)], body)
+    sign::<RequestBinding>(signer, now, [json!(method), json!(uri)], None, body)
 }
 
-/// Signs an answer: the value of its header `response-signature`. `request` is
-/// [`signature_digest`](super::signature_digest) of what it answers.
+/// What the signature of an answer binds.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerTo<'a> {
+    /// The status.
+    pub status: u16,
+    /// [`signature_digest`](super::signature_digest) of what it answers.
+    pub request: &'a [u8; 32],
+    /// The leaf of our evidence log.
+    pub leaf: Option<&'a [u8; 32]>,
+}
+
+/// Signs an answer: the value of its header `response-signature`.
 ///
 /// # Errors
 /// `GW-003` when the key cannot sign with its algorithm.
 pub fn sign_answer(
     signer: &DetachedSigner,
     now: Moment,
-    status: u16,
-    request: &[u8; 32],
+    to: &AnswerTo<'_>,
     body: &[u8],
 ) -> Result<String, Refusal> {
-    let request = forms::to_base64url(request);
-    sign::<AnswerBinding>(signer, now, [json!(status), json!(request)], body)
+    let values = [json!(to.status), json!(forms::to_base64url(to.request))];
+    sign::<AnswerBinding>(signer, now, values, to.leaf, body)
 }
 
 fn sign<B: Binding>(
     signer: &DetachedSigner,
     now: Moment,
     values: [Value; 2],
+    leaf: Option<&[u8; 32]>,
     body: &[u8],
 ) -> Result<String, Refusal> {
     let failed = |e: &dyn std::fmt::Display| Refusal::new(Code::NoSigner, e.to_string());
@@ -76,6 +86,9 @@ fn sign<B: Binding>(
             members.insert(name.to_owned(), value);
         }
         members.insert("crit".to_owned(), json!(crit));
+        if let Some(leaf) = leaf {
+            members.insert("leaf".to_owned(), json!(forms::to_base64url(leaf)));
+        }
     }
     let protected = forms::to_base64url(header.to_string().as_bytes());
     let signature = Signer {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{
-    AnswerSignature, BodyProblem, RequestSignature, SealedBody, SignatureProblem, seal,
+    AnswerSignature, AnswerTo, BodyProblem, RequestSignature, SealedBody, SignatureProblem, seal,
     sign_answer, sign_request, signature_digest,
 };
 use crate::{
@@ -400,7 +400,7 @@ fn a_signature_is_bound_to_its_algorithm_and_exchange() {
     assert!(!signature.is_for("POST", "https://misp.example/websub/hub?a"));
     let digest = signature_digest(Some(value.as_bytes()));
     let signer = P256.signer(Algorithm::ES256);
-    let answer = sign_answer(&signer, NOW, 201, &digest, b"y").unwrap();
+    let answer = sign_answer(&signer, NOW, &answer_to(201, &digest, None), b"y").unwrap();
     let read = AnswerSignature::parse(&answer).unwrap();
     assert_eq!(read.verify(&P256.verifies(Algorithm::ES256), b"y"), Ok(()));
     assert_eq!(read.status(), 201);
@@ -529,7 +529,7 @@ fn each_near_miss_of_a_signature_is_refused() {
 #[test]
 fn each_near_miss_of_an_answer_s_binding_is_refused() {
     let signer = P256.signer(Algorithm::ES256);
-    let value = sign_answer(&signer, NOW, 200, &[7; 32], b"").unwrap();
+    let value = sign_answer(&signer, NOW, &answer_to(200, &[7; 32], None), b"").unwrap();
     for (name, bad) in [
         ("status", json!("200")),
         ("status", json!(199)),
@@ -573,4 +573,34 @@ fn a_rewritten_signature_is_still_the_same_message() {
         RequestSignature::parse(&again).unwrap().identity(),
         one.identity()
     );
+}
+
+fn answer_to<'a>(status: u16, request: &'a [u8; 32], leaf: Option<&'a [u8; 32]>) -> AnswerTo<'a> {
+    AnswerTo {
+        status,
+        request,
+        leaf,
+    }
+}
+
+#[test]
+fn an_answer_may_name_a_leaf_of_32_bytes_and_nothing_else_more() {
+    let (signer, key) = (P256.signer(Algorithm::ES256), P256.verifies(Algorithm::ES256));
+    let value = sign_answer(&signer, NOW, &answer_to(200, &[7; 32], Some(&[9; 32])), b"y").unwrap();
+    let parsed = AnswerSignature::parse(&value).unwrap();
+    assert_eq!(parsed.leaf(), Some(&[9; 32]));
+    assert!(parsed.verify(&key, b"y").is_ok());
+    // A request has none.
+    assert!(RequestSignature::parse(&value).is_err());
+    let (protected, rest) = value.split_once('.').unwrap();
+    let header = String::from_utf8(forms::base64url(protected).unwrap()).unwrap();
+    let leaf = forms::to_base64url(&[9; 32]);
+    for other in [&leaf[1..], "", "x"] {
+        let changed = header.replace(&leaf, other);
+        let value = format!("{}.{rest}", forms::to_base64url(changed.as_bytes()));
+        assert!(AnswerSignature::parse(&value).is_err(), "{other}");
+    }
+    let renamed = header.replace("\"leaf\"", "\"leaves\"");
+    let value = format!("{}.{rest}", forms::to_base64url(renamed.as_bytes()));
+    assert!(AnswerSignature::parse(&value).is_err());
 }

@@ -190,6 +190,13 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::EvidenceQueue
+        | Code::EvidenceWrite
+        | Code::EvidenceSlow
+        | Code::EvidenceUnknown
+        | Code::EvidenceQuery
+        | Code::EvidenceEarly
+        | Code::EvidenceDown
         | Code::BearerMissing
         | Code::BearerForm
         | Code::BearerSignature

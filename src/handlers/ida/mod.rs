@@ -16,6 +16,7 @@ use crate::{
     clock::Moment,
     config::{Envelope, FaceKind, Role},
     envelope::{DetachedJws, Forms, mosip_ida},
+    evidence::Receipt,
     exchange::{
         Content, Handler, Handling, IdaMessage, Identity, Permitted, RefusalAnswer, Reply,
         Snapshot, Trail, logins, plain_refusal,
@@ -59,8 +60,9 @@ impl Ida {
         count(&self.metrics, upstream, began, answer.as_ref().err());
         let answer = answer?;
         let (status, code) = (answer.status, stated_code(&answer.headers));
-        let (body, identity) =
+        let (body, identity, receipt) =
             self.judge(&snapshot, upstream, &handling, &message, answer, trail)?;
+        trail.received(receipt);
         Ok(handling.answer_ida(status, body, identity, code))
     }
 
@@ -163,9 +165,10 @@ impl Ida {
         message: &IdaMessage,
         answer: Answer,
         trail: &Trail,
-    ) -> Result<(Bytes, Identity), Refusal> {
+    ) -> Result<(Bytes, Identity, Option<Receipt>), Refusal> {
         let plain_upstream = handling.route().to() == Envelope::Opened;
         let status = final_status(answer.status)?;
+        let mut receipt = None;
         if plain_upstream {
             if status != StatusCode::OK {
                 return Err(unexpected(upstream, status));
@@ -173,7 +176,7 @@ impl Ida {
         } else {
             // What carries the party's signature is its answer, whatever the status; anything else is nobody's.
             let name = handling.route().upstream().unwrap_or_default();
-            verify_answer(snapshot, name, &answer, trail.at()).map_err(|refusal| {
+            receipt = verify_answer(snapshot, name, &answer, trail.at()).map_err(|refusal| {
                 if status == StatusCode::OK {
                     refusal
                 } else {
@@ -188,10 +191,10 @@ impl Ida {
             message.request().transaction_id(),
         )?;
         if !parsed.has_identity() {
-            return Ok((answer.body, Identity::AsItIs));
+            return Ok((answer.body, Identity::AsItIs, receipt));
         }
         if plain_upstream {
-            return Ok((answer.body, Identity::Plain));
+            return Ok((answer.body, Identity::Plain, receipt));
         }
         if !parsed.identity_is_sealed() {
             return Err(Refusal::new(
@@ -215,7 +218,7 @@ impl Ida {
             && trail.face_kind() == FaceKind::Service
             && handling.route().to() == Envelope::AsReceived;
         if callers || passes {
-            return Ok((answer.body, Identity::AsItIs));
+            return Ok((answer.body, Identity::AsItIs, receipt));
         }
         // On a service face the answer is sealed to us: open it and seal it to the service.
         let keys = snapshot.own().decryption_keys(trail.at());
@@ -225,7 +228,7 @@ impl Ida {
                 .crypto_seconds
                 .with_label_values(&["open_identity"])
                 .observe(began.elapsed().as_secs_f64());
-            return Ok((plain, Identity::Plain));
+            return Ok((plain, Identity::Plain, receipt));
         }
         Err(Refusal::new(
             Code::UpstreamForm,
@@ -249,13 +252,14 @@ fn stated_code(headers: &HeaderMap) -> Option<Code> {
     Code::ALL.iter().copied().find(|code| code.as_str() == text)
 }
 
-/// The answer's signature, made by the signature certificate of the upstream's party over the exact bytes.
+/// The answer's signature, made by the signature certificate of the upstream's party over the exact bytes; the receipt in it, where its
+/// gateway keeps evidence.
 pub(super) fn verify_answer(
     snapshot: &Snapshot,
     upstream: &str,
     answer: &Answer,
     at: Moment,
-) -> Result<(), Refusal> {
+) -> Result<Option<Receipt>, Refusal> {
     let wrong = |why: String| Refusal::new(Code::UpstreamSignature, why);
     let mut values = answer.headers.get_all(RESPONSE_SIGNATURE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -267,7 +271,7 @@ pub(super) fn verify_answer(
         .to_str()
         .map_err(|_| wrong("response-signature is not visible ASCII".to_owned()))?;
     let forms = Forms::of(&[]);
-    let jws = DetachedJws::parse(text, &forms).map_err(|why| wrong(why.to_string()))?;
+    let jws = DetachedJws::parse_answer(text, &forms).map_err(|why| wrong(why.to_string()))?;
     let peer = snapshot
         .peer_of(upstream)
         .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
@@ -285,7 +289,11 @@ pub(super) fn verify_answer(
         .verifying_key()
         .ok_or_else(|| Refusal::new(Code::Fault, "no verifying key for a signature binding"))?;
     jws.verify(key, &answer.body)
-        .map_err(|why| wrong(why.to_string()))
+        .map_err(|why| wrong(why.to_string()))?;
+    Ok(jws.receipt().map(|leaf| Receipt {
+        leaf: *leaf,
+        signature: value.clone(),
+    }))
 }
 
 impl Handler for Ida {

@@ -92,7 +92,7 @@ pub(super) async fn authenticate(
             .with_label_values(&[service.name(), refusal.code().as_str()])
             .inc();
     })?;
-    verify_answer(snapshot, upstream, &answer, trail.at()).map_err(|refusal| {
+    let receipt = verify_answer(snapshot, upstream, &answer, trail.at()).map_err(|refusal| {
         if answer.status == StatusCode::OK {
             refusal
         } else {
@@ -103,6 +103,7 @@ pub(super) async fn authenticate(
             Refusal::new(Code::UpstreamForm, cause)
         }
     })?;
+    trail.received(receipt);
     mosip_ida::Answer::parse(Operation::Auth, answer.body, &transaction_id)
 }
 

@@ -83,6 +83,9 @@ listen = "127.0.0.1:{admin}"
 [log]
 access = "access.log"
 
+[evidence]
+level = "required"
+
 [[upstream]]
 name = "ida"
 addresses = ["https://localhost:{ida}"]

@@ -287,7 +287,7 @@ impl Site {
         let header = answer
             .header("response-signature")
             .unwrap_or_else(|| panic!("not signed: {} {}", answer.code(), answer.text()));
-        let jws = DetachedJws::parse(header, &Forms::STRICT).unwrap();
+        let jws = DetachedJws::parse_answer(header, &Forms::STRICT).unwrap();
         let certificate =
             Certificate::from_der(der(&self.party("misp").join("signature.pem"))).unwrap();
         assert_eq!(jws.fingerprint(), certificate.fingerprint());

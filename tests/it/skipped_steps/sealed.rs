@@ -2,5 +2,5 @@
 use triseal::exchange::Sealed;
 
 pub fn make() -> Sealed {
-    Sealed { response: todo!(), bytes_out: 0 }
+    Sealed { response: todo!(), bytes_out: 0, noted: todo!() }
 }

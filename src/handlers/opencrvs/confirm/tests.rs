@@ -9,6 +9,7 @@ fn answer(status: u16, body: &str) -> Answered {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::from(body.to_owned()),
+        receipt: None,
     }
 }
 

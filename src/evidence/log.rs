@@ -1,0 +1,508 @@
+//! The log on disk, for the one thread that writes: files of records, the tree over them, and what a start finds.
+//!
+//! The records are the truth; the index and the tree are made from them. A batch is on disk as a whole or, after an error, cut off
+//! again before anything else is written.
+
+use std::{
+    fs, io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    disk::{Disk, LogFile},
+    head,
+    index::{ENTRY, Entry, Segment},
+    tree::{self, Hash, Tree},
+};
+use crate::clock::Moment;
+
+/// A file of records ends where it has reached this many bytes.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Index entries that are held before they are written, whatever the time.
+const HELD_MAX: usize = 4096;
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The system said no.
+    #[error(
+        "EVD-010: evidence log, {what}: {error}. Check the folder, its permissions and the disk."
+    )]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another process writes there.
+    #[error(
+        "EVD-011: another process writes to the evidence log in {0}. Stop it, or give this gateway a folder of its own."
+    )]
+    Locked(PathBuf),
+    /// The log is not what its last signed head says.
+    #[error(
+        "EVD-012: the evidence log in {folder} is not the one that was signed: {what}. Nothing was changed. Keep the folder for an investigation, and restore it from a copy or set `evidence.folder` to a new one."
+    )]
+    Mismatch {
+        /// Where.
+        folder: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+}
+
+/// A record on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Its octets with the line end.
+    pub(super) bytes: Vec<u8>,
+    pub(super) leaf: Hash,
+    pub(super) time: Moment,
+    pub(super) correlation: u64,
+    pub(super) partner: u64,
+}
+
+/// What a start found and put right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Records in the log.
+    pub records: u64,
+    /// Bytes behind the last whole record that were cut off.
+    pub torn_bytes: u64,
+    /// Whether the tree's files had to be made anew.
+    pub rebuilt: bool,
+}
+
+/// The log, open for writing.
+#[derive(Debug)]
+pub(super) struct Log {
+    folder: PathBuf,
+    id: String,
+    disk: Box<dyn Disk>,
+    file: Box<dyn LogFile>,
+    segment: Segment,
+    /// Bytes of the segment that are on disk and count.
+    length: u64,
+    /// Whether bytes may stand behind them that do not count.
+    untidy: bool,
+    tree: Tree,
+    index: Vec<u8>,
+    /// Index entries of the segment that are in its file.
+    indexed: u64,
+    last_time: Option<Moment>,
+    last_head: Option<u64>,
+    segment_bytes: u64,
+}
+
+impl Log {
+    /// Opens or makes the log, verifies its tail, and puts right what a crash leaves behind.
+    pub(super) fn open(
+        folder: &Path,
+        gateway: &str,
+        disk: Box<dyn Disk>,
+    ) -> Result<(Self, Found), LogError> {
+        let io = |what: &str| {
+            let what = what.to_owned();
+            move |error| LogError::Io { what, error }
+        };
+        for part in ["records", "tree"] {
+            fs::create_dir_all(folder.join(part)).map_err(io("making its folder"))?;
+        }
+        let id = identity(folder, gateway).map_err(io("log.json"))?;
+        let mut found = Found::default();
+        let segments = Segment::all(folder).map_err(io("listing its records"))?;
+        let heads = head::read(folder).map_err(io("its heads"))?;
+        let mismatch = |what: String| LogError::Mismatch {
+            folder: folder.to_path_buf(),
+            what,
+        };
+        let Some((last, whole)) = segments.split_last() else {
+            if heads.last.as_ref().is_some_and(|head| head.size > 0) {
+                return Err(mismatch("there are heads, but no records".to_owned()));
+            }
+            let segment = Segment::at(folder, 0);
+            let file = disk.open(&segment.path).map_err(io("its first file"))?;
+            let tree = Tree::empty(folder.join("tree"));
+            let log = Self::at(folder, id, disk, file, segment, tree);
+            return Ok((log, found));
+        };
+        contiguous(whole, last).map_err(mismatch)?;
+        let mut tail = Tail::read(last).map_err(io("its last records"))?;
+        found.torn_bytes = tail.torn;
+        if tail.torn > 0 {
+            keep_torn(folder, last, &tail).map_err(io("the torn tail"))?;
+        }
+        let mut file = disk.open(&last.path).map_err(io("its last file"))?;
+        if tail.torn > 0 {
+            file.cut(tail.length)
+                .and_then(|()| file.sync())
+                .map_err(io("cutting a torn record off"))?;
+        }
+        fs::write(last.index(), &tail.index).map_err(io("its index"))?;
+        let size = last.first.saturating_add(tail.records());
+        found.records = size;
+        if let Some(head) = &heads.last
+            && head.size > size
+        {
+            return Err(mismatch(format!(
+                "a head over {} records is signed, and {size} are there",
+                head.size
+            )));
+        }
+        let (tree, rebuilt) = tree_of(folder, whole, last, &tail.leaves, size, heads.last.as_ref())
+            .map_err(io("its tree"))?
+            .ok_or_else(|| {
+                mismatch("the records do not lead to the last signed head".to_owned())
+            })?;
+        found.rebuilt = rebuilt;
+        let mut log = Self::at(folder, id, disk, file, last.clone(), tree);
+        log.length = tail.length;
+        log.indexed = tail.records();
+        log.last_time = tail.last_time.take();
+        log.last_head = heads.last.map(|head| head.size);
+        Ok((log, found))
+    }
+
+    fn at(
+        folder: &Path,
+        id: String,
+        disk: Box<dyn Disk>,
+        file: Box<dyn LogFile>,
+        segment: Segment,
+        tree: Tree,
+    ) -> Self {
+        Self {
+            folder: folder.to_path_buf(),
+            id,
+            disk,
+            file,
+            segment,
+            length: 0,
+            untidy: false,
+            tree,
+            index: Vec::new(),
+            indexed: 0,
+            last_time: None,
+            last_head: None,
+            segment_bytes: SEGMENT_BYTES,
+        }
+    }
+
+    /// Which log this is.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where it is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Records on disk.
+    pub(super) const fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// The tree's hash.
+    pub(super) fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    /// The time of the last record.
+    pub(super) const fn last_time(&self) -> Option<Moment> {
+        self.last_time
+    }
+
+    /// The size that the last head covers.
+    pub(super) const fn last_head(&self) -> Option<u64> {
+        self.last_head
+    }
+
+    /// The disk under it.
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Bytes that may still be written to the disk.
+    pub(super) fn free(&self) -> io::Result<u64> {
+        self.disk.free()
+    }
+
+    /// Whether everything derived is on disk.
+    pub(super) fn held(&self) -> bool {
+        self.tree.waiting() > 0
+    }
+
+    /// Appends lines: all of them are on disk, or none counts.
+    pub(super) fn append(&mut self, lines: &[Line]) -> io::Result<()> {
+        self.tidy()?;
+        if self.length >= self.segment_bytes {
+            self.begin_segment()?;
+        }
+        let bytes: Vec<u8>;
+        let whole = if let [one] = lines {
+            one.bytes.as_slice()
+        } else {
+            bytes = lines.iter().flat_map(|l| l.bytes.iter().copied()).collect();
+            bytes.as_slice()
+        };
+        self.untidy = true;
+        self.file.write(whole, self.length)?;
+        self.file.sync()?;
+        self.untidy = false;
+        for line in lines {
+            let bytes = u64::try_from(line.bytes.len()).unwrap_or(u64::MAX);
+            self.length = self.length.saturating_add(bytes);
+            self.tree.push(line.leaf);
+            self.last_time = Some(line.time);
+            let entry = Entry {
+                end: self.length,
+                time: line.time,
+                correlation: line.correlation,
+                partner: line.partner,
+            };
+            self.index.extend_from_slice(&entry.to_bytes());
+        }
+        if self.tree.waiting() >= HELD_MAX
+            && let Err(error) = self.flush()
+        {
+            tracing::warn!(%error, "evidence: index and tree are behind the records; they are made anew at the next start");
+        }
+        Ok(())
+    }
+
+    /// Cuts off what an append that failed may have left.
+    pub(super) fn tidy(&mut self) -> io::Result<()> {
+        if self.untidy {
+            // The file may be gone bad with its descriptor.
+            self.file = self.disk.open(&self.segment.path)?;
+            self.file.cut(self.length)?;
+            self.file.sync()?;
+            self.untidy = false;
+        }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self) -> io::Result<()> {
+        self.flush()?;
+        let segment = Segment::at(&self.folder, self.tree.size());
+        self.file = self.disk.open(&segment.path)?;
+        self.segment = segment;
+        self.length = 0;
+        self.indexed = 0;
+        Ok(())
+    }
+
+    /// Writes index and tree.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if !self.index.is_empty() {
+            let entry = u64::try_from(ENTRY).unwrap_or(u64::MAX);
+            fs::OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(self.segment.index())?
+                .write_all_at(&self.index, self.indexed.saturating_mul(entry))?;
+            let written = u64::try_from(self.index.len() / ENTRY).unwrap_or(0);
+            self.indexed = self.indexed.saturating_add(written);
+            self.index.clear();
+        }
+        self.tree.flush()
+    }
+
+    /// Notes that a head over everything was written.
+    pub(super) const fn headed(&mut self) {
+        self.last_head = Some(self.tree.size());
+    }
+
+    #[cfg(test)]
+    pub(super) const fn set_segment_bytes(&mut self, bytes: u64) {
+        self.segment_bytes = bytes;
+    }
+}
+
+/// The log's name, made with it.
+fn identity(folder: &Path, gateway: &str) -> io::Result<String> {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Identity {
+        log: String,
+        v: u32,
+    }
+    let path = folder.join("log.json");
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let read: Identity = serde_json::from_slice(&bytes)?;
+            return Ok(read.log);
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let mut random = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random numbers"))?;
+    let hex: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let log = format!("{gateway}/{hex}");
+    let made = Identity { log, v: 1 };
+    let beside = folder.join("log.json.new");
+    let file = fs::File::create(&beside)?;
+    serde_json::to_writer(&file, &made)?;
+    file.sync_all()?;
+    fs::rename(&beside, &path)?;
+    fs::File::open(folder)?.sync_all()?;
+    Ok(made.log)
+}
+
+/// Whether each file begins where the one before it ends.
+fn contiguous(whole: &[Segment], last: &Segment) -> Result<(), String> {
+    let mut expected = 0;
+    for segment in whole.iter().chain(std::iter::once(last)) {
+        if segment.first != expected {
+            return Err(format!(
+                "the records from {expected} on are missing; the next file begins with {}",
+                segment.first
+            ));
+        }
+        if segment == last {
+            break;
+        }
+        expected = expected.saturating_add(count(segment).map_err(|e| e.to_string())?);
+    }
+    Ok(())
+}
+
+/// Records in a file that is complete: what its index says where that fits, else its lines.
+fn count(segment: &Segment) -> io::Result<u64> {
+    let bytes = fs::metadata(&segment.path)?.len();
+    let index = fs::read(segment.index()).unwrap_or_default();
+    let last = index.rchunks(ENTRY).next().and_then(Entry::from_bytes);
+    if index.len() % ENTRY == 0 && last.is_some_and(|entry| entry.end == bytes) {
+        return Ok(u64::try_from(index.len() / ENTRY).unwrap_or(u64::MAX));
+    }
+    let tail = Tail::read(segment)?;
+    if tail.torn > 0 {
+        let what = format!(
+            "{} holds something that is no record",
+            segment.path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    fs::write(segment.index(), &tail.index)?;
+    Ok(tail.records())
+}
+
+/// What stands in the last file.
+struct Tail {
+    length: u64,
+    torn: u64,
+    torn_content: Vec<u8>,
+    index: Vec<u8>,
+    leaves: Vec<Hash>,
+    last_time: Option<Moment>,
+}
+
+impl Tail {
+    fn records(&self) -> u64 {
+        u64::try_from(self.leaves.len()).unwrap_or(u64::MAX)
+    }
+
+    fn read(segment: &Segment) -> io::Result<Self> {
+        let bytes = fs::read(&segment.path)?;
+        let mut tail = Self {
+            length: 0,
+            torn: 0,
+            torn_content: Vec::new(),
+            index: Vec::new(),
+            leaves: Vec::new(),
+            last_time: None,
+        };
+        let mut rest = bytes.as_slice();
+        while let Some(at) = rest.iter().position(|b| *b == b'\n') {
+            let (line, behind) = rest.split_at_checked(at).unwrap_or_default();
+            let taken = u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1);
+            let end = tail.length.saturating_add(taken);
+            let Some(entry) = Entry::of(line, end) else {
+                break;
+            };
+            tail.length = end;
+            tail.index.extend_from_slice(&entry.to_bytes());
+            tail.leaves.push(tree::leaf_hash(line));
+            tail.last_time = Some(entry.time);
+            rest = behind.get(1..).unwrap_or_default();
+        }
+        tail.torn = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+        tail.torn_content = rest.to_vec();
+        Ok(tail)
+    }
+}
+
+fn keep_torn(folder: &Path, segment: &Segment, tail: &Tail) -> io::Result<()> {
+    let torn = folder.join("torn");
+    fs::create_dir_all(&torn)?;
+    let index = segment.first.saturating_add(tail.records());
+    fs::write(torn.join(format!("{index:020}.bin")), &tail.torn_content)
+}
+
+/// The tree over all records, from its files where they fit, else made anew; `None` when neither leads to the last head.
+fn tree_of(
+    folder: &Path,
+    whole: &[Segment],
+    last: &Segment,
+    leaves: &[Hash],
+    size: u64,
+    head: Option<&head::Head>,
+) -> io::Result<Option<(Tree, bool)>> {
+    let place = folder.join("tree");
+    // The files as far as they go before the last file of records, and the last file's hashes as they were computed now.
+    let mut tree = Tree::load(place.clone(), last.first)?;
+    if let Some(tree) = &mut tree {
+        leaves.iter().for_each(|leaf| tree.push(*leaf));
+        tree.flush()?;
+        cut(&place, size)?;
+    }
+    let fits = |place: &Path| -> io::Result<bool> {
+        match head {
+            None => Ok(true),
+            Some(head) => Ok(tree::root_at(place, head.size)? == Some(head.root)),
+        }
+    };
+    if let Some(tree) = tree
+        && fits(&place)?
+    {
+        return Ok(Some((tree, false)));
+    }
+    let mut anew = Tree::empty(place.clone());
+    for segment in whole {
+        let bytes = fs::read(&segment.path)?;
+        for line in bytes.split_inclusive(|b| *b == b'\n') {
+            anew.push(tree::leaf_hash(line.strip_suffix(b"\n").unwrap_or(line)));
+        }
+    }
+    leaves.iter().for_each(|leaf| anew.push(*leaf));
+    anew.flush()?;
+    cut(&place, size)?;
+    Ok(fits(&place)?.then_some((anew, true)))
+}
+
+/// Leaves nothing in the tree's files behind what belongs to `size` leaves.
+fn cut(place: &Path, size: u64) -> io::Result<()> {
+    for level in 0..u64::BITS {
+        let path = place.join(level.to_string());
+        let right = (size >> level).saturating_mul(32);
+        match fs::metadata(&path) {
+            Ok(meta) if meta.len() > right => {
+                fs::OpenOptions::new()
+                    .write(true)
+                    .open(&path)?
+                    .set_len(right)?;
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(in crate::evidence) mod tests;

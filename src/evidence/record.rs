@@ -1,0 +1,380 @@
+//! One record: a line of JSON whose members stand in a fixed order (docs/evidence.md). Written by hand into one buffer, since it
+//! is written for every exchange.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{bodies::Sealed, tree::Hash};
+use crate::{clock::Moment, trust::Fingerprint};
+
+/// What a record says. Text is borrowed from wherever it is; members that end in `_json` are JSON already.
+#[derive(Debug, Default)]
+pub struct Draft<'a> {
+    /// The gateway's name.
+    pub gateway: &'a str,
+    /// As in the header.
+    pub correlation_id: &'a str,
+    /// The face it came by.
+    pub face: &'a str,
+    /// The route, where one was found.
+    pub route: Option<&'a str>,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The identified partner.
+    pub caller: Option<CallerSeen<'a>>,
+    /// The certificate on the connection, in hex.
+    pub tls: Option<&'a str>,
+    /// The certificate that signed.
+    pub signer: Option<Fingerprint>,
+    /// Digest and size of the request's body, where it was read whole.
+    pub request_body: Option<(Hash, u64)>,
+    /// The header `signature`.
+    pub signature: Option<&'a [u8]>,
+    /// The certificates relied on, and what was known of their revocation: an array.
+    pub revocation_json: Option<&'a str>,
+    /// The configuration in force: an object.
+    pub configuration_json: Option<&'a str>,
+    /// What the rules decided: an object.
+    pub policy_json: Option<&'a str>,
+    /// The facts the rules saw: an object.
+    pub facts_json: Option<&'a str>,
+    /// The refusal's code; none where the exchange was answered.
+    pub code: Option<&'a str>,
+    /// The service behind.
+    pub upstream: Option<UpstreamSeen<'a>>,
+    /// The answer's status.
+    pub status: u16,
+    /// Digest and size of the answer's body; none where it is passed on as it comes.
+    pub answer_body: Option<(Hash, u64)>,
+    /// Microseconds since the request arrived.
+    pub us: u64,
+}
+
+/// Who called.
+#[derive(Debug)]
+pub struct CallerSeen<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its organisation.
+    pub organisation: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// How it was known.
+    pub how: &'a str,
+    /// The policy of its API key.
+    pub policy: Option<&'a str>,
+}
+
+/// What the service behind did.
+#[derive(Debug)]
+pub struct UpstreamSeen<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its HTTP status.
+    pub status: Option<u16>,
+    /// Microseconds spent on it.
+    pub us: u64,
+    /// The receipt in its answer.
+    pub receipt: Option<&'a Receipt>,
+}
+
+/// The signed word of another gateway that a record of this exchange stands in its log.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// The leaf it names.
+    pub leaf: Hash,
+    /// The header `response-signature` that says so.
+    pub signature: http::HeaderValue,
+}
+
+/// The kept bodies of a record.
+#[derive(Debug)]
+pub(super) struct KeptBodies<'a> {
+    pub(super) id: &'a [u8; 16],
+    pub(super) key: &'a str,
+    pub(super) request: Option<&'a Sealed>,
+    pub(super) answer: Option<&'a Sealed>,
+}
+
+/// Room for the members that [`head`] writes.
+const HEAD_ROOM: usize = 80;
+
+/// The members before `gateway`, which are only known when the record takes its place in the log.
+pub(super) fn head(time: Moment, clock_back: bool, rest: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(rest.len().saturating_add(HEAD_ROOM));
+    line.extend_from_slice(br#"{"v":1,"time":""#);
+    time.push_rfc3339(&mut line);
+    line.push(b'"');
+    if clock_back {
+        line.extend_from_slice(br#","clockBack":true"#);
+    }
+    line.extend_from_slice(rest);
+    line
+}
+
+/// Everything from `gateway` on, with the line end.
+pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8> {
+    let signatures = draft.signature.map_or(0, <[u8]>::len);
+    let mut line = Line(Vec::with_capacity(signatures.saturating_add(2048)));
+    line.text("gateway", draft.gateway);
+    line.text("correlationId", draft.correlation_id);
+    line.text("face", draft.face);
+    line.optional("route", draft.route);
+    line.text("method", draft.method);
+    if let Some(caller) = &draft.caller {
+        line.begin("caller");
+        line.text("id", caller.id);
+        line.text("organisation", caller.organisation);
+        line.text("kind", caller.kind);
+        line.text("how", caller.how);
+        line.optional("policy", caller.policy);
+        line.end();
+    }
+    line.optional("tls", draft.tls);
+    if let Some(signer) = &draft.signer {
+        line.hex("signer", signer.as_bytes());
+    }
+    if draft.request_body.is_some() || draft.signature.is_some() {
+        line.begin("request");
+        line.body(draft.request_body.as_ref());
+        if let Some(signature) = draft.signature {
+            line.text("signature", &String::from_utf8_lossy(signature));
+        }
+        line.end();
+    }
+    line.json("revocation", draft.revocation_json);
+    line.json("configuration", draft.configuration_json);
+    line.json("policy", draft.policy_json);
+    line.json("facts", draft.facts_json);
+    line.text(
+        "verdict",
+        if draft.code.is_some() {
+            "refused"
+        } else {
+            "answered"
+        },
+    );
+    line.optional("code", draft.code);
+    if let Some(upstream) = &draft.upstream {
+        line.upstream(upstream);
+    }
+    line.begin("answer");
+    line.number("status", u64::from(draft.status));
+    if draft.answer_body.is_some() {
+        line.body(draft.answer_body.as_ref());
+    } else {
+        line.json("streamed", Some("true"));
+    }
+    line.end();
+    if let Some(bodies) = bodies {
+        line.bodies(bodies);
+    }
+    line.number("us", draft.us);
+    line.0.extend_from_slice(b"}\n");
+    line.0
+}
+
+/// A buffer that members are appended to.
+struct Line(Vec<u8>);
+
+impl Line {
+    fn name(&mut self, name: &str) {
+        if self.0.last() != Some(&b'{') {
+            self.0.push(b',');
+        }
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn begin(&mut self, name: &str) {
+        self.name(name);
+        self.0.push(b'{');
+    }
+
+    fn end(&mut self) {
+        self.0.push(b'}');
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        // A write to memory does not fail.
+        let _ = serde_json::to_writer(&mut self.0, text);
+    }
+
+    fn optional(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    fn json(&mut self, name: &str, json: Option<&str>) {
+        if let Some(json) = json {
+            self.name(name);
+            self.0.extend_from_slice(json.as_bytes());
+        }
+    }
+
+    fn number(&mut self, name: &str, number: u64) {
+        self.name(name);
+        let _ = serde_json::to_writer(&mut self.0, &number);
+    }
+
+    fn hash(&mut self, name: &str, hash: &Hash) {
+        let mut text = [0; 43];
+        let written = URL_SAFE_NO_PAD.encode_slice(hash, &mut text).unwrap_or(0);
+        self.name(name);
+        self.0.push(b'"');
+        self.0
+            .extend_from_slice(text.get(..written).unwrap_or_default());
+        self.0.push(b'"');
+    }
+
+    fn hex(&mut self, name: &str, bytes: &[u8]) {
+        self.name(name);
+        self.0.push(b'"');
+        for byte in bytes {
+            for nibble in [byte >> 4, byte & 0xf] {
+                let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+                self.0.push(u8::try_from(digit).unwrap_or(b'0'));
+            }
+        }
+        self.0.push(b'"');
+    }
+
+    fn body(&mut self, body: Option<&(Hash, u64)>) {
+        if let Some((digest, bytes)) = body {
+            self.hash("bodyDigest", digest);
+            self.number("bodyBytes", *bytes);
+        }
+    }
+
+    fn upstream(&mut self, upstream: &UpstreamSeen<'_>) {
+        self.begin("upstream");
+        self.text("name", upstream.name);
+        if let Some(status) = upstream.status {
+            self.number("status", u64::from(status));
+        }
+        self.number("us", upstream.us);
+        if let Some(receipt) = upstream.receipt {
+            self.begin("receipt");
+            self.hash("leaf", &receipt.leaf);
+            self.text(
+                "signature",
+                &String::from_utf8_lossy(receipt.signature.as_bytes()),
+            );
+            self.end();
+        }
+        self.end();
+    }
+
+    fn bodies(&mut self, bodies: &KeptBodies<'_>) {
+        self.begin("body");
+        self.hex("id", bodies.id);
+        self.text("key", bodies.key);
+        for (name, sealed) in [("request", bodies.request), ("answer", bodies.answer)] {
+            if let Some(sealed) = sealed {
+                self.begin(name);
+                self.hash("sealedDigest", &sealed.sealed);
+                self.hash("plainDigest", &sealed.plain);
+                self.end();
+            }
+        }
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line_of_json_with_its_members_in_order() {
+        let receipt = Receipt {
+            leaf: [1; 32],
+            signature: http::HeaderValue::from_static("a..b"),
+        };
+        let draft = Draft {
+            gateway: "misp",
+            correlation_id: "abc",
+            face: "partners",
+            route: Some("ida-auth"),
+            method: "POST",
+            caller: Some(CallerSeen {
+                id: "crvs",
+                organisation: "Civil \"Registry\"\n",
+                kind: "auth",
+                how: "certificate",
+                policy: Some("ekyc"),
+            }),
+            tls: Some("00ff"),
+            signer: Some(Fingerprint::from_bytes([0xab; 32])),
+            request_body: Some(([2; 32], 7)),
+            signature: Some(b"x..y"),
+            revocation_json: Some("[]"),
+            configuration_json: Some("{}"),
+            policy_json: Some("{}"),
+            facts_json: Some("{}"),
+            code: None,
+            upstream: Some(UpstreamSeen {
+                name: "ida",
+                status: Some(200),
+                us: 5,
+                receipt: Some(&receipt),
+            }),
+            status: 200,
+            answer_body: Some(([3; 32], 9)),
+            us: 11,
+        };
+        let line = head(Moment::from_s(0), true, &rest(&draft, None));
+        let text = std::str::from_utf8(&line).unwrap();
+        assert_eq!(text.matches('\n').count(), 1);
+        let read: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(read["caller"]["organisation"], "Civil \"Registry\"\n");
+        assert_eq!(read["upstream"]["receipt"]["signature"], "a..b");
+        assert_eq!(read["signer"], "ab".repeat(32));
+        let order = [
+            "v",
+            "time",
+            "clockBack",
+            "gateway",
+            "correlationId",
+            "face",
+            "route",
+            "method",
+            "caller",
+            "tls",
+            "signer",
+            "request",
+            "revocation",
+            "configuration",
+            "policy",
+            "facts",
+            "verdict",
+            "upstream",
+            "answer",
+            "us",
+        ];
+        let mut from = 0;
+        for name in order {
+            let at = text[from..].find(&format!("\"{name}\":"));
+            from += at.unwrap_or_else(|| panic!("{name} is missing or out of order"));
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_a_stream_says_so() {
+        let draft = Draft {
+            code: Some("RT-001"),
+            status: 404,
+            ..Draft::default()
+        };
+        let line = head(Moment::from_s(0), false, &rest(&draft, None));
+        let read: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(read["verdict"], "refused");
+        assert_eq!(
+            read["answer"],
+            serde_json::json!({"status": 404, "streamed": true})
+        );
+        assert!(read.get("clockBack").is_none() && read.get("request").is_none());
+    }
+}
