@@ -20,12 +20,17 @@ pub mod logins;
 mod needs_jose;
 mod open;
 pub mod outward;
+mod overload;
 mod own;
 mod permit;
+mod quota;
 mod record;
 pub mod registrations;
+pub mod replay;
 mod reply;
+pub mod rules;
 mod seal;
+mod sharing;
 mod snapshot;
 mod standing;
 pub mod subscriptions;
@@ -34,10 +39,11 @@ mod trail;
 pub use admit::{Admitted, Near, Target, json_only};
 pub use arrive::{Arrival, Arrived, Connection};
 pub use evidence::Committed;
-pub use gateway::{Connected, Gateway, Pulse, StartError};
+pub use gateway::{Accepts, Connected, Gateway, Pulse, StartError};
 pub use identify::Identified;
 pub use limits::Limits;
 pub use open::{Content, IdaMessage, Opened};
+pub use overload::{Shed, for_strangers};
 pub use own::Own;
 pub use permit::Permitted;
 pub use record::{Recorded, rfc3339};
@@ -62,14 +68,17 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Takes a request to its answer. Never fails: what is refused is answered, and recorded, as a refusal.
 pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arrival) -> Recorded {
     let mut trail = Trail::begin(gateway, &arrival);
-    let place = gateway.enter(trail.snapshot().limits());
+    let place = gateway.enter(trail.snapshot(), &arrival.connection);
     let limit = trail.snapshot().limits().exchange_timeout;
     let outcome = match &place {
         Err(overload) => Err(overload.clone()),
         Ok(_) => {
+            let deadline = trail.started.checked_add(limit).unwrap_or(trail.started);
+            let patience = trail.patience();
             // In a box: what is around it is moved several times before it is first polled.
-            let way = Box::pin(road(gateway, handlers, arrival, &mut trail));
-            tokio::time::timeout(limit, way).await.unwrap_or_else(|_| {
+            let mut way = Box::pin(road(gateway, handlers, arrival, &mut trail));
+            let arrived = patience.until(deadline, way.as_mut()).await;
+            arrived.unwrap_or_else(|| {
                 let cause = "the whole exchange took too long";
                 Err(Refusal::new(Code::HttpSlow, cause))
             })
@@ -113,7 +122,7 @@ async fn road(
 ) -> Result<Sealed, Refusal> {
     let arrived: Arrived = arrive::arrive(arrival, trail)?;
     let identified: Identified = identify::identify(gateway, arrived, trail)?;
-    let admitted: Admitted = admit::admit(gateway, identified, trail)?;
+    let admitted: Admitted = admit::admit(gateway, identified, trail).await?;
     evidence::ready(gateway, trail)?;
     let opened: Opened = open::open(gateway, admitted, trail).await?;
     let permitted: Permitted = permit::permit(gateway, opened, trail)?;

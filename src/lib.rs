@@ -19,11 +19,13 @@ pub mod import;
 pub mod keys;
 pub mod observe;
 pub mod partners;
+pub mod patience;
 pub mod pki;
 pub mod policy;
 pub mod refusal;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod shared;
 pub mod store;
 pub mod tls;
 pub mod trust;

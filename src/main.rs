@@ -28,6 +28,7 @@ enum Command {
     Sandbox(cli::sandbox::Sandbox),
     Pki(cli::pki::Pki),
     Partners(cli::partners::PartnersCommand),
+    Policy(cli::policy::PolicyCommand),
     Deliveries(cli::deliveries::Deliveries),
     Store(cli::store::StoreCommand),
     Import(cli::import::Import),
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => cli::sandbox::run(&args),
         Command::Pki(args) => cli::pki::run(args, &triseal::clock::Clock::system()),
+        Command::Policy(args) => cli::policy::run(&args, &triseal::clock::Clock::system()),
         Command::Deliveries(args) => cli::deliveries::run(&args, &triseal::clock::Clock::system()),
         Command::Transactions(args) => {
             cli::transactions::run(&args, &triseal::clock::Clock::system())

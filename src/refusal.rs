@@ -135,6 +135,24 @@ codes! {
     /// The policy demands a factor that the request does not use.
     PolicyMandatory = "POL-005", Caller, 403, "The policy of the API key demands a factor that the request does not use.";
 
+    // The operator's rules, in Cedar.
+    /// A rule forbids it, whatever the content.
+    RuleForbids = "POL-006", Caller, 403, "The rules of this gateway forbid this request. Ask its operator, with the correlation id.";
+    /// No rule permits it, whatever the content.
+    RuleNone = "POL-007", Caller, 403, "No rule of this gateway permits this request. Ask its operator, with the correlation id.";
+    /// A rule forbids what the content asks for.
+    RuleForbidsContent = "POL-008", Caller, 403, "The rules of this gateway forbid what the request asks for. Ask its operator, with the correlation id.";
+    /// No rule permits what the content asks for.
+    RuleNoneContent = "POL-009", Caller, 403, "No rule of this gateway permits what the request asks for. Ask its operator, with the correlation id.";
+    /// A rule could not be evaluated.
+    RuleFailed = "POL-010", Gateway, 500, "The gateway could not evaluate its rules. Give the correlation id to its operator.";
+
+    // The MISP's policy, on delegated routes.
+    /// The licence key has no MISP policy that holds.
+    MispPolicyMissing = "POL-011", Caller, 403, "The MISP has no policy for requests on behalf of others. Ask the gateway's operator to set it.";
+    /// The MISP's policy does not allow this kind of request.
+    MispPolicyRoute = "POL-012", Caller, 403, "The policy of the MISP does not allow this kind of request on behalf of others.";
+
     // The outer form of a message.
     /// The body is not the JSON object that the route takes, or has a member twice.
     MessageForm = "MSG-001", Caller, 400, "The body is not a JSON object of the route's form, or names a member twice.";
@@ -329,6 +347,15 @@ codes! {
     Fault = "GW-002", Gateway, 500, "The gateway failed. Give the correlation id to its operator.";
     /// The store did not take what must not be lost.
     StoreDown = "GW-004", Gateway, 503, "The gateway cannot store the request safely at present. Try again later.";
+    /// What the gateways share cannot be reached.
+    SharedGone = "SHR-001", Gateway, 503, "The gateway cannot check at present whether this request was seen before. Send it again, newly signed, after the time in Retry-After.";
+
+    // Quotas.
+    /// The partner's rate on this route is used up.
+    QuotaRate = "QTA-001", Caller, 429, "Too many requests at once on this route. Send the next one after the time in Retry-After, and no more than RateLimit-Policy says.";
+    /// The partner's day on this route is used up.
+    QuotaDay = "QTA-002", Caller, 429, "The day's requests on this route are used up. Send the next one after the time in Retry-After, or ask the gateway's operator for more.";
+
     /// We cannot sign: no usable signature key.
     NoSigner = "GW-003", Gateway, 500, "The gateway has no usable signature key. Give the correlation id to its operator.";
 }
@@ -345,6 +372,7 @@ pub struct Refusal {
     code: Code,
     member: Option<&'static str>,
     stated: Option<String>,
+    retry_after_s: Option<u64>,
     cause: String,
 }
 
@@ -359,6 +387,7 @@ impl Refusal {
             code,
             member: None,
             stated: None,
+            retry_after_s: None,
             cause: cause.into(),
         }
     }
@@ -382,6 +411,25 @@ impl Refusal {
             self.stated = Some(code.to_owned());
         }
         self
+    }
+
+    /// Says after how many seconds another try makes sense.
+    #[must_use]
+    pub const fn after_s(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// After how many seconds another try makes sense, where that is known.
+    pub const fn retry_after_s(&self) -> Option<u64> {
+        match (self.retry_after_s, self.code) {
+            (Some(seconds), _) => Some(seconds),
+            (None, Code::Overloaded) => Some(1),
+            (None, Code::SharedGone) => Some(2),
+            // The store is asked for again all the time; a caller need not be quicker.
+            (None, Code::StoreDown) => Some(5),
+            (None, _) => None,
+        }
     }
 
     /// The code that the service behind us gave.

@@ -129,7 +129,7 @@ pub fn run(args: &Deliveries, clock: &Clock) -> ExitCode {
         }
         return ExitCode::from(2);
     };
-    let Some((url, base, keys)) = snapshot.store() else {
+    let Some(location) = snapshot.store() else {
         eprintln!(
             "{}: there is no [store], so nothing is kept",
             file.display()
@@ -137,7 +137,7 @@ pub fn run(args: &Deliveries, clock: &Clock) -> ExitCode {
         return ExitCode::from(2);
     };
     let work = async {
-        let store = Store::open_beside(url, base, keys)?;
+        let store = Store::open_beside(location)?;
         act(&store, &args.action, clock).await
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

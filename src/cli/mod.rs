@@ -8,10 +8,12 @@ pub mod import;
 mod output;
 pub mod partners;
 pub mod pki;
+pub mod policy;
 mod probe;
 mod process;
 pub mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod store;
+mod supervisor;
 pub mod transactions;

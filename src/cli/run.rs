@@ -1,11 +1,11 @@
-//! `triseal run`: one gateway, until told to stop.
+//! `triseal run`: one gateway, until told to stop, or until a new process goes on in its place.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, Weak},
+    time::{Duration, Instant, SystemTime},
 };
 
 use clap::Args;
@@ -14,12 +14,17 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
+use super::supervisor::Supervisor;
 use crate::{
     clock::Clock,
     config::Mistakes,
-    edge,
+    edge::{
+        self, Ended, Listeners,
+        handover::{self, Door},
+    },
+    envelope::Handed,
     exchange::{
-        Gateway, StartError,
+        Gateway, Snapshot, StartError,
         errands::{self, Doer},
     },
     handlers, observe,
@@ -28,11 +33,17 @@ use crate::{
 /// How often files are looked at for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the store and the logs may take to be given back.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// How long a process lives on after its successor was named, so that a service manager hears of it first.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
 /// Run a gateway in the foreground.
 ///
 /// The configuration is checked as a whole before anything listens. It is read again when a file of it changes and at
 /// SIGHUP; a version with mistakes is reported and the running one stays. SIGTERM finishes what is under way and stops,
-/// SIGINT stops at once.
+/// SIGINT stops at once. SIGUSR2 starts this program anew, which takes everything over without a failed exchange.
 #[derive(Debug, Args)]
 pub struct Run {
     /// The configuration file.
@@ -41,6 +52,10 @@ pub struct Run {
     /// Write the operator's log as JSON lines.
     #[arg(long)]
     log_json: bool,
+    /// Take over from the gateway that runs with this state folder: its listening sockets, and what it remembers against
+    /// replay. Until that is complete it goes on serving, whatever fails here.
+    #[arg(long)]
+    upgrade: bool,
 }
 
 /// Runs it.
@@ -56,62 +71,226 @@ pub fn run(args: &Run) -> ExitCode {
     {
         tracing::debug!("a crypto provider was installed before");
     }
-    // First of all: until somebody listens, SIGHUP ends a process.
-    let reloads = match Reloads::listen() {
-        Ok(reloads) => reloads,
-        Err(error) => {
-            tracing::error!("not started: SIGHUP cannot be followed: {error}");
-            return ExitCode::FAILURE;
+    match live(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(NotStarted { why, code }) => {
+            tracing::error!("not started: {why}");
+            ExitCode::from(code)
         }
+    }
+}
+
+/// Why it does not run, and with which exit code it ends.
+struct NotStarted {
+    why: String,
+    code: u8,
+}
+
+impl<E: std::error::Error> From<E> for NotStarted {
+    fn from(error: E) -> Self {
+        Self {
+            why: error.to_string(),
+            code: 2,
+        }
+    }
+}
+
+/// What serves, and the sockets it serves on.
+struct Life {
+    gateway: Arc<Gateway>,
+    listeners: Listeners,
+}
+
+fn live(args: &Run) -> Result<(), NotStarted> {
+    // First of all: until somebody listens, these signals end a process.
+    let reloads = Reloads::listen().map_err(no("SIGHUP cannot be followed"))?;
+    reloads.heed_renewals().map_err(no("SIGUSR2"))?;
+    let supervisor = Arc::new(Supervisor::new());
+    let snapshot = read(args)?;
+    let Life {
+        mut gateway,
+        mut listeners,
+    } = if args.upgrade {
+        take_over(args, snapshot)?
+    } else {
+        let listeners = Listeners::bind(snapshot.config(), &[])?;
+        let gateway = open(args, snapshot, None)?;
+        Life { gateway, listeners }
     };
-    let (gateway, mistakes) = match Gateway::start(&args.config, Clock::system()) {
-        Ok(started) => started,
+    let door = open_door(&gateway, &listeners);
+    let mut reloads = Some(reloads);
+    loop {
+        announce(&gateway);
+        let reloads = match reloads.take() {
+            Some(reloads) => reloads,
+            None => Reloads::listen().map_err(no("SIGHUP cannot be followed"))?,
+        };
+        let ended = serve(&gateway, &listeners, door.clone(), &supervisor, reloads)?;
+        let served = Instant::now();
+        let Ended::Asked(asked, since) = ended else {
+            gateway.stop();
+            if let Some(door) = door {
+                door.close();
+            }
+            tracing::info!("stopped");
+            return Ok(());
+        };
+        // From here on nothing is accepted or done by this process. Sealed before the stop: the mark on disk covers everything
+        // already, and need not be written while connections wait.
+        let handed = gateway.replay().hand_over();
+        gateway.stop();
+        let snapshot = gateway.snapshot();
+        release(gateway);
+        let released = served.elapsed();
+        let successor = asked.pid();
+        match asked.give(&listeners, &handed, since) {
+            Ok(()) => {
+                supervisor.succeeded_by(successor);
+                tracing::info!(
+                    pid = successor,
+                    drained_ms = millis(served.duration_since(since)),
+                    released_ms = millis(released),
+                    taken_ms = millis(served.elapsed().saturating_sub(released)),
+                    "handed over"
+                );
+                std::thread::sleep(LAST_WORD);
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!("nothing is handed over, this process goes on: {error}");
+                Life { gateway, listeners } = again(args, snapshot, listeners, handed)?;
+            }
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn no(what: &'static str) -> impl FnOnce(std::io::Error) -> NotStarted {
+    move |error| NotStarted {
+        why: format!("{what}: {error}"),
+        code: 1,
+    }
+}
+
+/// The configuration as it is on disk.
+fn read(args: &Run) -> Result<Arc<Snapshot>, NotStarted> {
+    match Gateway::read(&args.config, &Clock::system()) {
+        Ok((snapshot, mistakes)) => {
+            report(&mistakes);
+            Ok(Arc::new(snapshot))
+        }
         Err(StartError::Configuration(mistakes)) => {
             report(&mistakes);
-            tracing::error!(
-                "not started: {} in {}. `triseal check` shows the same without starting.",
-                count(&mistakes),
-                args.config.display()
-            );
-            return ExitCode::from(2);
+            Err(NotStarted {
+                why: format!(
+                    "{} in {}. `triseal check` shows the same without starting.",
+                    count(&mistakes),
+                    args.config.display()
+                ),
+                code: 2,
+            })
         }
-        Err(error) => {
-            tracing::error!("not started: {error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open(
+    args: &Run,
+    snapshot: Arc<Snapshot>,
+    handed: Option<Handed>,
+) -> Result<Arc<Gateway>, NotStarted> {
+    let gateway = Gateway::open(&args.config, Clock::system(), snapshot, handed)?;
+    Ok(Arc::new(gateway))
+}
+
+/// Everything from the process that serves now. Whatever fails, that one goes on.
+fn take_over(args: &Run, snapshot: Arc<Snapshot>) -> Result<Life, NotStarted> {
+    let offered = handover::ask(&snapshot.state_folder(), snapshot.config())?;
+    let (listeners, handed, given) = offered.go(snapshot.config())?;
+    let remembered = handed.entries();
+    let gateway = open(args, snapshot, Some(handed))?;
+    let waited = given.confirm()?;
+    tracing::info!(
+        remembered,
+        "took over; new connections waited {} ms",
+        waited.as_millis()
+    );
+    Ok(Life { gateway, listeners })
+}
+
+/// Takes everything up again that nobody took.
+fn again(
+    args: &Run,
+    snapshot: Arc<Snapshot>,
+    listeners: Listeners,
+    handed: Handed,
+) -> Result<Life, NotStarted> {
+    // What is on disk may be for another version by now; what was in force is at hand.
+    let snapshot = match Gateway::read(&args.config, &Clock::system()) {
+        Ok((fresh, _)) => Arc::new(fresh),
+        Err(_) => snapshot,
     };
-    report(&mistakes);
-    let gateway = Arc::new(gateway);
-    announce(&gateway);
-    let watcher = Arc::clone(&gateway);
+    let more = Listeners::bind(snapshot.config(), &listeners.addresses())?;
+    let listeners = more.with(listeners, snapshot.config());
+    let gateway = open(args, snapshot, Some(handed))?;
+    Ok(Life { gateway, listeners })
+}
+
+fn open_door(gateway: &Gateway, listeners: &Listeners) -> Option<Arc<Door>> {
+    let limits = Arc::clone(gateway.snapshot().limits());
+    // Exchanges and errands are given their time one after the other.
+    let longest = limits
+        .farewell
+        .saturating_add(limits.stop_timeout.saturating_mul(2))
+        .saturating_add(RELEASE);
+    match Door::open(gateway.state_folder(), gateway.name(), listeners, longest) {
+        Ok(door) => Some(Arc::new(door)),
+        Err(error) => {
+            tracing::warn!("no new process will be able to take over: {error}");
+            None
+        }
+    }
+}
+
+/// Serves until told to stop or asked to hand over.
+fn serve(
+    gateway: &Arc<Gateway>,
+    listeners: &Listeners,
+    door: Option<Arc<Door>>,
+    supervisor: &Arc<Supervisor>,
+    reloads: Reloads,
+) -> Result<Ended, NotStarted> {
+    let (watched, told) = (Arc::clone(gateway), Arc::clone(supervisor));
     let watching = std::thread::Builder::new()
         .name("reload".to_owned())
-        .spawn(move || reloads.watch(&watcher));
-    if let Err(error) = watching {
-        tracing::error!(%error, "not started: no thread for reloads");
-        return ExitCode::FAILURE;
-    }
-    let (handlers, doers) = handlers::all(&gateway);
-    let doing = match Errands::begin(&gateway, doers) {
-        Ok(doing) => doing,
-        Err(error) => {
-            tracing::error!(%error, "not started: no thread for errands");
-            return ExitCode::FAILURE;
-        }
-    };
-    let served = edge::run(&gateway, handlers);
+        .spawn(move || reloads.watch(&watched, &told))
+        .map_err(no("no thread for reloads"))?;
+    let (handlers, doers) = handlers::all(gateway);
+    let doing = Errands::begin(gateway, doers).map_err(no("no thread for errands"))?;
+    let host = Arc::clone(supervisor);
+    let served = edge::run(gateway, handlers, listeners, door, host);
     gateway.begin_stop();
     doing.end();
-    gateway.stop();
-    match served {
-        Ok(()) => {
-            tracing::info!("stopped");
-            ExitCode::SUCCESS
+    if watching.join().is_err() {
+        tracing::error!("the reloads' thread panicked");
+    }
+    Ok(served?)
+}
+
+/// Lets go of everything that a process must have alone. What is still being dropped on other threads is waited for.
+fn release(gateway: Arc<Gateway>) {
+    let left: Weak<Gateway> = Arc::downgrade(&gateway);
+    drop(gateway);
+    let began = Instant::now();
+    while left.strong_count() > 0 {
+        if began.elapsed() > RELEASE {
+            tracing::error!("something still holds the gateway; its store may not be free");
+            return;
         }
-        Err(error) => {
-            tracing::error!("not started: {error}");
-            ExitCode::from(2)
-        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -173,23 +352,31 @@ impl Reloads {
         Ok(Self { runtime, hangup })
     }
 
-    /// Reloads on SIGHUP, on a change of a file, and when a certificate or list changes its standing.
-    fn watch(self, gateway: &Gateway) {
+    /// Keeps SIGUSR2 from ending the process until the listeners follow it.
+    fn heed_renewals(&self) -> std::io::Result<()> {
+        let _entered = self.runtime.enter();
+        signal(SignalKind::user_defined2()).map(drop)
+    }
+
+    /// Reloads on SIGHUP, on a change of a file, and when a certificate or list changes its standing; until the gateway stops.
+    fn watch(self, gateway: &Gateway, supervisor: &Supervisor) {
         let Self {
             runtime,
             mut hangup,
         } = self;
-        runtime.block_on(watch(gateway, &mut hangup));
+        runtime.block_on(watch(gateway, supervisor, &mut hangup));
     }
 }
 
-async fn watch(gateway: &Gateway, hangup: &mut Signal) {
+async fn watch(gateway: &Gateway, supervisor: &Supervisor, hangup: &mut Signal) {
     let mut seen = fingerprints(gateway);
     let mut last_check = gateway.clock().now();
+    let mut pulse = gateway.pulse();
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,
             () = tokio::time::sleep(LOOK_EVERY) => false,
+            _ = pulse.wait_for(|pulse| pulse.stopping) => return,
         };
         let now = gateway.clock().now();
         let current = fingerprints(gateway);
@@ -210,7 +397,13 @@ async fn watch(gateway: &Gateway, hangup: &mut Signal) {
         } else {
             continue;
         };
+        if asked {
+            supervisor.reloading();
+        }
         reload(gateway, why);
+        if asked {
+            supervisor.reloaded();
+        }
         seen = fingerprints(gateway);
     }
 }

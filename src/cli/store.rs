@@ -10,9 +10,8 @@ use clap::{Args, Subcommand};
 
 use super::output::say;
 use crate::{
-    config::{self, Config, Document, Mistakes, Report, config_schema},
-    keys::{Secret, read_secret},
-    store::{self, Store, StoreError},
+    config::{Config, Document, Mistakes, Report, config_schema},
+    store::{self, Location, Store, StoreError},
 };
 
 /// The durable store: its keys.
@@ -113,22 +112,16 @@ pub(super) fn on_store(
     config: &Path,
     act: impl AsyncFnOnce(&Store, &Config) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let (parsed, settings, keys) = read(config)?;
-    let base = config.parent().unwrap_or_else(|| Path::new(""));
-    let store = Store::open_beside(&settings.url, base, &keys)?;
+    let (parsed, location) = read(config)?;
+    let store = Store::open_beside(&location)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
         .block_on(act(&store, &parsed))
 }
 
-/// The keys of the store of a configuration.
-pub(super) fn store_keys(config: &Path) -> Result<Vec<Secret>, CommandError> {
-    read(config).map(|(_, _, keys)| keys)
-}
-
-/// A configuration, its store and the store's keys.
-fn read(config: &Path) -> Result<(Config, config::Store, Vec<Secret>), CommandError> {
+/// A configuration and where its store is.
+pub(super) fn read(config: &Path) -> Result<(Config, Location), CommandError> {
     let mut mistakes = Mistakes::default();
     let document =
         Document::read(config).map_err(|e| CommandError::Mistakes(Mistakes(vec![e.0])))?;
@@ -136,23 +129,14 @@ fn read(config: &Path) -> Result<(Config, config::Store, Vec<Secret>), CommandEr
     let Some(parsed) = parsed.filter(|_| !mistakes.refuse()) else {
         return Err(CommandError::Mistakes(mistakes));
     };
-    let Some(settings) = parsed.store.clone() else {
+    let Some(settings) = &parsed.store else {
         return Err(CommandError::NoStore);
     };
     let mut report = Report::new(&document, &mut mistakes);
-    let mut here = report.within("store");
-    let keys: Vec<Option<Secret>> = (settings.key.iter().enumerate())
-        .map(|(i, raw)| {
-            let text = read_secret(raw, &mut here.within(format!("key[{i}]")))?;
-            store::parse_key(&text)
-        })
-        .collect();
-    if mistakes.refuse() {
+    let base = config.parent().unwrap_or_else(|| Path::new(""));
+    let location = Location::read(settings, base, &mut report.within("store"));
+    let Some(location) = location.filter(|_| !mistakes.refuse()) else {
         return Err(CommandError::Mistakes(mistakes));
-    }
-    let keys = keys.into_iter().collect::<Option<Vec<Secret>>>();
-    let keys = keys.ok_or_else(|| {
-        StoreError::Key("store.key: a key is 32 bytes in base64 (`triseal store key`)".to_owned())
-    })?;
-    Ok((parsed, settings, keys))
+    };
+    Ok((parsed, location))
 }

@@ -100,6 +100,11 @@ impl Document {
         &self.file
     }
 
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A path written in this document, seen from the document's folder.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         let path = self

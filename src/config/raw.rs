@@ -8,6 +8,8 @@ mod evidence;
 mod login;
 mod opencrvs;
 mod packet;
+mod rules;
+mod shared;
 mod store;
 mod token_seeder;
 mod websub;
@@ -17,11 +19,13 @@ pub use evidence::*;
 pub use login::*;
 pub use opencrvs::*;
 pub use packet::*;
+pub use rules::*;
+pub use shared::*;
 pub use store::*;
 pub use token_seeder::*;
 pub use websub::*;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,15 +53,21 @@ pub struct Config {
     /// The services behind the gateway.
     #[serde(default)]
     pub upstream: Vec<Upstream>,
-    /// Policies that API keys point to.
+    /// MOSIP's policies, to which API keys, licence keys and subscriptions point.
     #[serde(default)]
     pub policy: Vec<Policy>,
+    /// Rules in Cedar, on top of everything else.
+    #[serde(default)]
+    pub rules: Option<Rules>,
     /// Which path leads where.
     #[serde(default)]
     pub route: Vec<Route>,
     /// The durable store. Handlers that must not lose anything need it.
     #[serde(default)]
     pub store: Option<Store>,
+    /// What several gateways share for a short while. Default: `memory:`.
+    #[serde(default)]
+    pub shared: Option<Shared>,
     /// Logins at MOSIP's authmanager.
     #[serde(default)]
     pub login: Vec<Login>,
@@ -412,13 +422,29 @@ pub enum State {
     Deleted,
 }
 
-/// A policy that API keys point to.
+/// A kind of MOSIP policy.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyKind {
+    /// What an API key may ask: factors, attributes, operations.
+    #[default]
+    Auth,
+    /// What a licence key may pass on: delegated operations.
+    Misp,
+    /// Which attributes a credential may carry.
+    DataShare,
+}
+
+/// A MOSIP policy.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// The id used by API keys.
     pub id: String,
-    /// A MOSIP auth policy document (JSON).
+    /// Which kind of MOSIP policy it is.
+    #[serde(default)]
+    pub kind: PolicyKind,
+    /// MOSIP's policy document (JSON).
     pub document: PathBuf,
     /// Its state.
     #[serde(default)]
@@ -503,6 +529,9 @@ pub struct Route {
     /// Which packets may be made (handler `packet` only, and needed there).
     #[serde(default)]
     pub packet: Option<PacketRules>,
+    /// How much of it each partner may use, where the partner's own file does not say otherwise. Default: no bound.
+    #[serde(default)]
+    pub quota: Option<Quota>,
     /// What is recorded, where it is another than `[evidence]` says.
     #[serde(default)]
     pub evidence: RouteEvidence,
@@ -577,6 +606,12 @@ pub struct Limits {
     pub replay_max: usize,
     /// Time between two checks of all certificates and lists, in milliseconds.
     pub recheck_ms: u64,
+    /// How long `/readyz` says "not ready" at SIGTERM while everything is served as before, so that balancers send elsewhere,
+    /// in milliseconds.
+    pub stop_delay_ms: u64,
+    /// How long each answer asks its client to reconnect (`connection: close`, GOAWAY) before idle connections are closed, at
+    /// SIGTERM and at an upgrade, in milliseconds.
+    pub farewell_ms: u64,
     /// Time given to open exchanges at a stop, in milliseconds.
     pub stop_timeout_ms: u64,
 }
@@ -602,6 +637,8 @@ impl Default for Limits {
             freshness_forward_ms: 30_000,
             replay_max: 1_000_000,
             recheck_ms: 30_000,
+            stop_delay_ms: 0,
+            farewell_ms: 1_000,
             stop_timeout_ms: 10_000,
         }
     }
@@ -682,6 +719,9 @@ pub struct Partner {
     /// Clients of E-Signet that it stands for.
     #[serde(default)]
     pub oidc_client: Vec<OidcClient>,
+    /// How much of a route it may use, by the route's name; in place of what the route says.
+    #[serde(default)]
+    pub quota: BTreeMap<String, Quota>,
 }
 
 /// An API key.
@@ -709,6 +749,9 @@ pub struct ApiKey {
 pub struct LicenceKey {
     /// The hash that `triseal partners hash` printed.
     pub hash: String,
+    /// The id of a policy of kind misp. Without one, nothing is passed on on delegated routes, as in MOSIP.
+    #[serde(default)]
+    pub policy: Option<String>,
     /// Its state.
     #[serde(default)]
     pub state: State,

@@ -123,6 +123,11 @@ impl<'a> Report<'a> {
         self.mistakes.errors()
     }
 
+    /// Findings in other files that this document names.
+    pub fn adopt(&mut self, found: Mistakes) {
+        self.mistakes.0.extend(found.0);
+    }
+
     fn add(&mut self, severity: Severity, field: &str, what: String, remedy: String) {
         let at = join(&self.place, field);
         self.mistakes.0.push(Mistake {

@@ -1,17 +1,18 @@
 //! The admin listener: metrics and health, on an address of its own. Nothing here changes anything.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
-use pingora_core::{
-    apps::ServerApp,
-    protocols::{Stream, l4::stream::Stream as L4Stream},
-    server::ShutdownWatch,
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::gate::{self, GateLimits, Going};
+use super::{
+    accept::Serves,
+    gate::{self, GateLimits, Going},
+};
 use crate::{
     exchange::Gateway,
     upstream::{AnswerBody, CallerBody},
@@ -25,45 +26,85 @@ const LIMITS: GateLimits = GateLimits {
     idle_timeout: Duration::from_secs(75),
 };
 
-/// The admin listener.
+/// Connections at once.
+const CONNECTIONS_MAX: usize = 64;
+
+/// The admin listener. It outlives the faces, so that a stop can be watched.
 pub(super) struct Admin {
     gateway: Arc<Gateway>,
-    places: tokio::sync::Semaphore,
+    places: Arc<Semaphore>,
+    closing: watch::Receiver<bool>,
+}
+
+/// Ends the admin listener.
+pub(super) struct Closing {
+    tell: watch::Sender<bool>,
+    places: Arc<Semaphore>,
 }
 
 impl Admin {
-    pub(super) fn new(gateway: Arc<Gateway>) -> Self {
-        Self {
+    pub(super) fn new(gateway: Arc<Gateway>) -> (Self, Closing) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let (tell, closing) = watch::channel(false);
+        let closer = Closing {
+            tell,
+            places: Arc::clone(&places),
+        };
+        let admin = Self {
             gateway,
-            places: tokio::sync::Semaphore::new(64),
-        }
+            places,
+            closing,
+        };
+        (admin, closer)
     }
 }
 
-#[async_trait]
-impl ServerApp for Admin {
-    async fn process_new(
+impl Closing {
+    /// Accepts nothing more, and resolves when what was being answered is answered.
+    pub(super) async fn close(&self) {
+        self.tell.send_replace(true);
+        // The listener has a place of its own.
+        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let _ = self.places.acquire_many(all).await;
+    }
+}
+
+impl Serves for Admin {
+    type Accepting = Option<OwnedSemaphorePermit>;
+
+    fn begins(&self) -> Self::Accepting {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    async fn enough(&self) {
+        let _ = self.closing.clone().wait_for(|closing| *closing).await;
+    }
+
+    fn serve(
         self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let stream = *stream.into_any().downcast::<L4Stream>().ok()?;
-        let _place = self.places.try_acquire().ok()?;
-        let going = Going::default();
-        let mut stopping = shutdown.clone();
-        let stop = async {
-            let _ = stopping.wait_for(|s| *s).await;
-            going.go();
-            std::future::pending::<()>().await;
-        };
-        let gateway = &self.gateway;
-        let answering = |parts: Parts, _: CallerBody| async move { answer(gateway, &parts) };
-        tokio::select! {
-            biased;
-            () = stop => {}
-            _ = gate::serve(stream, LIMITS, gateway.clock(), answering, &going) => {}
+        stream: TcpStream,
+        _: SocketAddr,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let admin = Arc::clone(self);
+        async move {
+            let Ok(_place) = place else {
+                return;
+            };
+            let going = Going::default();
+            let stop = async {
+                admin.enough().await;
+                going.go_now();
+                std::future::pending::<()>().await;
+            };
+            let gateway = &admin.gateway;
+            let answering = |parts: Parts, _: CallerBody| async move { answer(gateway, &parts) };
+            tokio::select! {
+                biased;
+                () = stop => {}
+                _ = gate::serve(stream, LIMITS, gateway.clock(), answering, &going) => {}
+            }
         }
-        None
     }
 }
 

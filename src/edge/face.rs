@@ -2,45 +2,47 @@
 
 use std::{
     convert::Infallible,
+    future::{Future, poll_fn},
     net::SocketAddr,
     pin::pin,
     sync::{
         Arc, Once,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
-use async_trait::async_trait;
 use http::{Request, Response, request::Parts};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use pingora_core::{
-    apps::ServerApp,
-    protocols::{GetSocketDigest, Stream, l4::stream::Stream as L4Stream},
-    server::ShutdownWatch,
-};
 use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::timeout,
+    net::TcpStream,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    accept::Serves,
     gate::{self, GateLimits, Going},
     handshakes::Handshakes,
     idle::Idle,
+    plain_write::PlainWrite,
 };
 use crate::{
     config::FaceKind,
-    exchange::{Arrival, Connection, Gateway, Handlers, Limits, exchange},
+    exchange::{Accepts, Arrival, Connection, Gateway, Handlers, Limits, Shed, exchange, for_strangers},
     refusal::Code,
     upstream::{AnswerBody, CallerBody},
 };
 
-/// How long a connection that must go may still finish what it is doing.
+/// How long a connection that no longer admits may still finish what it is doing.
 const LAST_EXCHANGE: Duration = Duration::from_secs(5);
+
+/// How long a connection's first request is waited for when the gateway stops: whoever has just connected is about to ask.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// One face of the gateway.
 pub(super) struct Face {
@@ -50,6 +52,8 @@ pub(super) struct Face {
     kind: FaceKind,
     handshakes: Handshakes,
     connections: AtomicUsize,
+    /// Those of them whose certificate is no partner's.
+    strangers: AtomicUsize,
     gauge: IntGauge,
     /// The runtime's own watch, begun by its first connection.
     watching: Once,
@@ -74,6 +78,7 @@ impl Face {
             kind,
             handshakes: Handshakes::new(limits.handshakes_max),
             connections: AtomicUsize::new(0),
+            strangers: AtomicUsize::new(0),
             gauge,
             watching: Once::new(),
         }
@@ -87,7 +92,7 @@ impl Face {
             .inc();
     }
 
-    async fn accept(&self, stream: L4Stream, peer: SocketAddr) {
+    async fn accept(&self, stream: TcpStream, peer: SocketAddr) {
         let snapshot = self.gateway.snapshot();
         let Some(face) = snapshot.face(&self.name) else {
             return;
@@ -100,8 +105,15 @@ impl Face {
                 None,
                 None,
             ));
-            return self.serve(stream, connection, false).await;
+            return self.converse(stream, connection, false).await;
         };
+        let queue_max = snapshot.limits().queue_max;
+        if self.gateway.reactor_delay() > queue_max.saturating_sub(queue_max / 4) {
+            // A handshake costs more than an exchange, and nobody is kept waiting for it that is known.
+            self.handshake("overload");
+            self.gateway.shed(&self.name, Shed::Handshake);
+            return;
+        }
         let limit = snapshot.limits().handshake_timeout;
         let acceptor = TlsAcceptor::from(Arc::clone(config));
         let place = self.handshakes.enter();
@@ -112,7 +124,7 @@ impl Face {
                 tracing::info!(face = &*self.name, from = %peer.ip(), "TLS handshake gave its place to a newer one");
                 return;
             }
-            shaken = timeout(limit, acceptor.accept(stream)) => shaken,
+            shaken = timeout(limit, acceptor.accept(PlainWrite(stream))) => shaken,
         };
         drop(place);
         let stream = match shaken {
@@ -137,17 +149,29 @@ impl Face {
             .map(|leaf| leaf.clone().into_owned());
         let h2 = session.alpn_protocol() == Some(b"h2");
         let sni = session.server_name().map(str::to_owned);
-        let connection = Arc::new(Connection::new(
-            Arc::clone(&self.name),
-            self.kind,
-            peer,
-            leaf,
-            sni,
-        ));
-        self.serve(stream, connection, h2).await;
+        let version = match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
+            // The other version that `tls.rs` speaks.
+            _ => "1.2",
+        };
+        let connection = Connection::new(Arc::clone(&self.name), self.kind, peer, leaf, sni);
+        let connection = Arc::new(connection.over_tls(version));
+        if self.gateway.knows(&connection) {
+            return self.converse(stream, connection, h2).await;
+        }
+        // Three quarters of the places of connections are out of a stranger's reach.
+        let max = snapshot.limits().connections_max;
+        let places = max.saturating_sub(for_strangers(max)).max(1);
+        let _counted = Counted::one_more(&self.strangers);
+        if self.strangers.load(Ordering::Relaxed) > places {
+            self.gateway.shed(&self.name, Shed::Stranger);
+            tracing::info!(face = &*self.name, from = %peer.ip(), "a stranger's connection is ended: their places are taken");
+            return;
+        }
+        self.converse(stream, connection, h2).await;
     }
 
-    async fn serve<S>(&self, stream: S, connection: Arc<Connection>, h2: bool)
+    async fn converse<S>(&self, stream: S, connection: Arc<Connection>, h2: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -159,11 +183,23 @@ impl Face {
             idle_timeout: limits.idle_timeout,
         };
         let going = Going::default();
+        let began = Instant::now();
         // What is under way when the connection must go may be finished, but not for ever.
         let cut_off = async {
-            self.must_go(&connection).await;
-            going.go();
-            tokio::time::sleep(LAST_EXCHANGE).await;
+            match self.must_go(&connection, &going).await {
+                Why::Stopping => {
+                    going.go();
+                    let first = began.checked_add(FIRST_REQUEST).unwrap_or(began);
+                    tokio::time::sleep_until(first).await;
+                    going.go_now();
+                    // The end of the whole gateway has its own time.
+                    std::future::pending::<()>().await;
+                }
+                Why::Unwelcome => {
+                    going.go_now();
+                    tokio::time::sleep(LAST_EXCHANGE).await;
+                }
+            }
         };
         let serving = async {
             if h2 {
@@ -179,12 +215,21 @@ impl Face {
                 self.gateway.refused_at_the_gate(&connection, code);
             }
         };
-        tokio::select! {
-            biased;
-            () = cut_off => {
-                tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
+        let (mut cut_off, mut serving) = (pin!(cut_off), pin!(serving));
+        let mut pulse = self.gateway.pulse();
+        pulse.mark_changed();
+        let in_peace = poll_fn(|cx| {
+            // The task is woken for its bytes again and again; here there is news only when the pulse beat.
+            if going.leaving() || pulse.has_changed().unwrap_or(true) {
+                pulse.mark_unchanged();
+                if cut_off.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(false);
+                }
             }
-            () = serving => {}
+            serving.as_mut().poll(cx).map(|()| true)
+        });
+        if !in_peace.await {
+            tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
         }
     }
 
@@ -227,20 +272,48 @@ impl Face {
             () = idle.over() => {}
         }
         serving.as_mut().graceful_shutdown();
-        let _ = serving.await;
+        // A client that goes on all the same must not hold up a stop.
+        let deaf = async {
+            going.told_to_close().await;
+            idle.quiet().await;
+        };
+        tokio::select! {
+            biased;
+            _ = serving.as_mut() => {}
+            () = deaf => {}
+        }
     }
 
-    /// Resolves when the connection must go: the gateway stops, or the certificate it came with no longer admits.
-    async fn must_go(&self, connection: &Connection) {
+    /// Resolves when the connection must go. On the way there it tells it to leave.
+    async fn must_go(&self, connection: &Connection, going: &Going) -> Why {
         let mut pulse = self.gateway.pulse();
-        // What is in force now admitted it, or refuses its first request.
-        while pulse.changed().await.is_ok() {
-            let stopping = pulse.borrow_and_update().stopping;
-            if stopping || self.gateway.must_leave(connection) {
-                return;
+        let mut first = true;
+        loop {
+            let now = *pulse.borrow_and_update();
+            if now.stopping {
+                return Why::Stopping;
+            }
+            if now.leaving {
+                going.leave();
+            }
+            // What is in force at its beginning admitted it, or refuses its first request.
+            if !first && self.gateway.must_leave(connection) {
+                return Why::Unwelcome;
+            }
+            first = false;
+            if pulse.changed().await.is_err() {
+                return Why::Stopping;
             }
         }
     }
+}
+
+/// Why a connection must go.
+enum Why {
+    /// The gateway stops.
+    Stopping,
+    /// The certificate it came with no longer admits.
+    Unwelcome,
 }
 
 async fn answer(
@@ -259,37 +332,55 @@ async fn answer(
     exchange(gateway, handlers, arrival).await.into_response()
 }
 
-#[async_trait]
-impl ServerApp for Face {
-    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
-        // A TCP listener without TLS of its own always gives a plain stream.
-        let stream = *stream.into_any().downcast::<L4Stream>().ok()?;
+impl Serves for Face {
+    type Accepting = Accepts;
+
+    fn begins(&self) -> Accepts {
+        self.gateway.accepts()
+    }
+
+    async fn enough(&self) {
+        // Without a gateway there is nothing to serve either.
+        let _ = self.gateway.pulse().wait_for(|pulse| pulse.stopping).await;
+    }
+
+    fn serve(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> impl Future<Output = ()> + Send + 'static {
         self.watching.call_once(|| {
             let gateway = Arc::clone(&self.gateway);
             tokio::spawn(async move { gateway.watch_reactor().await });
         });
-        let peer = stream
-            .get_socket_digest()
-            .and_then(|d| d.peer_addr().and_then(|a| a.as_inet()).copied())?;
         let limit = self.gateway.snapshot().limits().connections_max;
-        let open = self.connections.fetch_add(1, Ordering::Relaxed);
-        let _counted = (Counted(self), self.gateway.connected());
-        if open >= limit {
-            self.handshake("overload");
-            return None;
+        let (face, connected) = (Arc::clone(self), self.gateway.connected());
+        async move {
+            let _counted = (Counted::one_more(&face.connections), connected);
+            if face.connections.load(Ordering::Relaxed) > limit {
+                face.handshake("overload");
+                face.gateway.shed(&face.name, Shed::Handshake);
+                return;
+            }
+            face.gauge.inc();
+            face.accept(stream, peer).await;
+            face.gauge.dec();
         }
-        self.gauge.inc();
-        self.accept(stream, peer).await;
-        self.gauge.dec();
-        None
     }
 }
 
 /// Gives the place of a connection back, however it ends.
-struct Counted<'f>(&'f Face);
+struct Counted<'f>(&'f AtomicUsize);
+
+impl<'f> Counted<'f> {
+    fn one_more(count: &'f AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -12,6 +12,9 @@ use std::{
 use hyper::service::Service;
 use tokio::time::Instant;
 
+/// How long an answer may take to be written before its connection counts as quiet.
+const WRITTEN_MS: i64 = 10;
+
 /// Counts the exchanges of a connection and knows when the last one ended.
 #[derive(Clone, Debug)]
 pub(super) struct Idle(Arc<State>);
@@ -54,6 +57,19 @@ impl Idle {
                 .saturating_sub(quiet)
                 .max(Duration::from_millis(50));
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Resolves as soon as nothing runs and what was answered has had a moment to be written.
+    pub(super) async fn quiet(&self) {
+        let quiet = || {
+            let since = self
+                .now_ms()
+                .saturating_sub(self.0.last_ms.load(Ordering::Relaxed));
+            self.0.running.load(Ordering::Relaxed) == 0 && since >= WRITTEN_MS
+        };
+        while !quiet() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

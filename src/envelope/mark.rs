@@ -16,6 +16,8 @@ const MARK_MAX: usize = 24;
 
 pub(super) struct Mark {
     folder: PathBuf,
+    /// Another process writes it now.
+    sealed: bool,
 }
 
 impl Mark {
@@ -23,12 +25,23 @@ impl Mark {
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Option<Moment>)> {
         let mark = Self {
             folder: folder.to_owned(),
+            sealed: false,
         };
         match fs::read(mark.folder.join(NAME)) {
             Ok(bytes) => Ok((mark, parse(&bytes))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok((mark, None)),
             Err(e) => Err(e),
         }
+    }
+
+    /// From here on another process writes it.
+    pub(super) const fn seal(&mut self) {
+        self.sealed = true;
+    }
+
+    /// Whether another process writes it.
+    pub(super) const fn sealed(&self) -> bool {
+        self.sealed
     }
 
     /// Replaces the mark. When this returns, it survives a loss of power.

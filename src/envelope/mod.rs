@@ -5,6 +5,7 @@
 //! is decided by `trust` and `partners`: a message only ever *names* a certificate, by its fingerprint.
 
 pub mod compact;
+pub(crate) mod fields;
 pub(crate) mod forms;
 mod freshness;
 pub mod jose;
@@ -28,5 +29,5 @@ pub(crate) use forms::to_base64url;
 pub(crate) use forms::{base64url, sha256};
 pub use freshness::Window;
 pub use jws::DetachedJws;
-pub use replay::ReplayGuard;
+pub use replay::{Handed, ReplayGuard};
 pub use signer::{DetachedSigner, sign_detached};

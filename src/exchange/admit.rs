@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
-use super::{Gateway, Identified, Snapshot, Trail};
+use super::{Gateway, Identified, Snapshot, Trail, quota, rules};
 use crate::{
     clock::Moment,
     config::{Envelope, FaceKind, HandlerKind},
@@ -72,8 +72,20 @@ impl std::fmt::Debug for Target {
     }
 }
 
-/// Deny unless listed: an unknown route, method, licence or key ends here.
-pub(super) fn admit(
+/// Deny unless listed: an unknown route, method, licence or key ends here. What is admitted counts against its quota.
+pub(super) async fn admit(
+    gateway: &Gateway,
+    identified: Identified,
+    trail: &mut Trail,
+) -> Result<Admitted, Refusal> {
+    let admitted = check(gateway, identified, trail)?;
+    if let Some(quota) = quota::of(admitted.caller.partner(), &admitted.route) {
+        quota::count(gateway, &admitted, quota, trail).await?;
+    }
+    Ok(admitted)
+}
+
+fn check(
     gateway: &Gateway,
     identified: Identified,
     trail: &mut Trail,
@@ -122,6 +134,7 @@ pub(super) fn admit(
         }
         _ => None,
     };
+    rules::admit(gateway, &caller, &route, grant.as_deref(), trail)?;
     let path_and_query = snapshot.target(&found, arrived.request.query())?;
     let near = match route.handler() {
         // Their paths hold keys, and nobody asks.

@@ -14,6 +14,7 @@ use crate::{
     clock::Moment,
     config::FaceKind,
     partners::{Caller, PartnerId},
+    patience::Patience,
     policy::Route,
     refusal::{Code, Refusal},
     trust::Fingerprint,
@@ -39,8 +40,12 @@ pub struct Connection {
     pub(super) leaf: Option<CertificateDer<'static>>,
     pub(super) leaf_fingerprint: Option<String>,
     pub(super) sni: Option<String>,
+    /// The version of TLS, where there is any.
+    pub(super) tls: Option<&'static str>,
     /// The counters of the route and caller that this connection asked for last.
     pub(super) counters: Mutex<Option<Counters>>,
+    /// The timer of its exchanges, where there is one at a time.
+    pub(super) patience: Patience,
     /// Who it is, as found by the snapshot of that generation, and until when that holds.
     pub(super) identity: RwLock<Option<(u64, Moment, Caller)>>,
 }
@@ -63,9 +68,18 @@ impl Connection {
             leaf_fingerprint: leaf.as_deref().map(|der| Fingerprint::of(der).to_string()),
             leaf,
             sni,
+            tls: None,
             counters: Mutex::new(None),
+            patience: Patience::default(),
             identity: RwLock::new(None),
         }
+    }
+
+    /// The same, by this version of TLS.
+    #[must_use]
+    pub const fn over_tls(mut self, version: &'static str) -> Self {
+        self.tls = Some(version);
+        self
     }
 
     /// The address it comes from.

@@ -4,19 +4,23 @@
 //! again until it is done or parked: a crash in between means that the same step is asked for once more, so every step has
 //! to be idempotent.
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::task::JoinSet;
 
 mod upkeep;
 
-pub(super) use upkeep::{findings, refresh_metrics};
+pub(super) use upkeep::{findings, refresh_metrics, store_findings};
 
 use super::Gateway;
-use crate::store::{Errand, Settlement, StoreError};
+use crate::store::{Errand, Settlement, Store, StoreError};
 
-/// How long an errand belongs to who took it; after a crash it is free again.
-const LEASE: Duration = Duration::from_secs(120);
 /// How often the store is looked at when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Errands of one kind under way at once.
@@ -52,7 +56,7 @@ pub async fn run(gateway: Arc<Gateway>, doers: Vec<Box<dyn Doer>>) {
     let mut tended: HashMap<&'static str, JoinSet<()>> = HashMap::new();
     let mut upkeep = JoinSet::new();
     upkeep.spawn(upkeep::run(Arc::clone(&gateway)));
-    while !pulse.borrow().stopping {
+    while !pulse.borrow().leaving {
         while let Some(ended) = busy.try_join_next() {
             if let Ok(kind) = ended
                 && let Some(n) = under_way.get_mut(kind)
@@ -121,15 +125,30 @@ async fn take(
     free: usize,
 ) -> Result<Vec<Errand>, StoreError> {
     match gateway.store() {
-        Some(store) if free > 0 => store.take(kind, gateway.clock().now(), LEASE, free).await,
+        Some(store) if free > 0 => {
+            let now = gateway.clock().now();
+            store.take(kind, now, store.lease(), free).await
+        }
         _ => Ok(Vec::new()),
     }
 }
 
 async fn attempt(gateway: &Arc<Gateway>, doer: &dyn Doer, errand: Errand) {
-    let settlement = doer.attempt(gateway, &errand).await;
     let Some(store) = gateway.store() else {
         return;
+    };
+    let settlement = tokio::select! {
+        biased;
+        settlement = doer.attempt(gateway, &errand) => settlement,
+        () = lease_lost(gateway, store, &errand) => {
+            // Another gateway does this step now, or will; that is harmless, and doing it twice at a time may not be.
+            tracing::warn!(
+                kind = doer.kind(),
+                errand = errand.id(),
+                "an attempt is broken off: the errand is not this gateway's any more"
+            );
+            return;
+        }
     };
     let outcome = match &settlement {
         Settlement::Done | Settlement::Finish { .. } => "done",
@@ -153,5 +172,26 @@ async fn attempt(gateway: &Arc<Gateway>, doer: &dyn Doer, errand: Errand) {
     if let Err(error) = store.settle(&errand, settlement, now).await {
         // Its lease runs out, and it is attempted again.
         tracing::error!(kind = doer.kind(), errand = errand.id(), %error, "an errand's outcome could not be stored");
+    }
+}
+
+/// Prolongs an errand's lease for as long as it is waited for; returns when it is lost, or may be by now.
+async fn lease_lost(gateway: &Gateway, store: &Store, errand: &Errand) {
+    let lease = store.lease();
+    // Counted from before the store was asked, so that it ends here before it does there.
+    let mut held_since = Instant::now();
+    loop {
+        tokio::time::sleep(lease / 4).await;
+        let asked = Instant::now();
+        match store.renew(errand, gateway.clock().now(), lease).await {
+            Ok(true) => held_since = asked,
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(errand = errand.id(), %error, "a lease could not be prolonged");
+                if store.shared() && held_since.elapsed().saturating_add(lease / 4) >= lease {
+                    return;
+                }
+            }
+        }
     }
 }

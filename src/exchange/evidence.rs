@@ -18,12 +18,12 @@ use crate::{
     config::{EvidenceBodies, EvidenceLevel, PartnerKind, Report, Role},
     envelope::sha256,
     evidence::{
-        Bodies, CallerSeen, assemble, Draft, Evidence, HeadSigner, Keep, LogError, Noted, Settings,
-        UpstreamSeen,
+        Bodies, CallerSeen, Draft, Evidence, HeadSigner, Keep, LogError, Noted, Settings,
+        UpstreamSeen, assemble,
     },
     observe::EvidenceMetrics,
+    policy::Route,
     refusal::{Code, Refusal},
-    store::Vault,
     trust::{Binding, Fingerprint},
 };
 
@@ -84,6 +84,8 @@ pub(super) fn note(
         .seen()
         .revocation(snapshot, trail, gateway.clock().now());
     let upstream = trail.route().and_then(|route| route.upstream());
+    let (decided, facts) = (trail.decision.as_deref(), trail.facts.as_deref());
+    let (decided, facts) = (decided.map(json), facts.map(json));
     let draft = Draft {
         gateway: gateway.name(),
         correlation_id: trail.correlation_id(),
@@ -103,8 +105,8 @@ pub(super) fn note(
         signature: trail.signature.as_ref().map(http::HeaderValue::as_bytes),
         revocation_json: revocation.as_deref(),
         configuration_json: Some(&snapshot.seen().configuration),
-        policy_json: trail.decided.as_deref(),
-        facts_json: trail.facts.as_deref(),
+        policy_json: decided.as_deref(),
+        facts_json: facts.as_deref(),
         code: trail.refused.as_ref().map(|(code, _)| code.as_str()),
         upstream: upstream
             .filter(|_| trail.upstream_us() > 0)
@@ -123,6 +125,11 @@ pub(super) fn note(
         answer: body.filter(|body| bodies.answer() && !body.is_empty()),
     };
     evidence.note(&draft, keep, level == EvidenceLevel::Required)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // Writing to memory does not fail; if it did, the record would still be JSON.
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
 /// Waits for the record; an answer that must not leave without it becomes a refusal.
@@ -162,6 +169,14 @@ fn wanted(trail: &Trail) -> (EvidenceLevel, EvidenceBodies) {
     )
 }
 
+/// How exchanges of that route are recorded.
+pub(super) fn level(snapshot: &Snapshot, route: &Route) -> EvidenceLevel {
+    match &snapshot.config().evidence {
+        None => EvidenceLevel::Off,
+        Some(general) => route.evidence().level.unwrap_or(general.level),
+    }
+}
+
 const fn kind(kind: PartnerKind) -> &'static str {
     match kind {
         PartnerKind::Auth => "auth",
@@ -190,7 +205,7 @@ pub(super) fn start(
     };
     let bodies = snapshot
         .store()
-        .and_then(|(_, _, keys)| Vault::new(keys).ok())
+        .and_then(|store| store.vault().ok())
         .map(|vault| Bodies::new(&folder, vault));
     let (evidence, found) = Evidence::start(settings, metrics, clock, bodies)?;
     if found.torn_bytes > 0 {

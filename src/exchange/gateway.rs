@@ -14,14 +14,15 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Connection, Limits, Snapshot, errands, evidence, identify, record::rfc3339};
+use super::{Connection, Shed, Snapshot, errands, evidence, identify, overload, record::rfc3339};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
-    envelope::ReplayGuard,
+    envelope::{Handed, ReplayGuard},
     evidence::Evidence,
     observe::{AccessLog, Line, Metrics},
     refusal::{Code, Refusal},
+    shared::Shared,
     store::{Store, Watch},
 };
 
@@ -55,7 +56,11 @@ pub enum StartError {
 pub struct Pulse {
     /// The generation of the snapshot in force.
     pub generation: u64,
-    /// Whether the gateway stops.
+    /// Whether balancers are told to send nothing more.
+    pub unready: bool,
+    /// Whether each answer says that it is its connection's last, and no errand is begun.
+    pub leaving: bool,
+    /// Whether the gateway stops: no connection is accepted and no exchange begun.
     pub stopping: bool,
 }
 
@@ -71,6 +76,7 @@ pub struct Gateway {
     reloading: Mutex<()>,
     pulse: watch::Sender<Pulse>,
     replay: ReplayGuard,
+    shared: Shared,
     store: Option<Store>,
     evidence: Option<Evidence>,
     metrics: Metrics,
@@ -84,6 +90,10 @@ pub struct Gateway {
     /// How late the busiest reactor was when it last looked, in microseconds.
     reactor_delay_us: AtomicU64,
     connections: AtomicUsize,
+    /// Faces whose socket is bound and accepted from.
+    accepting: AtomicUsize,
+    /// Faces that there are.
+    faces: usize,
     /// A random beginning and a counter: unique, and cheap.
     correlation_prefix: u64,
     correlation_next: AtomicU64,
@@ -95,21 +105,53 @@ impl Gateway {
     /// # Errors
     /// Every mistake in the configuration, or a state folder or log that cannot be used.
     pub fn start(config_file: &Path, clock: Clock) -> Result<(Self, Mistakes), StartError> {
+        let (snapshot, mistakes) = Self::read(config_file, &clock)?;
+        let gateway = Self::open(config_file, clock, Arc::new(snapshot), None)?;
+        Ok((gateway, mistakes))
+    }
+
+    /// Reads and checks the configuration and everything it names, and touches no state.
+    ///
+    /// # Errors
+    /// Every mistake in the configuration.
+    pub fn read(config_file: &Path, clock: &Clock) -> Result<(Snapshot, Mistakes), StartError> {
+        let (snapshot, mistakes) = Snapshot::build(config_file, clock, None);
+        match snapshot {
+            Some(snapshot) => Ok((snapshot, mistakes)),
+            None => Err(StartError::Configuration(mistakes)),
+        }
+    }
+
+    /// Opens what a snapshot needs: state folder, store, logs. With what another process has handed over, it goes on where
+    /// that one ended. Everything is given back when the gateway is dropped.
+    ///
+    /// # Errors
+    /// A state folder, store or log that cannot be used.
+    pub fn open(
+        config_file: &Path,
+        clock: Clock,
+        snapshot: Arc<Snapshot>,
+        handed: Option<Handed>,
+    ) -> Result<Self, StartError> {
         let io = |what: String| move |error| StartError::Io { what, error };
         let now = clock.now();
-        let (snapshot, mistakes) = Snapshot::build(config_file, &clock, None);
-        let Some(snapshot) = snapshot else {
-            return Err(StartError::Configuration(mistakes));
-        };
         let config = snapshot.config();
         let state = snapshot.state_folder().to_path_buf();
         std::fs::create_dir_all(&state).map_err(io(format!("state folder {}", state.display())))?;
-        let replay = ReplayGuard::open(&state, snapshot.window(), config.limits.replay_max, now)
-            .map_err(io(format!("replay mark in {}", state.display())))?;
+        let faces = config.face.len();
+        let (window, replay_max) = (snapshot.window(), config.limits.replay_max);
+        let replay = match handed {
+            Some(handed) => ReplayGuard::take_over(&state, window, replay_max, handed),
+            None => ReplayGuard::open(&state, window, replay_max, now),
+        }
+        .map_err(io(format!("replay mark in {}", state.display())))?;
+        let shared = Shared::open(snapshot.shared(), &state, &clock)
+            .map_err(io(format!("shared state in {}", state.display())))?;
+        snapshot.share_tokens(shared.tokens());
         let metrics = Metrics::new()?;
         let store = snapshot
             .store()
-            .map(|(url, base, keys)| Store::open_watched(url, base, keys, watch(&metrics)))
+            .map(|location| Store::open_watched(location, watch(&metrics)))
             .transpose()?;
         let evidence = evidence::start(&snapshot, &metrics.evidence, &clock)?;
         let access = AccessLog::start(snapshot.access_file().as_deref())
@@ -126,10 +168,11 @@ impl Gateway {
             name: config.gateway.name.clone(),
             state,
             clock,
-            snapshot: ArcSwap::from_pointee(snapshot),
+            snapshot: ArcSwap::new(snapshot),
             reloading: Mutex::new(()),
             pulse: watch::Sender::new(Pulse::default()),
             replay,
+            shared,
             store,
             evidence,
             metrics,
@@ -140,10 +183,12 @@ impl Gateway {
             in_flight: AtomicUsize::new(0),
             reactor_delay_us: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
+            accepting: AtomicUsize::new(0),
+            faces,
             correlation_prefix: u64::from_be_bytes(random),
             correlation_next: AtomicU64::new(0),
         };
-        Ok((gateway, mistakes))
+        Ok(gateway)
     }
 
     /// Reads everything anew and publishes it when it is right; else the running configuration stays.
@@ -163,6 +208,7 @@ impl Gateway {
         };
         previous.warn_of_fixed_settings(&next, &self.config_file, &mut mistakes);
         let generation = next.generation();
+        next.share_tokens(self.shared.tokens());
         if let Some(evidence) = &self.evidence {
             evidence::use_signer(evidence, &next, self.clock.now());
         }
@@ -183,20 +229,57 @@ impl Gateway {
         self.pulse.subscribe()
     }
 
-    /// No new exchanges on open connections; what is under way is finished.
-    pub fn begin_stop(&self) {
-        self.pulse.send_modify(|pulse| pulse.stopping = true);
+    /// Says on `/readyz` that nothing more should be sent here, and serves on.
+    pub fn begin_unready(&self) {
+        self.pulse.send_modify(|pulse| pulse.unready = true);
     }
 
-    /// Whether connections are still open.
+    /// Each answer is the last on its connection from here on, and no errand is begun.
+    pub fn begin_leave(&self) {
+        self.pulse.send_modify(|pulse| pulse.leaving = true);
+    }
+
+    /// No new connections, and no new exchanges on open ones; what is under way is finished.
+    pub fn begin_stop(&self) {
+        self.pulse.send_modify(|pulse| {
+            pulse.leaving = true;
+            pulse.stopping = true;
+        });
+    }
+
+    /// Whether a face still accepts, or connections are still open.
     pub fn busy(&self) -> bool {
-        self.connections.load(Ordering::Relaxed) > 0
+        self.accepting() > 0 || self.connections.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether connections are open.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Faces that accept connections now.
+    pub fn accepting(&self) -> usize {
+        self.accepting.load(Ordering::SeqCst)
+    }
+
+    /// Whether every face accepts connections.
+    pub fn accepts_everywhere(&self) -> bool {
+        self.accepting() >= self.faces
+    }
+
+    /// Counts a face as accepting for as long as the guard lives.
+    pub fn accepts(self: &Arc<Self>) -> Accepts {
+        self.accepting.fetch_add(1, Ordering::SeqCst);
+        Accepts(Arc::clone(self))
     }
 
     /// The last act: what must outlive the process is written.
     pub fn stop(&self) {
         if let Err(error) = self.replay.close() {
             tracing::error!(%error, "the replay mark could not be written; the next start begins closed");
+        }
+        if let Err(error) = self.shared.close() {
+            tracing::error!(%error, "the day's quotas could not be written; partners lose up to a hundredth of their day");
         }
         if let Some(evidence) = &self.evidence {
             evidence.stop();
@@ -222,6 +305,11 @@ impl Gateway {
     /// The replay memory.
     pub const fn replay(&self) -> &ReplayGuard {
         &self.replay
+    }
+
+    /// What is shared with other gateways.
+    pub const fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The metrics.
@@ -267,9 +355,11 @@ impl Gateway {
         let n = self.correlation_next.fetch_add(1, Ordering::Relaxed);
         let mut id = String::with_capacity(32);
         for number in [self.correlation_prefix, n] {
-            for nibble in (0..64_u32).step_by(4).rev() {
-                let digit = u32::try_from((number >> nibble) & 0xf).unwrap_or_default();
-                id.push(char::from_digit(digit, 16).unwrap_or('0'));
+            for byte in number.to_be_bytes() {
+                for nibble in [byte >> 4, byte & 0xf] {
+                    let digit = b"0123456789abcdef".get(usize::from(nibble));
+                    id.push(char::from(*digit.unwrap_or(&b'0')));
+                }
             }
         }
         id
@@ -279,23 +369,38 @@ impl Gateway {
     ///
     /// # Errors
     /// `GW-001` when all are taken, or work has to wait too long for a processor.
-    pub(super) fn enter(self: &Arc<Self>, limits: &Limits) -> Result<Place, Refusal> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        snapshot: &Snapshot,
+        connection: &Connection,
+    ) -> Result<Place, Refusal> {
         let place = Place(Arc::clone(self));
-        let max = limits.exchanges_max;
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) >= max {
-            return Err(Refusal::new(
-                Code::Overloaded,
-                format!("{max} exchanges are under way"),
-            ));
-        }
-        let delay = Duration::from_micros(self.reactor_delay_us.load(Ordering::Relaxed));
-        if delay > limits.queue_max {
-            return Err(Refusal::new(
-                Code::Overloaded,
-                format!("work waits {} ms for a processor", delay.as_millis()),
-            ));
-        }
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let delay = self.reactor_delay();
+        overload::check(snapshot, connection, before, delay, self.clock.now()).map_err(
+            |(who, refusal)| {
+                self.shed(&connection.face, who);
+                refusal
+            },
+        )?;
         Ok(place)
+    }
+
+    /// How late the busiest reactor was when it last looked.
+    pub fn reactor_delay(&self) -> Duration {
+        Duration::from_micros(self.reactor_delay_us.load(Ordering::Relaxed))
+    }
+
+    /// Whether a connection is a partner's, as far as its certificate says, or one of our own services'.
+    pub fn knows(&self, connection: &Connection) -> bool {
+        overload::is_known(&self.snapshot(), connection, self.clock.now())
+    }
+
+    /// Counts what was refused as overload.
+    pub fn shed(&self, face: &str, who: Shed) {
+        (self.metrics.shed)
+            .with_label_values(&[face, who.as_str()])
+            .inc();
     }
 
     /// Measures how late the calling runtime's timers are, again and again: the queue time of private-key work, which runs
@@ -314,7 +419,7 @@ impl Gateway {
 
     /// Counts a connection for as long as the guard lives.
     pub fn connected(self: &Arc<Self>) -> Connected {
-        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.connections.fetch_add(1, Ordering::SeqCst);
         Connected(Arc::clone(self))
     }
 
@@ -377,6 +482,14 @@ impl Gateway {
         if let Some(store) = &self.store {
             errands::refresh_metrics(store, &self.metrics, self.clock.now());
         }
+        if let Some(redis) = self.shared.redis() {
+            let gone = redis.gone().is_some();
+            self.metrics.shared_up.set(i64::from(!gone));
+            let alone_ms = redis.alone_ms(self.clock.now()).filter(|_| gone);
+            self.metrics
+                .shared_alone_left
+                .set(alone_ms.unwrap_or(0) / 1000);
+        }
         snapshot.refresh_metrics(&self.metrics, self.clock.now());
     }
 
@@ -388,6 +501,9 @@ impl Gateway {
         let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         findings.extend(reported.values().flatten().cloned());
         drop(reported);
+        if let Some((what, left)) = self.shared.finding(now) {
+            findings.push(json!({"what": what, "secondsLeft": left}));
+        }
         findings.extend(self.evidence.iter().flat_map(|e| e.findings(now)));
         if let Some(store) = &self.store {
             findings.extend(errands::findings(store, now));
@@ -414,10 +530,21 @@ impl Gateway {
     pub fn readiness(&self) -> (bool, Value) {
         let now = self.clock.now();
         let mut why = self.snapshot().blockers(now);
-        if self.pulse.borrow().stopping {
+        let pulse = *self.pulse.borrow();
+        if pulse.unready {
             why.push("the gateway is stopping".to_owned());
+        } else if !pulse.stopping && !self.accepts_everywhere() {
+            why.push("not every face accepts connections yet".to_owned());
         }
-        (why.is_empty(), json!({"ready": why.is_empty(), "why": why}))
+        // Without its store a gateway serves what does not need it; a balancer that sent everything elsewhere would find the
+        // same there.
+        let without =
+            (self.store.as_ref()).map_or_else(Vec::new, |s| errands::store_findings(s, now));
+        let ready = why.is_empty();
+        (
+            ready,
+            json!({"ready": ready, "why": why, "without": without}),
+        )
     }
 }
 
@@ -445,5 +572,15 @@ pub struct Connected(Arc<Gateway>);
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A face that accepts connections; counted until dropped.
+#[derive(Debug)]
+pub struct Accepts(Arc<Gateway>);
+
+impl Drop for Accepts {
+    fn drop(&mut self) {
+        self.0.accepting.fetch_sub(1, Ordering::SeqCst);
     }
 }

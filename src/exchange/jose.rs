@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use super::{Gateway, RefusalAnswer, Snapshot, Trail, evidence, open, seal};
+use super::{Gateway, RefusalAnswer, Snapshot, Trail, evidence, open, replay, seal};
 use crate::{
     clock::Moment,
     config::Role,
@@ -32,7 +32,7 @@ pub(super) struct Aim<'a> {
 }
 
 /// Opens a request: the plain content. Afterwards the headers are as if it had come plain.
-pub(super) fn open_request(
+pub(super) async fn open_request(
     gateway: &Gateway,
     snapshot: &Snapshot,
     caller: &Caller,
@@ -58,12 +58,9 @@ pub(super) fn open_request(
         return Err(Refusal::new(Code::SignatureTarget, cause).naming("signature"));
     }
     snapshot.window().check(signature.issued_at(), now)?;
-    gateway.replay().admit(
-        caller.partner().id().as_str(),
-        &signature.identity(),
-        signature.issued_at(),
-        now,
-    )?;
+    let party = caller.partner().id().as_str();
+    let identity = signature.identity();
+    replay::take_once(gateway, party, &identity, signature.issued_at(), now).await?;
     headers.remove(SIGNATURE);
     headers.remove(header::CONTENT_LENGTH);
     // What is sealed is not compressed: its length would tell of its content.

@@ -37,6 +37,10 @@ pub struct Limits {
     pub h2_streams_max: u32,
     /// Time between two checks of all certificates.
     pub recheck: Duration,
+    /// How long a stop is announced on `/readyz` before anything else changes.
+    pub stop_delay: Duration,
+    /// How long clients are asked to reconnect, before idle connections are closed.
+    pub farewell: Duration,
     /// Time given to open exchanges at a stop.
     pub stop_timeout: Duration,
 }
@@ -61,6 +65,8 @@ impl Limits {
             idle_timeout: ms(limits.idle_timeout_ms),
             h2_streams_max: limits.h2_streams_max,
             recheck: ms(limits.recheck_ms),
+            stop_delay: ms(limits.stop_delay_ms),
+            farewell: ms(limits.farewell_ms),
             stop_timeout: ms(limits.stop_timeout_ms),
         }
     }

@@ -4,24 +4,26 @@
 //! a service that is down are told apart, and neither is asked again and again. The token goes to the upstreams that name
 //! the login, in place of whatever cookies and authorization the caller sent, and never back.
 
+mod among_all;
 mod authmanager;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::Snapshot;
+use super::{Snapshot, Trail};
 use crate::{
     clock::{Clock, Moment},
     config,
     keys::Secret,
     observe::Metrics,
     refusal::{Code, Refusal},
+    shared::Tokens,
     upstream::{Answer, AnswerBody, Outgoing, RequestBody, Upstream},
 };
 
@@ -42,6 +44,8 @@ pub struct Login {
     /// Held while a token is fetched: whoever else needs one waits, or uses the old one.
     fetching: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    /// Where tokens are shared with other gateways.
+    shared: OnceLock<Arc<Tokens>>,
 }
 
 #[derive(Clone, Default)]
@@ -51,6 +55,8 @@ struct State {
     failed: Option<Failed>,
     /// Fresh tokens that a service refused, one after the other.
     disliked: u32,
+    /// The token that a service refused last: it is not taken from another gateway again.
+    unwanted: Option<HeaderValue>,
     /// Until when another fresh token would be refused as well.
     disliked_until: Option<Moment>,
 }
@@ -127,6 +133,7 @@ impl Login {
             clock: clock.clone(),
             fetching: tokio::sync::Mutex::new(()),
             state: Mutex::new(state),
+            shared: OnceLock::new(),
         }
     }
 
@@ -180,6 +187,7 @@ impl Login {
         }
         if (state.token.as_ref()).is_some_and(|held| held.cookie == token.cookie) {
             state.token = None;
+            state.unwanted = Some(token.cookie.clone());
         }
         true
     }
@@ -225,12 +233,25 @@ impl Login {
         self.state().token.clone().filter(|token| token.holds(now))
     }
 
-    /// Fetches a token. Only the holder of the lock does.
+    /// Lets its tokens be fetched once for all gateways.
+    pub(super) fn share(&self, tokens: &Arc<Tokens>) {
+        // A login lives as long as its snapshot, and the shared state as long as the process.
+        let _ = self.shared.set(Arc::clone(tokens));
+    }
+
+    /// Fetches a token, or takes the one that another gateway fetched. Only the holder of the lock does.
     async fn fetch(
         &self,
         metrics: &Metrics,
         _one: &tokio::sync::MutexGuard<'_, ()>,
     ) -> Result<Token, Refusal> {
+        match self.shared.get() {
+            Some(tokens) => self.fetch_among_all(tokens, metrics).await,
+            None => self.fetch_alone(metrics).await,
+        }
+    }
+
+    async fn fetch_alone(&self, metrics: &Metrics) -> Result<Token, Refusal> {
         let fetched =
             authmanager::log_in(&self.spec, &self.secret, &self.upstream, &self.clock).await;
         let outcome = match &fetched {
@@ -339,22 +360,28 @@ pub async fn stream(
     upstream: &Upstream,
     mut outgoing: Outgoing,
     body: RequestBody,
-    metrics: &Metrics,
+    trail: &Trail,
+    began: Instant,
 ) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
+    let patience = trail.patience();
+    let metrics = trail.gateway().metrics();
     let Some(login) = snapshot.login_of(upstream) else {
-        return upstream.stream(outgoing, body).await;
+        return upstream.stream(outgoing, body, &patience, began).await;
     };
     let first = login.token(metrics).await?;
     first.put_into(&mut outgoing.headers);
     let empty = body.is_empty();
-    let mut answer = upstream.stream(outgoing.clone(), body).await?;
+    let mut answer = upstream
+        .stream(outgoing.clone(), body, &patience, Instant::now())
+        .await?;
     if answer.0 == StatusCode::UNAUTHORIZED {
         if !login.disliked(&first) || !empty {
             return Err(disliked(upstream));
         }
         login.token(metrics).await?.put_into(&mut outgoing.headers);
         let none = RequestBody::whole(Bytes::new());
-        answer = upstream.stream(outgoing, none).await?;
+        let again = upstream.stream(outgoing, none, &patience, Instant::now());
+        answer = again.await?;
         let refused = answer.0 == StatusCode::UNAUTHORIZED;
         login.second_try(refused);
         if refused {

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 
-use super::{Admitted, Gateway, Near, Snapshot, Target, Trail, jose};
+use super::{Admitted, Gateway, Near, Snapshot, Target, Trail, jose, replay};
 use crate::{
     clock::Moment,
     config::{Envelope, HandlerKind, PartnerKind, Role},
@@ -169,7 +169,8 @@ pub(super) async fn open(
                 &mut headers,
                 body,
                 trail,
-            )?;
+            )
+            .await?;
             gateway
                 .metrics()
                 .crypto_seconds
@@ -182,6 +183,7 @@ pub(super) async fn open(
             let began = Instant::now();
             let received = body.clone();
             let message = open_ida(gateway, &snapshot, &caller, &route, &headers, body, trail)
+                .await
                 .inspect_err(|_| {
                     // MOSIP's refusals name the transaction too, whatever else is wrong with the message.
                     if trail.transaction_id.is_none() {
@@ -233,7 +235,7 @@ async fn whole(
     }
 }
 
-fn open_ida(
+async fn open_ida(
     gateway: &Gateway,
     snapshot: &Snapshot,
     caller: &Caller,
@@ -268,12 +270,8 @@ fn open_ida(
     trail.transaction_id = Some(request.transaction_id().to_owned());
     snapshot.window().check(request.request_time(), now)?;
     let digest = sha256(request.body());
-    gateway.replay().admit(
-        caller.partner().id().as_str(),
-        &digest,
-        request.request_time(),
-        now,
-    )?;
+    let party = caller.partner().id().as_str();
+    replay::take_once(gateway, party, &digest, request.request_time(), now).await?;
     let opened = if operation.encrypted() {
         match route.to() {
             Envelope::AsReceived => {

@@ -1,6 +1,6 @@
 //! Step 5, permit: policy over the plain content.
 
-use super::{Gateway, Opened, Trail, open::Content};
+use super::{Gateway, Opened, Trail, open::Content, rules};
 use crate::refusal::{Code, Refusal};
 
 /// An exchange whose content the caller may ask for. Handlers are given nothing else; only the permit step makes one:
@@ -11,8 +11,12 @@ pub struct Permitted {
     opened: Opened,
 }
 
-/// Lets the content pass when the policy of the API key does.
-pub(super) fn permit(_: &Gateway, opened: Opened, _: &mut Trail) -> Result<Permitted, Refusal> {
+/// Lets the content pass when the policy of the API key does, and the operator's rules.
+pub(super) fn permit(
+    gateway: &Gateway,
+    opened: Opened,
+    trail: &mut Trail,
+) -> Result<Permitted, Refusal> {
     if let Content::Ida(message) = opened.content()
         && let (Some(operation), Some(inner)) = (opened.route().operation(), message.opened())
         && operation.demands_mandatory()
@@ -26,6 +30,7 @@ pub(super) fn permit(_: &Gateway, opened: Opened, _: &mut Trail) -> Result<Permi
             grant.permits_factors(operation, inner.factors())?;
         }
     }
+    rules::permit(gateway, &opened, trail)?;
     Ok(Permitted { opened })
 }
 

@@ -9,7 +9,7 @@ use super::{Content, Near, Opened, Permitted, Snapshot, Target, Trail, plain_ref
 use crate::{
     config::HandlerKind,
     partners::Caller,
-    policy::Route,
+    policy::{AuthPolicy, Route},
     refusal::{Code, Refusal},
     upstream::AnswerBody,
 };
@@ -118,6 +118,11 @@ impl Handling {
     /// Who is calling.
     pub const fn caller(&self) -> &Caller {
         self.opened.caller()
+    }
+
+    /// What the API key's policy grants, on routes that have one.
+    pub const fn grant(&self) -> Option<&Arc<AuthPolicy>> {
+        self.opened.grant()
     }
 
     /// The route.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    Gateway, Handlers, Reply, Trail, browser, evidence, jose,
+    Gateway, Handlers, Reply, Trail, browser, evidence, jose, quota,
     reply::{Identity, RefusalAnswer, ReplyBody},
 };
 use crate::{
@@ -191,6 +191,9 @@ fn refused(
     let code = HeaderValue::from_static(outward(refusal.code()).as_str());
     let headers = sealed.response.headers_mut();
     headers.insert(CODE, code);
+    if let Some(seconds) = refusal.retry_after_s() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if trail.body_unread() && trail.http == "1.1" {
         // The rest of the body would be taken for the next request.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -297,6 +300,9 @@ fn finish(
 ) -> Sealed {
     if let Ok(id) = HeaderValue::from_str(trail.correlation_id()) {
         response.headers_mut().insert(CORRELATION_ID, id);
+    }
+    if let Some(counted) = &trail.counted {
+        quota::headers(counted, response.headers_mut());
     }
     let relayed = trail.refused.is_none()
         && trail

@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 
 use super::{
     Limits, Own, canonical::HostRules, esignet::Esignet, evidence, logins::Login, needs_jose,
-    registrations::Registrations, standing::Standings, subscriptions::Subscriptions,
+    registrations::Registrations, sharing, standing::Standings, subscriptions::Subscriptions,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -18,9 +18,11 @@ use crate::{
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
     partners::{Directory, Partner},
-    policy::{Policies, RouteTable, SeederPolicy},
+    policy::{Policies, RouteTable, Rules, SeederPolicy, rules},
     refusal::{Code, Refusal},
-    store, tls,
+    shared,
+    store::Location,
+    tls,
     trust::{self, Anchors, Binding, PartyCertificates, Unusable},
     upstream::{TlsSettings, Upstream},
 };
@@ -38,6 +40,7 @@ pub struct Snapshot {
     peers: BTreeMap<String, PartyCertificates>,
     directory: Directory,
     policies: Policies,
+    rules: Option<Rules>,
     routes: RouteTable,
     upstreams: BTreeMap<String, Arc<Upstream>>,
     logins: BTreeMap<String, Login>,
@@ -45,7 +48,8 @@ pub struct Snapshot {
     faces: BTreeMap<String, FaceState>,
     substitutes: BTreeMap<String, Substitutes>,
     window: Window,
-    store_keys: Vec<Secret>,
+    store: Option<Location>,
+    shared: shared::Settings,
     seeder: Option<SeederPolicy>,
     subscriptions: Option<Subscriptions>,
     registrations: Option<Registrations>,
@@ -134,7 +138,10 @@ impl Snapshot {
             &upstream_names,
             &mut report.within("token_seeder"),
         );
-        let store_keys = store_keys(&config, &mut report);
+        let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
+        let store = (config.store.as_ref())
+            .and_then(|raw| Location::read(raw, &base, &mut report.within("store")));
+        let shared = sharing::build(&config, &anchors, &own, &mut report, now);
         evidence::check(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let registrations = Registrations::build(&config, &mut report);
@@ -160,6 +167,22 @@ impl Snapshot {
             now,
         );
         let directory = directory(&config, &document, &anchors, now, mistakes);
+        let world = rules::World {
+            gateway: &config.gateway.name,
+            routes: &routes,
+            upstreams: &config.upstream,
+            directory: &directory,
+            now,
+        };
+        let rules = config.rules.as_ref().and_then(|raw| {
+            let mut report = Report::new(&document, mistakes);
+            Rules::build(raw, &world, &mut report.within("rules"))
+        });
+        policies.check_kinds(
+            &directory,
+            config.websub.as_ref(),
+            &mut Report::new(&document, mistakes),
+        );
         let esignet = Esignet::build(
             &config,
             &directory,
@@ -186,7 +209,6 @@ impl Snapshot {
             subscriptions.as_ref(),
             &mut Report::new(&document, mistakes),
         );
-        let base = file.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let next_change = std::iter::once(own.certificates())
             .chain(peers.values())
             .filter_map(|p| p.next_change(&anchors, now))
@@ -207,13 +229,15 @@ impl Snapshot {
             peers,
             directory,
             policies,
+            rules,
             routes,
             upstreams,
             logins,
             esignet,
             faces,
             substitutes,
-            store_keys,
+            store,
+            shared,
             seeder,
             subscriptions,
             registrations,
@@ -249,10 +273,21 @@ impl Snapshot {
         self.base.join(&self.config.gateway.state)
     }
 
-    /// The store as configured: its URL, the folder that paths in it start from, and its keys, the newest first.
-    pub fn store(&self) -> Option<(&str, &Path, &[Secret])> {
-        let store = self.config.store.as_ref()?;
-        Some((&store.url, &self.base, &self.store_keys))
+    /// Where the durable store is, and what opens it.
+    pub const fn store(&self) -> Option<&Location> {
+        self.store.as_ref()
+    }
+
+    /// The shared state as configured.
+    pub const fn shared(&self) -> &shared::Settings {
+        &self.shared
+    }
+
+    /// Lets logins fetch their tokens once for all gateways.
+    pub(super) fn share_tokens(&self, tokens: Option<&Arc<shared::Tokens>>) {
+        if let Some(tokens) = tokens {
+            self.logins().for_each(|login| login.share(tokens));
+        }
     }
 
     /// WebSub, where it is configured.
@@ -303,6 +338,22 @@ impl Snapshot {
     /// The policies.
     pub const fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// The operator's rules, where there are any.
+    pub const fn rules(&self) -> Option<&Rules> {
+        self.rules.as_ref()
+    }
+
+    /// What rules talk about: to read other rules against the same.
+    pub fn world(&self, now: Moment) -> rules::World<'_> {
+        rules::World {
+            gateway: &self.config.gateway.name,
+            routes: &self.routes,
+            upstreams: &self.config.upstream,
+            directory: &self.directory,
+            now,
+        }
     }
 
     /// The routes.
@@ -468,10 +519,10 @@ impl Snapshot {
                 "limits.replay_max",
                 old.limits.replay_max != new.limits.replay_max,
             ),
+            ("store", self.store != next.store),
             (
-                "store",
-                old.store.as_ref().map(|s| &s.url) != new.store.as_ref().map(|s| &s.url)
-                    || self.store_keys != next.store_keys,
+                "shared",
+                format!("{:?}", old.shared) != format!("{:?}", new.shared),
             ),
             ("evidence", evidence_settings(old) != evidence_settings(new)),
             ("log", old.log.access != new.log.access),
@@ -642,39 +693,6 @@ fn subscribers(
             }
         }
     }
-}
-
-fn store_keys(config: &Config, report: &mut Report<'_>) -> Vec<Secret> {
-    let Some(store) = &config.store else {
-        return Vec::new();
-    };
-    let mut here = report.within("store");
-    if store.key.is_empty() {
-        here.error(
-            "key",
-            "contents cannot be encrypted without a key",
-            "Add one: key = [{ file = \"…\" }].",
-        );
-    }
-    let mut keys = Vec::new();
-    for (i, raw) in store.key.iter().enumerate() {
-        let mut at = here.within(format!("key[{i}]"));
-        let Some(text) = keys::read_secret(raw, &mut at) else {
-            continue;
-        };
-        match store::parse_key(&text) {
-            Some(key) if keys.contains(&key) => {
-                at.error("", "the same key stands twice", "Remove one.");
-            }
-            Some(key) => keys.push(key),
-            None => at.error(
-                "",
-                "this is no key: 32 bytes in base64 are wanted",
-                "Make one with `triseal store key`.",
-            ),
-        }
-    }
-    keys
 }
 
 /// What upstreams depend on besides their own section: when it is the same, they keep their connections over a reload.
@@ -862,7 +880,7 @@ fn client_settings(
     }
 }
 
-fn known_anchors(names: &[String], anchors: &Anchors, report: &mut Report<'_>) -> bool {
+pub(super) fn known_anchors(names: &[String], anchors: &Anchors, report: &mut Report<'_>) -> bool {
     let mut all = true;
     for (i, name) in names.iter().enumerate() {
         if anchors.get(name).is_none() {

@@ -1,6 +1,9 @@
 //! What is known about an exchange so far: enough to answer and to record it, wherever it ends.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyper::body::Body;
 
@@ -9,7 +12,8 @@ use crate::{
     clock::Moment,
     evidence::Receipt,
     partners::{Caller, UnderWay},
-    policy::Route,
+    patience::Patience,
+    policy::{Facts, Route, rules::Decision},
     refusal::Code,
     trust::Fingerprint,
     upstream::CallerBody,
@@ -21,6 +25,8 @@ pub struct Trail {
     gateway: Arc<Gateway>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) connection: Arc<Connection>,
+    /// Of this exchange alone, on a connection that has several at once.
+    patience: Option<Arc<Patience>>,
     pub(super) at: Moment,
     pub(super) started: Instant,
     pub(super) correlation_id: String,
@@ -33,6 +39,8 @@ pub struct Trail {
     pub(super) signature: Option<http::HeaderValue>,
     pub(super) transaction_id: Option<String>,
     pub(super) bytes_in: u64,
+    /// What came of counting it against a quota.
+    pub(super) counted: Option<crate::shared::Counted>,
     /// The caller's place, kept for as long as the exchange.
     pub(super) under_way: Option<UnderWay>,
     /// The body, until the open step takes it.
@@ -40,51 +48,68 @@ pub struct Trail {
     has_body: bool,
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
+    /// Where somebody asks for them: see [`super::rules`].
+    pub(super) facts: Option<Box<Facts>>,
+    pub(super) decision: Option<Box<Decision>>,
     /// For evidence: the digest of the request's body, and the body itself where it is kept.
     pub(super) request_digest: Option<[u8; 32]>,
     pub(super) kept_request: Option<bytes::Bytes>,
     /// The policy of the API key.
     pub(super) policy: Option<String>,
-    /// What the rules decided and the facts they saw, as JSON objects.
-    pub(super) decided: Option<Box<str>>,
-    pub(super) facts: Option<Box<str>>,
     /// The receipt in the upstream's answer.
     pub(super) receipt: Option<Receipt>,
     upstream_us: u64,
     upstream_status: Option<u16>,
 }
 
+/// Where an exchange's timer is.
+#[derive(Debug)]
+pub(super) enum Waits {
+    Own(Arc<Patience>),
+    Shared(Arc<Connection>),
+}
+
+impl std::ops::Deref for Waits {
+    type Target = Patience;
+
+    fn deref(&self) -> &Patience {
+        match self {
+            Self::Own(own) => own,
+            Self::Shared(connection) => &connection.patience,
+        }
+    }
+}
+
 impl Trail {
     pub(super) fn begin(gateway: &Arc<Gateway>, arrival: &Arrival) -> Self {
+        let http2 = arrival.parts.version == http::Version::HTTP_2;
         Self {
             gateway: Arc::clone(gateway),
             snapshot: Arc::clone(&arrival.snapshot),
             connection: Arc::clone(&arrival.connection),
+            patience: http2.then(Arc::default),
             at: gateway.clock().now(),
             started: Instant::now(),
             correlation_id: gateway.new_correlation_id(),
             method: arrival.parts.method.clone(),
-            http: if arrival.parts.version == http::Version::HTTP_2 {
-                "2"
-            } else {
-                "1.1"
-            },
+            http: if http2 { "2" } else { "1.1" },
             caller: None,
             route: None,
             signed_by: None,
             signature: None,
             transaction_id: None,
             bytes_in: 0,
+            counted: None,
             under_way: None,
             unread: None,
             has_body: !arrival.body.is_end_stream(),
             body_read: false,
             refused: None,
+            facts: None,
+            decision: None,
             request_digest: None,
             kept_request: None,
             policy: None,
-            decided: None,
-            facts: None,
             receipt: None,
             upstream_us: 0,
             upstream_status: None,
@@ -99,6 +124,14 @@ impl Trail {
     /// The snapshot that this exchange sees from start to end.
     pub const fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    /// The timer of this exchange's deadlines, for its own task.
+    pub(super) fn patience(&self) -> Waits {
+        match &self.patience {
+            Some(own) => Waits::Own(Arc::clone(own)),
+            None => Waits::Shared(Arc::clone(&self.connection)),
+        }
     }
 
     /// When the request arrived.
@@ -131,6 +164,16 @@ impl Trail {
         self.route.as_ref()
     }
 
+    /// What the operator's rules decided, and by which policies; none where there are no rules, or the road ended before.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decision.as_deref()
+    }
+
+    /// The facts, as far as the road has come; none where nobody asks for them.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_deref()
+    }
+
     /// Whether there is a body of which not all was read.
     pub(super) const fn body_unread(&self) -> bool {
         self.has_body && !self.body_read
@@ -142,8 +185,8 @@ impl Trail {
     }
 
     /// Notes a call to the upstream.
-    pub fn called_upstream(&mut self, began: Instant, status: Option<u16>) {
-        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    pub fn called_upstream(&mut self, took: Duration, status: Option<u16>) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.upstream_us = self.upstream_us.saturating_add(took);
         self.upstream_status = status.or(self.upstream_status);
     }

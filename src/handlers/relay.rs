@@ -1,7 +1,11 @@
 //! Handler `relay`: any other declared service, with the same identity, policy and limits. Streamed both ways where nothing is
 //! sealed; whole where one side is.
 
-use std::{future::Future, pin::Pin, time::Instant};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -68,12 +72,13 @@ impl Handler for Relay {
             };
             let began = Instant::now();
             let body = RequestBody::streamed(body, max);
-            let answer = logins::stream(&snapshot, upstream, outgoing, body, &self.metrics).await;
+            let answer = logins::stream(&snapshot, upstream, outgoing, body, trail, began).await;
+            let took = began.elapsed();
             trail.called_upstream(
-                began,
+                took,
                 answer.as_ref().ok().map(|(status, ..)| status.as_u16()),
             );
-            count(&self.metrics, upstream, began, answer.as_ref().err());
+            count(&self.metrics, upstream, took, answer.as_ref().err());
             let (status, headers, body) = answer?;
             Ok(handling.answer_plain(status, headers, body))
         })
@@ -110,7 +115,10 @@ async fn whole(
             trail.correlation_id(),
         )
         .await;
-    trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
+    trail.called_upstream(
+        began.elapsed(),
+        answer.as_ref().ok().map(|a| a.status.as_u16()),
+    );
     let mut answer = answer?;
     trail.received(answer.receipt.take());
     // The body may be another now: opened, or sealed next.
@@ -141,10 +149,10 @@ pub(super) fn correlation_header(headers: &mut http::HeaderMap, trail: &Trail) {
 pub(super) fn count(
     metrics: &Metrics,
     upstream: &Upstream,
-    began: Instant,
+    took: Duration,
     failure: Option<&Refusal>,
 ) {
-    upstream.took(metrics, began.elapsed());
+    upstream.took(metrics, took);
     if let Some(refusal) = failure {
         metrics
             .upstream_failures

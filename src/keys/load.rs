@@ -84,6 +84,20 @@ pub fn load(raw: &OwnCertificate, report: &mut Report<'_>) -> Option<KeyEntry> {
     }
 }
 
+/// The certificates in a PEM file, in DER; at least one.
+///
+/// # Errors
+/// Why there is none, in words for an operator.
+pub fn certificates_in(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let all: Result<Vec<Vec<u8>>, _> = CertificateDer::pem_file_iter(path)
+        .and_then(|all| all.map(|c| c.map(|der| der.to_vec())).collect());
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) => Err(format!("{} holds no certificate in PEM", path.display())),
+        Err(e) => Err(format!("{} cannot be read: {e}", path.display())),
+    }
+}
+
 fn from_pem(certificate: &Path, key: &Path, report: &mut Report<'_>) -> Option<KeyEntry> {
     let chain = chain_from_pem(certificate, report);
     let key = key_from_pem(key, report);
@@ -116,27 +130,15 @@ fn from_pem(certificate: &Path, key: &Path, report: &mut Report<'_>) -> Option<K
 }
 
 fn chain_from_pem(path: &Path, report: &mut Report<'_>) -> Option<Vec<Vec<u8>>> {
-    let chain: Result<Vec<Vec<u8>>, _> = CertificateDer::pem_file_iter(path)
-        .and_then(|all| all.map(|c| c.map(|der| der.to_vec())).collect());
-    match chain {
-        Ok(chain) if !chain.is_empty() => Some(chain),
-        Ok(_) => {
+    certificates_in(path)
+        .map_err(|why| {
             report.error(
                 "certificate",
-                format!("{} holds no certificate in PEM", path.display()),
+                why,
                 "Name the PEM file with the leaf and its issuers.",
             );
-            None
-        }
-        Err(e) => {
-            report.error(
-                "certificate",
-                format!("{} cannot be read: {e}", path.display()),
-                "Check the path, and that it is a PEM file with certificates.",
-            );
-            None
-        }
-    }
+        })
+        .ok()
 }
 
 fn key_from_pem(path: &Path, report: &mut Report<'_>) -> Option<PrivateKey> {

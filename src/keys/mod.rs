@@ -18,7 +18,7 @@ mod wrapping;
 
 pub use agreement::{AgreementKey, AgreementPoint, WRAPPED_LEN};
 pub use content::{ContentUnwrapKey, ContentWrapKey};
-pub use load::{KeyEntry, load};
+pub use load::{KeyEntry, certificates_in, load};
 pub use public::{KeyKind, PublicKey};
 pub use secret::{Secret, read_secret};
 pub use signing::{SigningKey, VerifyingKey, default_algorithm};

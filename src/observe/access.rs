@@ -76,9 +76,9 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     /// As one JSON object. By hand: every exchange pays for it, and the shape is fixed.
-    fn write(&self, json: &mut Vec<u8>) {
+    fn write(&self, json: &mut Vec<u8>, second: &mut Second) {
         json.extend_from_slice(b"{\"time\":\"");
-        self.time.push_rfc3339(json);
+        second.push(self.time, json);
         json.push(b'"');
         let texts = [
             (r#","gateway":"#, Some(self.gateway)),
@@ -141,9 +141,43 @@ fn push_text(json: &mut Vec<u8>, text: &str) {
 #[derive(Clone, Debug)]
 pub struct AccessLog(Arc<Shared>);
 
+/// The second last written, as text: thousands of lines share it.
+#[derive(Debug, Default)]
+struct Second {
+    s: i64,
+    text: Vec<u8>,
+}
+
+impl Second {
+    fn push(&mut self, at: Moment, json: &mut Vec<u8>) {
+        const MILLISECONDS: usize = "000Z".len();
+        let (s, ms) = (at.ms().div_euclid(1000), at.ms().rem_euclid(1000));
+        if self.text.is_empty() || self.s != s {
+            self.text.clear();
+            at.push_rfc3339(&mut self.text);
+            let whole = self.text.len().saturating_sub(MILLISECONDS);
+            self.text.truncate(whole);
+            self.s = s;
+        }
+        json.extend_from_slice(&self.text);
+        let digit = |unit: i64| {
+            let digit = ms.checked_div(unit).unwrap_or_default().rem_euclid(10);
+            b'0' | u8::try_from(digit).unwrap_or_default()
+        };
+        json.extend_from_slice(&[digit(100), digit(10), digit(1), b'Z']);
+    }
+}
+
+/// Lines that wait for the writer.
+#[derive(Debug)]
+struct Lines {
+    text: Vec<u8>,
+    second: Second,
+}
+
 #[derive(Debug)]
 struct Shared {
-    buffer: Mutex<Vec<u8>>,
+    buffer: Mutex<Lines>,
     wake: mpsc::SyncSender<Order>,
     lost: AtomicU64,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -167,7 +201,10 @@ impl AccessLog {
         };
         let (wake, orders) = mpsc::sync_channel(1);
         let shared = Arc::new(Shared {
-            buffer: Mutex::new(Vec::with_capacity(64 << 10)),
+            buffer: Mutex::new(Lines {
+                text: Vec::with_capacity(64 << 10),
+                second: Second::default(),
+            }),
             wake,
             lost: AtomicU64::new(0),
             writer: Mutex::new(None),
@@ -183,13 +220,14 @@ impl AccessLog {
     /// Hands a line over; never waits for the disk.
     pub fn write(&self, line: &Line<'_>) {
         let mut buffer = self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffer.len() > BUFFER_MAX_BYTES {
+        let Lines { text, second } = &mut *buffer;
+        if text.len() > BUFFER_MAX_BYTES {
             self.0.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let first = buffer.is_empty();
-        line.write(&mut buffer);
-        buffer.push(b'\n');
+        let first = text.is_empty();
+        line.write(text, second);
+        text.push(b'\n');
         drop(buffer);
         if first {
             // A full channel means that the writer is already called.
@@ -230,7 +268,11 @@ fn write_on(shared: &Shared, orders: &mpsc::Receiver<Order>, mut out: Box<dyn Wr
         };
         std::mem::swap(
             &mut batch,
-            &mut *shared.buffer.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut shared
+                .buffer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .text,
         );
         if !batch.is_empty() && (out.write_all(&batch).is_err() || out.flush().is_err()) {
             let lines = batch.iter().filter(|b| **b == b'\n').count();
@@ -281,6 +323,31 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_a_line_is_its_own_whatever_the_line_before_it_said() {
+        let mut second = Second::default();
+        for ms in [
+            784_111_777_042,
+            784_111_777_999,
+            784_111_778_000,
+            784_111_777_001,
+            -1,
+            0,
+            1000,
+            i64::MAX,
+        ] {
+            let at = Moment::from_ms(ms);
+            let (mut expected, mut written) = (Vec::new(), Vec::new());
+            at.push_rfc3339(&mut expected);
+            second.push(at, &mut written);
+            if ms == i64::MAX {
+                expected.truncate(expected.len() - 4);
+                written.truncate(written.len() - 4);
+            }
+            assert_eq!(written, expected, "{ms}");
+        }
+    }
+
+    #[test]
     fn a_line_is_what_a_json_library_would_write_whatever_stands_in_it() {
         let every: String = (0..0x250).filter_map(char::from_u32).collect();
         for text in [
@@ -295,7 +362,7 @@ mod tests {
         ] {
             let mut json = Vec::new();
             let line = line(text);
-            line.write(&mut json);
+            line.write(&mut json, &mut Second::default());
             assert_eq!(
                 String::from_utf8(json).unwrap(),
                 serde_json::to_string(&line).unwrap()
@@ -316,7 +383,7 @@ mod tests {
             partner: Some("p"),
             ..line("x")
         };
-        line.write(&mut json);
+        line.write(&mut json, &mut Second::default());
         assert_eq!(
             String::from_utf8(json).unwrap(),
             serde_json::to_string(&line).unwrap()

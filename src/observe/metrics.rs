@@ -24,6 +24,8 @@ pub struct Metrics {
     pub upstream_failures: IntCounterVec,
     /// Seconds of private-key and other heavy cryptography in an exchange, by step (`open`, `seal`).
     pub crypto_seconds: HistogramVec,
+    /// Seconds of the operator's rules in an exchange, by hook (`admit`, `permit`).
+    pub rules_seconds: HistogramVec,
     /// Exchanges under way, by face.
     pub in_flight: IntGaugeVec,
     /// Open connections, by face.
@@ -64,6 +66,12 @@ pub struct Metrics {
     pub store_commit_seconds: Histogram,
     /// Commits of the store that failed.
     pub store_failures: IntCounter,
+    /// What was refused as overload, by face and who it was.
+    pub shed: IntCounterVec,
+    /// Whether the shared state is there.
+    pub shared_up: IntGauge,
+    /// Seconds for which this gateway may go on without it.
+    pub shared_alone_left: IntGauge,
     /// When the process started, as seconds since 1970.
     pub start_time: Gauge,
     /// The evidence log.
@@ -174,6 +182,7 @@ impl Metrics {
                 "Cryptography of one exchange.",
                 &["step"],
             )?,
+            rules_seconds: rules_seconds(&registry)?,
             in_flight: int_gauges(
                 "triseal_exchanges_in_flight",
                 "Exchanges under way.",
@@ -247,6 +256,19 @@ impl Metrics {
             )?,
             store_commit_seconds,
             store_failures,
+            shed: counters(
+                "triseal_shed_total",
+                "Refused as overload, by who it was.",
+                &["face", "who"],
+            )?,
+            shared_up: int_gauge(
+                "triseal_shared_up",
+                "1 when the server of the shared state is there; 0 also where none is configured.",
+            )?,
+            shared_alone_left: int_gauge(
+                "triseal_shared_alone_seconds_left",
+                "While the shared state is gone: for how long this gateway goes on alone.",
+            )?,
             start_time,
             evidence,
             registry,
@@ -274,4 +296,15 @@ impl Metrics {
         }
         text
     }
+}
+
+/// A decision takes microseconds: buckets of its own.
+fn rules_seconds(registry: &Registry) -> Result<HistogramVec, prometheus::Error> {
+    const BUCKETS: &[f64] = &[
+        0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.1,
+    ];
+    let options = HistogramOpts::new("triseal_rules_seconds", "Decisions of the rules.");
+    let made = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["hook"])?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
 }

@@ -50,10 +50,16 @@ impl ApiKey {
 #[derive(Clone, Debug)]
 pub struct LicenceKey {
     pub(super) hash: HashedSecret,
+    pub(super) policy: Option<String>,
     pub(super) registration: Registration,
 }
 
 impl LicenceKey {
+    /// The id of the MISP's policy.
+    pub fn policy(&self) -> Option<&str> {
+        self.policy.as_deref()
+    }
+
     /// Its state and dates.
     pub const fn registration(&self) -> &Registration {
         &self.registration

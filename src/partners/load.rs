@@ -1,7 +1,7 @@
 //! One partner file to one checked [`Partner`]: everything that can be said from the file alone and from the names that
 //! the rest of the configuration knows. What only shows between files is checked by [`super::directory`].
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     ApiKey, HashedSecret, LicenceKey, Network, OidcClient, Partner, PartnerId, Registration,
@@ -10,6 +10,7 @@ use super::{
 use crate::{
     clock::Moment,
     config::{self, PartnerKind, Report, Role, State, spelling},
+    shared::Quota,
     trust::{Anchors, PartyCertificates, PartySpec},
 };
 
@@ -69,6 +70,7 @@ pub(super) fn partner(
         kind: raw.kind,
         registration,
         certificates,
+        quotas: quotas(raw, &routes, report),
         routes,
         api_keys,
         licence_keys,
@@ -110,6 +112,27 @@ fn routes(raw: &config::Partner, known: &[&str], report: &mut Report<'_>) -> BTr
         }
     }
     routes
+}
+
+fn quotas(
+    raw: &config::Partner,
+    routes: &BTreeSet<String>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, Quota> {
+    let mut quotas = BTreeMap::new();
+    for (route, quota) in &raw.quota {
+        let mut here = report.within("quota");
+        let mut here = here.within(route);
+        if !routes.contains(route) {
+            let known: Vec<&str> = routes.iter().map(String::as_str).collect();
+            let what = format!("`{route}` is no route that it may use");
+            here.error("", what, spelling::remedy(route, &known));
+        }
+        if let Some(quota) = Quota::build(quota, &mut here) {
+            quotas.insert(route.clone(), quota);
+        }
+    }
+    quotas
 }
 
 fn api_keys(
@@ -186,9 +209,20 @@ fn licence_keys(
     for (i, key) in raw.licence_key.iter().enumerate() {
         let report = &mut report.within(format!("licence_key[{i}]"));
         let (from, until) = (key.valid_from.as_deref(), key.valid_until.as_deref());
+        if let Some(policy) = &key.policy
+            && !around.policies.contains(&policy.as_str())
+        {
+            let what = format!("there is no policy `{policy}`");
+            report.error("policy", what, spelling::remedy(policy, around.policies));
+        }
         let registration = Registration::build(key.state, from, until, report, around.now);
         if let Some(hash) = hash(&key.hash, "hash", &mut seen, report) {
-            keys.push(LicenceKey { hash, registration });
+            let policy = key.policy.clone();
+            keys.push(LicenceKey {
+                hash,
+                policy,
+                registration,
+            });
         }
     }
     keys

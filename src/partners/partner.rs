@@ -1,7 +1,7 @@
 //! One partner or service, checked.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc,
@@ -17,6 +17,7 @@ use crate::{
     clock::Moment,
     config::{Client, PacketRules, PartnerKind},
     refusal::{Code, Refusal},
+    shared::Quota,
     trust::PartyCertificates,
 };
 
@@ -36,6 +37,7 @@ pub struct Partner {
     pub(super) subscribing: Option<Subscribing>,
     pub(super) packet: Option<PacketRules>,
     pub(super) oidc_clients: Vec<OidcClient>,
+    pub(super) quotas: BTreeMap<String, Quota>,
     pub(super) under_way: AtomicUsize,
 }
 
@@ -143,6 +145,11 @@ impl Partner {
     /// The clients of E-Signet that it stands for.
     pub fn oidc_clients(&self) -> &[OidcClient] {
         &self.oidc_clients
+    }
+
+    /// How much of a route it may use, where its file says so.
+    pub fn quota(&self, route: &str) -> Option<&Quota> {
+        self.quotas.get(route)
     }
 
     /// Whether the partner may come now.

@@ -28,8 +28,8 @@ impl<'s> Admission<'s> {
     ///
     /// # Errors
     /// In this order: `API-001` no such API key of this partner; `ID-008`, `ID-004`, `ID-005` the partner; `POL-001`,
-    /// `POL-002` the policy; `API-002`, `API-003` the API key; `LIC-001` to `LIC-003` the licence key; `POL-003` the policy
-    /// does not permit the operation.
+    /// `POL-002` the policy; `API-002`, `API-003` the API key; `LIC-001` to `LIC-003` the licence key; on delegated
+    /// routes `POL-011`, `POL-012` the MISP's policy; `POL-003` the policy does not permit the operation.
     pub fn ask(
         directory: &'s Directory,
         policies: &'s Policies,
@@ -43,6 +43,11 @@ impl<'s> Admission<'s> {
         let policy = policies.active(api_key.policy(), now)?;
         api_key.standing(now)?;
         let (misp, licence) = directory.licence_key(presented.licence_key, now)?;
+        if operation.delegated() {
+            policies
+                .misp(licence.policy(), now)?
+                .permits_operation(operation)?;
+        }
         policy.permits_operation(operation)?;
         Ok(Self {
             api_key,

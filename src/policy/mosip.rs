@@ -40,6 +40,7 @@ pub struct AllowedAuth {
 /// An auth policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthPolicy {
+    id: String,
     token_type: TokenType,
     allowed: Vec<AllowedAuth>,
     kyc_attributes: Vec<String>,
@@ -100,6 +101,7 @@ impl AuthPolicy {
             judge_entry(i, entry, field, report);
         }
         (report.errors() == before).then(|| Self {
+            id: String::new(),
             token_type: raw.auth_token_type,
             allowed: raw.allowed_auth_types,
             kyc_attributes: raw
@@ -109,6 +111,18 @@ impl AuthPolicy {
                 .collect(),
             kyc_languages: raw.kyc_languages,
         })
+    }
+
+    /// The same under the id that the configuration gives it.
+    #[must_use]
+    pub fn named(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.id);
+        self
+    }
+
+    /// The id by which API keys point to it.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// How the token in an answer is derived.
@@ -129,6 +143,22 @@ impl AuthPolicy {
     /// The languages an eKYC answer may have; empty means every language of the system.
     pub fn kyc_languages(&self) -> &[String] {
         &self.kyc_languages
+    }
+
+    /// Whether an eKYC answer may have this member. MOSIP writes attributes under names of its own and, where they are of a
+    /// language, with the language behind it: `fullName` may come as `name_eng`.
+    pub fn discloses(&self, member: &str) -> bool {
+        let listed = |name: &str| {
+            let same = |attribute: &String| attribute == name || are_one(attribute, name);
+            self.kyc_attributes.iter().any(same)
+        };
+        let spoken = |language: &str| {
+            self.kyc_languages.is_empty() || self.kyc_languages.iter().any(|one| one == language)
+        };
+        listed(member)
+            || (member.rsplit_once('_')).is_some_and(|(name, language)| {
+                language.len() == 3 && listed(name) && spoken(language)
+            })
     }
 
     /// Whether a request of this kind may be made at all.
@@ -199,6 +229,22 @@ impl AllowedAuth {
         let wanted = Factor::ALL.into_iter().find(|factor| self.is(*factor))?;
         (!factors.contains(&wanted)).then_some(wanted.as_str())
     }
+}
+
+/// Whether two names stand for one attribute: that of MOSIP's identity schema and that of its answers.
+fn are_one(one: &str, other: &str) -> bool {
+    const NAMES: [[&str; 2]; 7] = [
+        ["fullName", "name"],
+        ["dateOfBirth", "dob"],
+        ["phone", "phoneNumber"],
+        ["email", "emailId"],
+        ["city", "location1"],
+        ["region", "location2"],
+        ["province", "location3"],
+    ];
+    NAMES
+        .iter()
+        .any(|names| names.contains(&one) && names.contains(&other))
 }
 
 /// Every mistake of shape that MOSIP's schema would find.

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use super::AuthPolicy;
+use super::{AuthPolicy, DataSharePolicy, MispPolicy};
 use crate::{
     clock::Moment,
-    config::{self, Report},
-    partners::{Registered, Registration},
+    config::{self, PolicyKind, Report},
+    partners::{Directory, Registered, Registration},
     refusal::{Code, Refusal},
 };
 
@@ -21,10 +21,18 @@ pub struct Policies {
     all: BTreeMap<String, RegisteredPolicy>,
 }
 
+/// A document of one of MOSIP's kinds.
+#[derive(Debug)]
+enum Kind {
+    Auth(Arc<AuthPolicy>),
+    Misp(MispPolicy),
+    DataShare(DataSharePolicy),
+}
+
 /// A policy with its state.
 #[derive(Debug)]
 struct RegisteredPolicy {
-    policy: Arc<AuthPolicy>,
+    kind: Kind,
     registration: Registration,
 }
 
@@ -47,19 +55,21 @@ impl Policies {
             let (from, until) = (one.valid_from.as_deref(), one.valid_until.as_deref());
             let registration = Registration::build(one.state, from, until, report, now);
             let path = report.resolve(&one.document);
-            let Some(policy) = document(&path, report)
-                .and_then(|text| AuthPolicy::parse(&text, "document", report))
-            else {
+            let Some(text) = document(&path, report) else {
                 continue;
             };
-            let policy = Arc::new(policy);
-            all.insert(
-                one.id.clone(),
-                RegisteredPolicy {
-                    policy,
-                    registration,
-                },
-            );
+            let kind = match one.kind {
+                PolicyKind::Auth => AuthPolicy::parse(&text, "document", report)
+                    .map(|policy| Kind::Auth(Arc::new(policy.named(&one.id)))),
+                PolicyKind::Misp => MispPolicy::parse(&text, "document", report).map(Kind::Misp),
+                PolicyKind::DataShare => {
+                    DataSharePolicy::parse(&text, "document", report).map(Kind::DataShare)
+                }
+            };
+            if let Some(kind) = kind {
+                let registered = RegisteredPolicy { kind, registration };
+                all.insert(one.id.clone(), registered);
+            }
         }
         let ids = raw.iter().map(|policy| policy.id.clone()).collect();
         Self { ids, all }
@@ -70,6 +80,101 @@ impl Policies {
     /// # Errors
     /// `POL-001` unknown or deleted, `POL-002` inactive, not commenced or expired.
     pub fn active(&self, id: &str, now: Moment) -> Result<&Arc<AuthPolicy>, Refusal> {
+        match self.standing(id, now)? {
+            Kind::Auth(policy) => Ok(policy),
+            Kind::Misp(_) | Kind::DataShare(_) => Err(Refusal::new(
+                Code::PolicyUnknown,
+                format!("the policy {id} is not one for API keys"),
+            )),
+        }
+    }
+
+    /// The MISP policy a licence key points to, when it holds now.
+    ///
+    /// # Errors
+    /// `POL-011` there is none, or it does not hold: MOSIP gives all of these one answer.
+    pub fn misp(&self, id: Option<&str>, now: Moment) -> Result<&MispPolicy, Refusal> {
+        let missing = |cause: String| Refusal::new(Code::MispPolicyMissing, cause);
+        let id = id.ok_or_else(|| missing("the licence key names no policy".to_owned()))?;
+        match self.standing(id, now) {
+            Ok(Kind::Misp(policy)) => Ok(policy),
+            Ok(Kind::Auth(_) | Kind::DataShare(_)) => Err(missing(format!(
+                "the policy {id} is not one for licence keys"
+            ))),
+            Err(refusal) => Err(missing(refusal.cause().to_owned())),
+        }
+    }
+
+    /// The data share policy of a subscription, when it holds now.
+    ///
+    /// # Errors
+    /// `POL-001`, `POL-002` as [`Policies::active`].
+    pub fn data_share(&self, id: &str, now: Moment) -> Result<&DataSharePolicy, Refusal> {
+        match self.standing(id, now)? {
+            Kind::DataShare(policy) => Ok(policy),
+            Kind::Auth(_) | Kind::Misp(_) => Err(Refusal::new(
+                Code::PolicyUnknown,
+                format!("the policy {id} is not one of data shares"),
+            )),
+        }
+    }
+
+    /// Every key and subscription that points to a policy of another kind. The report stands at the whole configuration.
+    pub fn check_kinds(
+        &self,
+        directory: &Directory,
+        websub: Option<&config::WebSub>,
+        report: &mut Report<'_>,
+    ) {
+        let mut wrong = |user: String, id: &str, fits: fn(&Kind) -> bool, wanted: &str| {
+            if self.all.get(id).is_some_and(|found| !fits(&found.kind)) {
+                let what = format!("{user} points to the policy `{id}`, which is of another kind");
+                let remedy =
+                    format!("Name a policy of kind {wanted}, or set `kind` of the policy.");
+                report.error("policy", what, remedy);
+            }
+        };
+        for partner in directory.iter() {
+            for key in partner.api_keys() {
+                let fits = |kind: &Kind| matches!(kind, Kind::Auth(_));
+                wrong(
+                    format!("an API key of {}", partner.id()),
+                    key.policy(),
+                    fits,
+                    "auth",
+                );
+            }
+            for id in partner.licence_keys().iter().filter_map(|key| key.policy()) {
+                let fits = |kind: &Kind| matches!(kind, Kind::Misp(_));
+                wrong(
+                    format!("a licence key of {}", partner.id()),
+                    id,
+                    fits,
+                    "misp",
+                );
+            }
+        }
+        for one in websub.iter().flat_map(|websub| &websub.subscription) {
+            if let Some(id) = &one.data_share {
+                let fits = |kind: &Kind| matches!(kind, Kind::DataShare(_));
+                wrong(
+                    format!("the subscription {}", one.name),
+                    id,
+                    fits,
+                    "data_share",
+                );
+            }
+        }
+        for one in websub.iter().flat_map(|websub| &websub.subscription) {
+            if let Some(id) = one.data_share.as_ref().filter(|id| !self.ids.contains(id)) {
+                let ids: Vec<&str> = self.ids().collect();
+                let what = format!("the subscription {}: there is no policy `{id}`", one.name);
+                report.error("policy", what, config::spelling::remedy(id, &ids));
+            }
+        }
+    }
+
+    fn standing(&self, id: &str, now: Moment) -> Result<&Kind, Refusal> {
         let Some(found) = self.all.get(id) else {
             return Err(Refusal::new(
                 Code::PolicyUnknown,
@@ -78,7 +183,7 @@ impl Policies {
         };
         let registered = found.registration.at(now);
         let code = match registered {
-            Registered::Active => return Ok(&found.policy),
+            Registered::Active => return Ok(&found.kind),
             Registered::Deleted => Code::PolicyUnknown,
             Registered::Inactive | Registered::NotCommenced | Registered::Expired => {
                 Code::PolicyInactive
@@ -133,6 +238,7 @@ mod tests {
     fn raw(id: &str, document: &str) -> config::Policy {
         config::Policy {
             id: id.to_owned(),
+            kind: PolicyKind::Auth,
             document: PathBuf::from(document),
             state: State::Active,
             valid_from: None,

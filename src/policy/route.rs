@@ -13,6 +13,7 @@ use super::{
 use crate::{
     config::{self, Envelope, FaceKind, HandlerKind, Report, spelling},
     ida::Operation,
+    shared::Quota,
 };
 
 /// The longest identifier in the path of an `ida` route.
@@ -48,6 +49,7 @@ pub struct Route {
     to_path: Option<PathPattern>,
     body_max_bytes: Option<usize>,
     query: bool,
+    quota: Option<Quota>,
     evidence: config::RouteEvidence,
 }
 
@@ -125,6 +127,8 @@ impl Route {
             one_method(raw, operation.method(), &mut methods, report);
         }
         own_keys(raw, to_path.as_ref().unwrap_or(&path), report);
+        let quota =
+            (raw.quota.as_ref()).and_then(|raw| Quota::build(raw, &mut report.within("quota")));
         Some(Self {
             name: raw.name.clone(),
             path,
@@ -139,6 +143,7 @@ impl Route {
             to: (raw.to.as_ref()).map_or(Envelope::InsecurePlain, |to| to.envelope),
             to_path,
             body_max_bytes: raw.body_max_bytes,
+            quota,
             // The hub's questions stand in the query.
             query: raw.query || matches!(raw.handler, HandlerKind::WebSub | HandlerKind::Evidence),
             evidence: raw.evidence,
@@ -223,6 +228,11 @@ impl Route {
     /// Whether a query string is passed on.
     pub const fn query(&self) -> bool {
         self.query
+    }
+
+    /// How much of it each partner may use, where that is bounded.
+    pub const fn quota(&self) -> Option<&Quota> {
+        self.quota.as_ref()
     }
 }
 

@@ -44,6 +44,7 @@ use crate::{
 };
 
 /// The policy documents of the scene, as shipped in `policies/`.
+const MISP_POLICY: &str = include_str!("../../policies/misp.json");
 const EKYC_POLICY: &str = include_str!("../../policies/ekyc.json");
 
 /// The MISP's client at the login, for packets and workflows.
@@ -247,6 +248,7 @@ impl Scene {
         )?;
         secret(&home.join("secrets/hub-client-crvs"), &secrets.hub_client)?;
         file(&home.join("policies/ekyc.json"), EKYC_POLICY)?;
+        file(&home.join("policies/misp.json"), MISP_POLICY)?;
         let mut config = gateways::misp_gateway(self.ports);
         let (mut routes, mut more) = (Vec::new(), String::new());
         if doors == Doors::All {

@@ -86,6 +86,8 @@ pub struct Errand {
     pub(super) due: Moment,
     /// Grows with every change, so that an outcome is written only over what was attempted.
     pub(super) version: i64,
+    /// Which taking of it this is, where the engine counts them: an outcome is written by who took it last.
+    pub(super) taking: i64,
 }
 
 impl std::fmt::Debug for Errand {

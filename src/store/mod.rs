@@ -1,89 +1,39 @@
 //! The durable store: errands, which are at once inbox, outbox and transactions.
 //!
-//! One thread writes; what waits for it is committed as a group. A call returns when its change is on disk. Contents are
-//! encrypted here, before an engine sees them, so that every engine keeps nothing but ciphertext.
+//! An engine keeps them: SQLite inside the program, or a PostgreSQL that several gateways share. What waits for it is
+//! committed as a group. A call returns when its change is on disk. Contents are encrypted here, before an engine sees them,
+//! so that every engine keeps nothing but ciphertext.
 
+mod engine;
 mod errand;
+mod error;
+mod location;
+mod postgres;
 mod rotation;
 mod sqlite;
 #[cfg(test)]
 mod tests;
 mod vault;
 
+pub use engine::Ailing;
 pub use errand::{Count, Errand, Filter, NewErrand, Placed, Put, Revision, Settlement, Standing};
+pub use error::StoreError;
+pub use location::Location;
 pub use rotation::Rotated;
 pub use vault::{Place, Vault, make_key, parse_key};
 
 use std::{
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
-use crate::{
-    clock::Moment,
-    keys::Secret,
-    refusal::{Code, Refusal},
-};
+use crate::clock::Moment;
+use engine::{Asked, Database, Engine, Held, Inserted};
+use location::Kind;
 use vault::Sealed;
-
-/// Why the store could not do it.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The URL names no engine.
-    #[error("`{0}` is no store. Use sqlite:PATH")]
-    Url(String),
-    /// The file, or the folder around it, cannot be used.
-    #[error("the store's file: {0}")]
-    File(String),
-    /// Somebody else has it.
-    #[error("the store {0} is in use by another gateway. Give each gateway a store of its own")]
-    InUse(String),
-    /// It was written by a newer version of this program.
-    #[error(
-        "the store has form {found}, but this version of triseal knows forms up to {known}. Run the version that wrote it, or a newer one"
-    )]
-    Newer {
-        /// The form found.
-        found: i64,
-        /// The newest form known.
-        known: i64,
-    },
-    /// It has not been brought to this version's form.
-    #[error(
-        "the store has form {found}, this version of triseal wants {known}. Start the gateway once: it migrates the store"
-    )]
-    Older {
-        /// The form found.
-        found: i64,
-        /// The form wanted.
-        known: i64,
-    },
-    /// A key is missing or is none.
-    #[error("{0}")]
-    Key(String),
-    /// A content does not decrypt.
-    #[error("a content of the store cannot be decrypted: its key is missing, or it was changed")]
-    Content,
-    /// There is no room.
-    #[error("the store has no room: {0}. Free disk space")]
-    Full(String),
-    /// The engine says no.
-    #[error("the store failed: {0}")]
-    Engine(String),
-    /// The writer is gone.
-    #[error("the store is closed")]
-    Closed,
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self::new(Code::StoreDown, error.to_string())
-    }
-}
 
 /// What the store tells the outside about itself.
 #[derive(Clone, Debug)]
@@ -97,65 +47,77 @@ pub struct Watch {
 /// The store. Cheap to share by reference; every method may be called from any runtime.
 #[derive(Debug)]
 pub struct Store {
-    engine: sqlite::Engine,
+    engine: Box<dyn Engine>,
     vault: Arc<Vault>,
     bell: Notify,
     counts: Mutex<Vec<Count>>,
+    lease: Duration,
 }
 
 impl Store {
-    /// Opens the store for a gateway: takes it for itself, makes or migrates its tables, and sets errands free that were
-    /// under way when the last gateway ended. `keys` is what contents are encrypted under, the newest first.
+    /// Opens the store for a gateway, and makes or migrates its tables. SQLite's file is taken for this gateway alone, and
+    /// errands that were under way when the last gateway ended are free; a PostgreSQL that cannot be reached now is waited
+    /// for, while what needs it is refused.
     ///
     /// # Errors
-    /// When the URL is not one, the file cannot be used or belongs to a running gateway, or contents are under a key that is
-    /// not given.
-    pub fn open(url: &str, base: &Path, keys: &[Secret]) -> Result<Self, StoreError> {
-        Self::with(url, base, keys, |path, vault| {
-            sqlite::Engine::open(path, vault, None)
-        })
+    /// When the file cannot be used or belongs to a running gateway, the database refuses us, or contents are under a key
+    /// that is not given.
+    pub fn open(location: &Location) -> Result<Self, StoreError> {
+        Self::for_gateway(location, None)
     }
 
     /// The same, and tells of its commits.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_watched(
-        url: &str,
-        base: &Path,
-        keys: &[Secret],
-        watch: Watch,
-    ) -> Result<Self, StoreError> {
-        Self::with(url, base, keys, |path, vault| {
-            sqlite::Engine::open(path, vault, Some(watch))
+    pub fn open_watched(location: &Location, watch: Watch) -> Result<Self, StoreError> {
+        Self::for_gateway(location, Some(watch))
+    }
+
+    /// Opens the store beside gateways that may be running on it: for commands. Nothing is made or migrated.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is no store yet or it cannot be reached.
+    pub fn open_beside(location: &Location) -> Result<Self, StoreError> {
+        Self::with(location, |vault| {
+            Ok(match location.kind() {
+                Kind::Sqlite(path) => Box::new(sqlite::Engine::open_beside(path, vault)?),
+                Kind::Postgres(server) => Box::new(postgres::Engine::open_beside(server, vault)?),
+            })
         })
     }
 
-    /// Opens the store beside a gateway that may be running on it: for commands. Nothing is made or migrated.
-    ///
-    /// # Errors
-    /// As [`Store::open`], and when there is no store yet.
-    pub fn open_beside(url: &str, base: &Path, keys: &[Secret]) -> Result<Self, StoreError> {
-        Self::with(url, base, keys, sqlite::Engine::open_beside)
+    fn for_gateway(location: &Location, watch: Option<Watch>) -> Result<Self, StoreError> {
+        Self::with(location, |vault| {
+            Ok(match location.kind() {
+                Kind::Sqlite(path) => Box::new(sqlite::Engine::open(path, vault, watch)?),
+                Kind::Postgres(server) => Box::new(postgres::Engine::open(server, vault, watch)?),
+            })
+        })
     }
 
     fn with(
-        url: &str,
-        base: &Path,
-        keys: &[Secret],
-        start: impl FnOnce(&Path, &Arc<Vault>) -> Result<sqlite::Engine, StoreError>,
+        location: &Location,
+        start: impl FnOnce(&Arc<Vault>) -> Result<Box<dyn Engine>, StoreError>,
     ) -> Result<Self, StoreError> {
-        let path = url
-            .strip_prefix("sqlite:")
-            .filter(|p| !p.is_empty())
-            .ok_or_else(|| StoreError::Url(url.to_owned()))?;
-        let vault = Arc::new(Vault::new(keys)?);
+        let vault = Arc::new(Vault::new(location.keys())?);
         Ok(Self {
-            engine: start(&base.join(path), &vault)?,
+            engine: start(&vault)?,
             vault,
             bell: Notify::new(),
             counts: Mutex::default(),
+            lease: location.lease(),
         })
+    }
+
+    /// How long an errand belongs to who took it, unless that is renewed.
+    pub const fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Whether other gateways may be on the same store.
+    pub fn shared(&self) -> bool {
+        self.engine.shared()
     }
 
     /// Stores an errand, once for each kind and key. Durable when this returns.
@@ -206,11 +168,12 @@ impl Store {
     ) -> Result<Placed<T>, StoreError> {
         let sealed = self.seal(new.kind, &new.key, new.body.clone())?;
         let vault = Arc::clone(&self.vault);
+        let mut revise = Some(revise);
         let placed = self
             .ask(move |db| match db.put(&new, Some(&alias), &sealed, now)? {
-                sqlite::Inserted::Yes => Ok(Placed::Stored),
-                sqlite::Inserted::Alias => Ok(Placed::AliasTaken),
-                sqlite::Inserted::Known(_) => revised(db, &vault, new.kind, &new.key, now, revise)?
+                Inserted::Yes => Ok(Placed::Stored),
+                Inserted::Alias => Ok(Placed::AliasTaken),
+                Inserted::Known(_) => revised(db, &vault, (new.kind, &new.key), now, &mut revise)?
                     .map(Placed::Known)
                     .ok_or(StoreError::Content),
             })
@@ -232,8 +195,9 @@ impl Store {
     ) -> Result<Option<T>, StoreError> {
         let (kind, key) = (kind.to_owned(), key.to_owned());
         let vault = Arc::clone(&self.vault);
+        let mut revise = Some(revise);
         let made = self
-            .ask(move |db| revised(db, &vault, &kind, &key, now, revise))
+            .ask(move |db| revised(db, &vault, (&kind, &key), now, &mut revise))
             .await?;
         self.bell.notify_one();
         Ok(made)
@@ -268,6 +232,21 @@ impl Store {
         Ok(opened)
     }
 
+    /// Prolongs the lease of an errand whose step takes long. `false` when it is not ours any more: then somebody else has
+    /// it, or will, and this attempt must end.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn renew(
+        &self,
+        errand: &Errand,
+        now: Moment,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let held = Held::from(errand);
+        self.ask(move |db| db.renew(&held, now, lease)).await
+    }
+
     /// Writes down what came of an attempt.
     ///
     /// # Errors
@@ -286,8 +265,8 @@ impl Store {
         let body = body
             .map(|body| self.seal(&errand.kind, &errand.key, body))
             .transpose()?;
-        let (id, version, attempts) = (errand.id, errand.version, errand.attempts);
-        self.ask(move |db| db.settle((id, version, attempts), &settlement, body.as_ref(), now))
+        let held = Held::from(errand);
+        self.ask(move |db| db.settle(&held, &settlement, body.as_ref(), now))
             .await?;
         self.bell.notify_one();
         Ok(())
@@ -374,8 +353,8 @@ impl Store {
         (self.counts.lock().unwrap_or_else(PoisonError::into_inner)).clone()
     }
 
-    /// Why the last commit failed, when it did.
-    pub fn ailing(&self) -> Option<String> {
+    /// Why it does not commit, when it does not.
+    pub fn ailing(&self) -> Option<Ailing> {
         self.engine.ailing()
     }
 
@@ -394,15 +373,17 @@ impl Store {
 
     async fn ask<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&sqlite::Database<'_>) -> Result<T, StoreError> + Send + 'static,
+        job: impl FnMut(&mut dyn Database) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.engine.submit(Box::new(Asked {
-            job: Some(job),
-            outcome: None,
-            answer,
-        }))?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        let (job, answered) = Asked::new(job);
+        self.engine.submit(Box::new(job))?;
+        let answered = match self.engine.patience() {
+            None => answered.await,
+            Some(limit) => tokio::time::timeout(limit, answered)
+                .await
+                .map_err(|_| StoreError::Unknown("it did not answer in time".to_owned()))?,
+        };
+        answered.map_err(|_| StoreError::Closed)?
     }
 }
 
@@ -419,53 +400,25 @@ fn opened(vault: &Vault, errand: Errand) -> Result<Errand, StoreError> {
     Ok(Errand { body, ..errand })
 }
 
-/// Inside a transaction: what becomes of an errand.
+/// Inside a transaction: what becomes of an errand. `revise` is asked once, when nobody else can change the errand any more.
 fn revised<T>(
-    db: &sqlite::Database<'_>,
+    db: &mut dyn Database,
     vault: &Vault,
-    kind: &str,
-    key: &str,
+    (kind, key): (&str, &str),
     now: Moment,
-    revise: impl FnOnce(&Errand) -> (Revision, T),
+    revise: &mut Option<impl FnOnce(&Errand) -> (Revision, T)>,
 ) -> Result<Option<T>, StoreError> {
-    let Some(errand) = db.find(kind, key)? else {
+    let Some(errand) = db.find_to_change(kind, key)? else {
         return Ok(None);
     };
     let errand = opened(vault, errand)?;
+    let Some(revise) = revise.take() else {
+        return Err(StoreError::Engine("a change was tried twice".to_owned()));
+    };
     let (revision, made) = revise(&errand);
     if let Revision::Reopen { step, body } = revision {
         let sealed = vault.seal(place(kind, key), &Zeroizing::new(body))?;
         db.reopen(errand.id, &step, &sealed, now)?;
     }
     Ok(Some(made))
-}
-
-/// Work for the writer: run inside the group's transaction, answered after its commit.
-struct Asked<T, F> {
-    job: Option<F>,
-    outcome: Option<Result<T, StoreError>>,
-    answer: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T, F> sqlite::Job for Asked<T, F>
-where
-    T: Send,
-    F: FnOnce(&sqlite::Database<'_>) -> Result<T, StoreError> + Send,
-{
-    fn run(&mut self, db: &sqlite::Database<'_>) -> bool {
-        let outcome = self.job.take().map(|job| job(db));
-        let keep = matches!(outcome, Some(Ok(_)));
-        self.outcome = outcome;
-        keep
-    }
-
-    fn done(self: Box<Self>, committed: Result<(), StoreError>) {
-        let outcome = match (committed, self.outcome) {
-            (Ok(()), Some(outcome)) => outcome,
-            (Ok(()), None) => Err(StoreError::Engine("a job broke off".to_owned())),
-            (Err(error), _) => Err(error),
-        };
-        // Whoever asked may have given up.
-        let _ = self.answer.send(outcome);
-    }
 }

@@ -23,21 +23,13 @@ impl Store {
     /// configuration.
     ///
     /// # Errors
-    /// When a running gateway does not know the newest key yet, or the store fails.
+    /// When a running gateway does not write under the newest key yet, or the store fails.
     pub async fn rotate(&self) -> Result<Rotated, StoreError> {
         let newest = self.vault.newest();
-        let alone = self.engine.nobody_runs();
-        let known = self
-            .ask(move |db| {
-                if alone {
-                    db.register_key(newest)?;
-                }
-                Ok(db.keys()?.contains(&newest))
-            })
-            .await?;
+        let known = self.ask(move |db| db.may_rotate(newest)).await?;
         if !known {
             return Err(StoreError::Key(
-                "the gateway that runs on this store does not know the newest key yet. Restart it with the new key first in store.key, then rotate"
+                "a gateway that runs on this store does not write under the newest key yet. Restart it with the new key first in store.key, then rotate"
                     .to_owned(),
             ));
         }

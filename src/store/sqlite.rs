@@ -5,10 +5,9 @@ mod file;
 mod queries;
 mod schema;
 
-pub(super) use queries::{Database, Inserted};
+use queries::Queries;
 
 use std::{
-    fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
@@ -20,7 +19,11 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{StoreError, Watch, vault::Vault};
+use super::{
+    StoreError, Watch,
+    engine::{Ailing, Job, Ran},
+    vault::Vault,
+};
 
 /// Work that may wait for the writer.
 const WAITING_MAX: usize = 4_096;
@@ -31,26 +34,11 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Where SQLite itself folds the log back, should our own thread for it be gone: 128 MiB of pages.
 const CHECKPOINT_PAGES: u32 = 32_768;
 
-/// Work for the writer.
-pub(super) trait Job: Send {
-    /// Runs inside the group's transaction; `false` takes back what it did.
-    fn run(&mut self, db: &Database<'_>) -> bool;
-    /// Called after the group's commit.
-    fn done(self: Box<Self>, committed: Result<(), StoreError>);
-}
-
 /// The engine: the way to its writer.
 #[derive(Debug)]
 pub(super) struct Engine {
     jobs: SyncSender<Box<dyn Job>>,
-    ailing: Arc<Mutex<Option<String>>>,
-    lock: file::Lock,
-}
-
-impl std::fmt::Debug for dyn Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Job")
-    }
+    ailing: Arc<Mutex<Option<Ailing>>>,
 }
 
 impl Engine {
@@ -78,7 +66,7 @@ impl Engine {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(failed)?;
-            let db = Database::inside(&transaction);
+            let db = Queries::inside(&transaction, None);
             schema::demand_keys(&db, vault)?;
             db.register_key(vault.newest())?;
             // What was under way when the last gateway ended is free again.
@@ -102,7 +90,7 @@ impl Engine {
         schema::demand_form(&connection)?;
         {
             let transaction = connection.transaction().map_err(failed)?;
-            schema::demand_keys(&Database::inside(&transaction), vault)?;
+            schema::demand_keys(&Queries::inside(&transaction, None), vault)?;
         }
         Self::start(connection, lock, None, None)
     }
@@ -121,31 +109,34 @@ impl Engine {
             watch,
             _stop: stop,
             // Held for as long as something may still be written.
-            _lock: lock.share()?,
+            lock,
         };
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(&waiting))
             .map_err(|e| StoreError::Engine(e.to_string()))?;
-        Ok(Self { jobs, ailing, lock })
+        Ok(Self { jobs, ailing })
     }
+}
 
-    /// Hands work to the writer.
-    pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+impl super::engine::Engine for Engine {
+    fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         self.jobs.try_send(job).map_err(|e| match e {
             TrySendError::Full(_) => StoreError::Engine("too much waits to be written".to_owned()),
             TrySendError::Disconnected(_) => StoreError::Closed,
         })
     }
 
-    /// Why the last commit failed, when it did.
-    pub(super) fn ailing(&self) -> Option<String> {
+    fn ailing(&self) -> Option<Ailing> {
         (self.ailing.lock().unwrap_or_else(PoisonError::into_inner)).clone()
     }
 
-    /// Whether no gateway runs on the file.
-    pub(super) fn nobody_runs(&self) -> bool {
-        self.lock.is_free()
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    fn shared(&self) -> bool {
+        false
     }
 }
 
@@ -165,10 +156,10 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 
 struct Writer {
     connection: Connection,
-    ailing: Arc<Mutex<Option<String>>>,
+    ailing: Arc<Mutex<Option<Ailing>>>,
     watch: Option<Watch>,
     _stop: Option<checkpoint::Stop>,
-    _lock: File,
+    lock: file::Lock,
 }
 
 impl Writer {
@@ -181,7 +172,7 @@ impl Writer {
                 group.push(job);
             }
             let began = Instant::now();
-            let committed = commit(&mut self.connection, &mut group);
+            let committed = commit(&mut self.connection, &self.lock, &mut group);
             self.tell(&committed, began.elapsed());
             for job in group {
                 job.done(committed.clone());
@@ -196,19 +187,30 @@ impl Writer {
                 watch.failures.inc();
             }
         }
-        let now = committed.as_ref().err().map(ToString::to_string);
         let mut ailing = self.ailing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = &now {
-            tracing::error!(%error, "the store could not commit; what waited for it is refused");
-        } else if ailing.is_some() {
-            tracing::info!("the store commits again");
+        match committed {
+            Err(error) => {
+                tracing::error!(%error, "the store could not commit; what waited for it is refused");
+                *ailing = Some(Ailing {
+                    why: error.to_string(),
+                    since: ailing.as_ref().map_or_else(Instant::now, |a| a.since),
+                });
+            }
+            Ok(()) if ailing.is_some() => {
+                tracing::info!("the store commits again");
+                *ailing = None;
+            }
+            Ok(()) => {}
         }
-        *ailing = now;
     }
 }
 
 /// Runs a group in one transaction. A job that fails or panics takes back its own work alone.
-fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+fn commit(
+    connection: &mut Connection,
+    lock: &file::Lock,
+    group: &mut [Box<dyn Job>],
+) -> Result<(), StoreError> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
@@ -221,10 +223,10 @@ fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(),
     };
     for job in group {
         say("SAVEPOINT job")?;
-        let db = Database::inside(&transaction);
-        let kept = catch_unwind(AssertUnwindSafe(|| job.run(&db))).unwrap_or_else(|_| {
+        let mut db = Queries::inside(&transaction, Some(lock));
+        let ran = catch_unwind(AssertUnwindSafe(|| job.run(&mut db))).unwrap_or_else(|_| {
             tracing::error!("a job of the store panicked; what it did is taken back");
-            false
+            Ran::Undo
         });
         if transaction.is_autocommit() {
             // SQLite has given up the whole transaction: no room, or a broken disk.
@@ -232,7 +234,8 @@ fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(),
                 "SQLite took the whole group back: no room, or the disk fails".to_owned(),
             ));
         }
-        if !kept {
+        // One writer alone: nobody is ever in the way.
+        if ran != Ran::Keep {
             say("ROLLBACK TO job")?;
         }
         say("RELEASE job")?;

@@ -130,8 +130,30 @@ impl Vault {
     }
 
     /// Whether a key was given.
-    pub(super) fn has(&self, id: KeyId) -> bool {
+    fn has(&self, id: KeyId) -> bool {
         self.given(id).is_some()
+    }
+
+    /// The ids of all given keys, the newest first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = KeyId> {
+        std::iter::once(&self.newest)
+            .chain(&self.older)
+            .map(|given| given.id)
+    }
+
+    /// Every key under which contents may be has to be given.
+    pub(super) fn demand(&self, wanted: &[KeyId]) -> Result<(), StoreError> {
+        let missing: Vec<String> = (wanted.iter())
+            .filter(|id| !self.has(**id))
+            .map(ToString::to_string)
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Key(format!(
+            "the store has contents under the key {}, which is not among those in store.key. Put that key back, behind the newest; `triseal store rotate` makes it dispensable",
+            missing.join(", ")
+        )))
     }
 
     fn given(&self, id: KeyId) -> Option<&Given> {

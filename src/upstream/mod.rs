@@ -12,11 +12,12 @@ pub use connector::TlsSettings;
 
 use std::{
     future::poll_fn,
+    pin::pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -32,6 +33,7 @@ use crate::{
     clock::Clock,
     config,
     observe::Metrics,
+    patience::Patience,
     refusal::{Code, Refusal, violation},
 };
 use body::{Answering, Streamed};
@@ -255,7 +257,7 @@ impl Upstream {
     }
 
     /// Sends a body as it comes and gives the answer as it comes. The time limit covers the answer's head; its body is cut off
-    /// with an error when it stalls.
+    /// with an error when it stalls. The limit counts from `began`.
     ///
     /// # Errors
     /// As [`Upstream::call`], without `UP-004`.
@@ -263,8 +265,11 @@ impl Upstream {
         &self,
         outgoing: Outgoing,
         body: RequestBody,
+        patience: &Patience,
+        began: Instant,
     ) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
+        let deadline = began.checked_add(limit).unwrap_or(began);
         let empty = body.is_empty();
         let mut body = Some(body);
         let make = || {
@@ -279,18 +284,12 @@ impl Upstream {
                 self.send_once(outgoing, make).await
             }
         };
-        let (status, headers, from) =
-            tokio::time::timeout(limit, sent)
-                .await
-                .unwrap_or_else(|_| {
-                    Err(Refusal::new(
-                        Code::UpstreamSlow,
-                        format!(
-                            "{}: no answer within {} ms",
-                            self.spec.name, self.spec.answer_timeout_ms
-                        ),
-                    ))
-                })?;
+        let sent = patience.until(deadline, pin!(sent)).await;
+        let (status, headers, from) = sent.unwrap_or_else(|| {
+            let ms = self.spec.answer_timeout_ms;
+            let cause = format!("{}: no answer within {ms} ms", self.spec.name);
+            Err(Refusal::new(Code::UpstreamSlow, cause))
+        })?;
         let body = AnswerBody::streamed(Streamed::new(from, limit));
         Ok((status, headers, body))
     }
@@ -394,12 +393,13 @@ impl Upstream {
 
     /// Healthy addresses in turn, then the others: when all are unhealthy, trying is better than giving up.
     fn in_turn(&self) -> impl Iterator<Item = &Address> {
-        let now = self.clock.now().ms();
         let count = self.addresses.len().max(1);
-        let turn = if count == 1 {
-            0
+        // With one address its health changes nothing, and the clock need not be asked.
+        let (turn, now) = if count == 1 {
+            (0, i64::MAX)
         } else {
-            self.next.fetch_add(1, Ordering::Relaxed)
+            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            (turn, self.clock.now().ms())
         };
         let start = turn.checked_rem(count).unwrap_or(0);
         let healthy = move |a: &&Address| a.unhealthy_until_ms.load(Ordering::Relaxed) <= now;

@@ -16,6 +16,7 @@ mod harness;
 
 // Part A, one module a room.
 mod config_check;
+mod deploy;
 mod edge;
 mod health;
 mod identity;
@@ -28,7 +29,9 @@ mod pki_tools;
 mod reload;
 mod sandbox_registration;
 mod service_face;
+mod stops;
 mod trust_changes;
+mod upgrade;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
 mod attacks;
@@ -45,10 +48,13 @@ mod mutations;
 mod openapi;
 mod opencrvs;
 mod python;
+mod replicas_store;
 mod scripted;
 mod sdk;
 mod skipped_steps;
 mod store;
+mod store_engines;
+mod store_postgres;
 mod token_seeder;
 mod upstream_faults;
 mod websub;

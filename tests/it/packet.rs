@@ -17,11 +17,11 @@ use crate::{
     scripted::{Asked, Said, Scripted},
 };
 
-const CREATE: &str = "/commons/v1/packetmanager/createPacket";
+pub const CREATE: &str = "/commons/v1/packetmanager/createPacket";
 const WORKFLOW: &str = "/registrationprocessor/v1/workflowmanager/workflowinstance";
-const SECRET: &str = "CANARY-client-secret-7a1f";
+pub const SECRET: &str = "CANARY-client-secret-7a1f";
 /// Stands in every token.
-const SIGNATURE: &str = "CANARYtokenSignature9b2e";
+pub const SIGNATURE: &str = "CANARYtokenSignature9b2e";
 
 /// A token that lives so long.
 fn jwt(life_s: i64) -> String {
@@ -36,7 +36,7 @@ fn jwt(life_s: i64) -> String {
 }
 
 /// authmanager's yes, with a token that lives so long.
-fn logged_in(life_s: i64) -> Said {
+pub fn logged_in(life_s: i64) -> Said {
     let cookie = format!(
         "Authorization={}; Max-Age=6000000; HttpOnly; Path=/",
         jwt(life_s)
@@ -48,7 +48,7 @@ fn logged_in(life_s: i64) -> Said {
     .header("Set-Cookie", &cookie)
 }
 
-fn packet(id: &str) -> Value {
+pub fn packet(id: &str) -> Value {
     json!({"id": "string", "version": "string", "requesttime": "2026-01-01T00:00:00.000Z", "request": {
         "id": id, "refId": "10001_10002", "offlineMode": false, "process": "CRVS_NEW", "source": "OPENCRVS",
         "schemaVersion": "0.100", "schemaJson": "{\"properties\":{\"identity\":{\"properties\":{}}}}",
@@ -64,7 +64,7 @@ fn workflow(id: &str) -> Value {
 }
 
 /// What MOSIP says when all is well.
-fn mosip(asked: &Asked) -> Said {
+pub fn mosip(asked: &Asked) -> Said {
     let request = asked.json();
     match asked.path.as_str() {
         CREATE => {
@@ -89,21 +89,23 @@ struct Scene {
     mosip: Scripted,
 }
 
+/// A file that nobody else may read.
+pub fn private(site: &Site, file: &str, text: &str) {
+    site.write(file, text);
+    std::process::Command::new("chmod")
+        .args(["600", &site.path(file).display().to_string()])
+        .status()
+        .unwrap();
+}
+
 /// Doors for packets and files on both gateways, before a MOSIP at these ports.
-fn configure(
+pub fn configure(
     site: &Site,
     [authmanager, mosip]: [u16; 2],
     [client, secret]: [&str; 2],
     between: &str,
 ) {
-    site.write("misp/secrets/authmanager", secret);
-    std::process::Command::new("chmod")
-        .args([
-            "600",
-            &site.path("misp/secrets/authmanager").display().to_string(),
-        ])
-        .status()
-        .unwrap();
+    private(site, "misp/secrets/authmanager", secret);
     let routes = |face: &str, from: &str, upstream: &str, to: &str| {
         format!(
             r#"
@@ -222,7 +224,7 @@ impl Scene {
     }
 }
 
-fn http(method: &str, path: &str, more: &str, body: &[u8]) -> Vec<u8> {
+pub fn http(method: &str, path: &str, more: &str, body: &[u8]) -> Vec<u8> {
     let mut out = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\n\r\n",
         body.len()

@@ -6,7 +6,7 @@ use crate::harness::{Answer, Ask, Reloaded, Signer, Site, Tls, Wire, run, trisea
 
 /// An authentication as the SDK sends it to the partner's service face: words in place of licence and key, sealed to the
 /// partner's gateway, signed with the service's own key.
-fn of_sdk(site: &Site) -> Ask {
+pub fn of_sdk(site: &Site) -> Ask {
     let mut ask = site
         .auth()
         .sealed_to(&site.party("crvs").join("encryption.pem"));
@@ -18,7 +18,7 @@ fn of_sdk(site: &Site) -> Ask {
 
 /// Sends it over plain HTTP.
 #[track_caller]
-fn plain(site: &Site, wire: &Wire) -> Answer {
+pub fn plain(site: &Site, wire: &Wire) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", site.service_face())).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(15)))

@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 
 use super::{Place, Problem, read, read_config};
 use crate::{
-    cli::{output::say, store::store_keys},
+    cli::{
+        output::say,
+        store::{self, CommandError},
+    },
     clock::Moment,
     evidence::{
         assemble::{self, Extras},
@@ -23,7 +26,6 @@ use crate::{
         reader::{Log, Query},
         verify,
     },
-    store::Vault,
     trust,
 };
 
@@ -206,7 +208,8 @@ fn kept(config: &Path, log: &Log, index: u64) -> Result<Option<BodyPart>, Proble
         say("no body of this exchange was kept");
         return Ok(None);
     };
-    let vault = Vault::new(&store_keys(config)?).map_err(crate::cli::store::CommandError::Store)?;
+    let (_, location) = store::read(config)?;
+    let vault = location.vault().map_err(CommandError::Store)?;
     let bodies = Bodies::new(log.folder(), vault);
     let one = |which| -> Result<Option<String>, Problem> {
         let opened = bodies.open(key, id, which)?;

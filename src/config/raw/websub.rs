@@ -77,6 +77,10 @@ pub struct Subscription {
     /// on as the hub signed them.
     #[serde(default)]
     pub credential: Option<SealedCredential>,
+    /// With `credential`: the id of a policy of kind data_share. Attributes that it does not name are taken out before the
+    /// credential is handed on.
+    #[serde(default)]
+    pub data_share: Option<String>,
     /// Who takes the deliveries.
     pub hand_on: HandOn,
 }

@@ -30,27 +30,54 @@ const RESETS_UNSEEN: usize = 20;
 const RESETS_OURS: usize = 64;
 const H2_SEND_BYTES: usize = 256 << 10;
 
-/// Whether a connection must go: no further request is begun on it.
+/// How far a connection is on its way out. Told from the task that serves it, which looks again at once.
 #[derive(Debug, Default)]
 pub struct Going {
-    now: AtomicBool,
+    leaving: AtomicBool,
+    going: AtomicBool,
+    gone: AtomicBool,
     told: Notify,
 }
 
 impl Going {
-    /// It must go. Called from the task that serves it, which looks again at once.
-    pub fn go(&self) {
-        self.now.store(true, Ordering::Relaxed);
+    /// The next answer is its last, and says so; HTTP/2 says that no stream may be begun.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
         self.told.notify_one();
     }
 
-    /// Resolves when it must go.
+    /// It is closed unless a request has arrived, or its first one still has to.
+    pub fn go(&self) {
+        self.going.store(true, Ordering::Relaxed);
+        self.leave();
+    }
+
+    /// It is closed unless a request has arrived.
+    pub fn go_now(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+        self.go();
+    }
+
+    /// Resolves when it has to go in any way.
     pub async fn told(&self) {
         self.told.notified().await;
     }
 
-    fn now(&self) -> bool {
-        self.now.load(Ordering::Relaxed)
+    /// Resolves when an idle connection is closed.
+    pub async fn told_to_close(&self) {
+        while !self.gone.load(Ordering::Relaxed) {
+            self.told().await;
+        }
+    }
+
+    /// Whether the next answer is its last.
+    pub fn leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Whether an idle connection is closed.
+    fn closes(&self, served: bool) -> bool {
+        self.gone.load(Ordering::Relaxed) || (served && self.going.load(Ordering::Relaxed))
     }
 }
 
@@ -72,7 +99,7 @@ pub fn http2<E: Clone>(executor: E, limits: &GateLimits, streams_max: u32) -> ht
 }
 
 /// Serves one HTTP/1.1 connection to its end. When it must go, the exchange in flight is finished and no further one begun;
-/// whoever calls [`Going::go`] does so in the task of this future.
+/// whoever tells [`Going`] does so in the task of this future.
 pub async fn serve<S, F, A>(
     stream: S,
     limits: GateLimits,
@@ -86,8 +113,10 @@ where
     A: Future<Output = Response<AnswerBody>>,
 {
     let shared = Arc::new(Shared::new(stream, limits));
+    let mut served = false;
     loop {
-        let next = poll_fn(|cx| shared.lock().poll_head(going.now(), cx)).await;
+        let next = poll_fn(|cx| shared.lock().poll_head(going.closes(served), cx)).await;
+        served = true;
         let Ok(Received { parts, body, close }) = next else {
             break;
         };
@@ -103,7 +132,7 @@ where
         let unwanted = Arc::strong_count(&shared) == 1 && body_in_the_way(&shared);
         let manner = Manner {
             to_head,
-            close: close || unwanted || going.now(),
+            close: close || unwanted || going.leaving(),
             now: clock.now(),
         };
         if !respond(&shared, response, manner).await || body_in_the_way(&shared) {

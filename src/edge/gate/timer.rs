@@ -1,34 +1,9 @@
-//! One timer for a connection that is armed for every request and hardly ever fires.
-//!
-//! A deadline is a number; the runtime's timer is touched only when it would fire too late, or fires too early.
+//! How long a connection may wait in one stage.
 
 use super::Stage;
-use std::{pin::Pin, task::Context, time::Duration};
-use tokio::time::{Instant, Sleep, sleep_until};
-
-/// The runtime's timer, made when it is first needed.
-#[derive(Default)]
-pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    /// Whether the deadline is over; if not, the task is woken by then.
-    fn over(&mut self, deadline: Instant, cx: &mut Context<'_>) -> bool {
-        let sleep = self
-            .0
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        while sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                return true;
-            }
-            // It was armed for an earlier deadline.
-            sleep.as_mut().reset(deadline);
-        }
-        false
-    }
-}
+use crate::patience::Timer;
+use std::{task::Context, time::Duration};
+use tokio::time::Instant;
 
 /// A wait and when it has lasted too long.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,10 +3,11 @@
 use super::{
     GateLimits,
     framing::{Framing, Stage, Step},
-    timer::{Timer, Wait},
+    timer::Wait,
 };
 use crate::{
     http1::{self, give_back_output, poll_read_into},
+    patience::Timer,
     refusal::{Code, Violation},
     upstream::Source,
 };
@@ -138,9 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Ok(Step::Content(_) | Step::Mark(_)) => return Poll::Ready(Err(Over::Broken)),
                 Err(_) => return Poll::Ready(Err(self.ended(Over::Refused))),
             }
-            if going && self.framing.stage() == Stage::Between {
-                return Poll::Ready(Err(self.ended(Over::Closed)));
-            }
+            // Also when going: what has arrived is served, since its sender could not know.
             match poll_read_into(&mut self.stream, cx, &mut self.input) {
                 Poll::Ready(Ok(0)) => {
                     self.framing.end();
@@ -150,6 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(self.ended(Over::Broken))),
+                Poll::Pending if going && self.framing.stage() == Stage::Between => {
+                    return Poll::Ready(Err(self.ended(Over::Closed)));
+                }
                 Poll::Pending => {
                     ready!(self.waited_too_long(cx));
                 }

@@ -59,6 +59,37 @@ pub fn open_identity(
     Ok(with_response(&outer, &Zeroizing::new(response)))
 }
 
+/// Takes out of a plain identity what may not leave; every other member keeps its exact text. Says how many went.
+///
+/// # Errors
+/// `UP-006` when `identity` is there but is not an object.
+pub fn narrow_identity(
+    body: &Bytes,
+    keeps: impl Fn(&str) -> bool,
+) -> Result<(Bytes, usize), Refusal> {
+    let Some((outer, response)) = with_identity(body)? else {
+        return Ok((body.clone(), 0));
+    };
+    let identity = text(&response, "identity")
+        .and_then(|text| json::members(text.as_bytes()).ok())
+        .ok_or_else(|| form("`identity` is not a plain object"))?;
+    let gone = identity.iter().filter(|(name, _)| !keeps(name)).count();
+    if gone == 0 {
+        return Ok((body.clone(), 0));
+    }
+    let kept = identity.iter().filter(|(name, _)| keeps(name));
+    let kept = kept.map(|(name, raw)| (name.as_str(), raw.get().as_bytes()));
+    let kept = Zeroizing::new(json::write_object(kept));
+    let response =
+        Zeroizing::new(json::write_object(response.iter().map(
+            |(name, raw)| match name.as_str() {
+                "identity" => (name.as_str(), kept.as_slice()),
+                _ => (name.as_str(), raw.get().as_bytes()),
+            },
+        )));
+    Ok((with_response(&outer, &response), gone))
+}
+
 /// Opens the sealed identity and seals the very same bytes to another recipient.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ mod seal;
 
 pub use answer::Answer;
 pub use cipher::Recipient;
-pub use identity::{open_identity, reseal_identity, seal_identity};
+pub use identity::{narrow_identity, open_identity, reseal_identity, seal_identity};
 pub use opened::Opened;
 pub use request::{Request, stated_transaction};
 pub use seal::{new_request, plain_form, seal_request};

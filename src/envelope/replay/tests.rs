@@ -115,7 +115,8 @@ fn a_full_memory_refuses_and_still_knows() {
     let folder = Folder::new();
     let guard = folder.fresh(50);
     for n in 0..50 {
-        assert_eq!(code(guard.admit("a", &digest(n), NOW, NOW)), None, "{n}");
+        let party = ["a", "b", "c", "d", "e"][usize::try_from(n).unwrap() / 10];
+        assert_eq!(code(guard.admit(party, &digest(n), NOW, NOW)), None, "{n}");
     }
     assert_eq!(
         code(guard.admit("a", &digest(50), NOW, NOW)),
@@ -259,4 +260,144 @@ fn of_many_threads_one_gets_the_message_in() {
     });
     assert_eq!(taken.load(Ordering::Relaxed), 200);
     assert_eq!(guard.entries(), 200);
+}
+
+/// Through bytes, as between two processes.
+fn through(guard: &ReplayGuard) -> Handed {
+    let mut bytes = Vec::new();
+    guard.hand_over().write(&mut bytes).unwrap();
+    Handed::read(&mut bytes.as_slice()).unwrap()
+}
+
+#[test]
+fn the_next_process_refuses_what_this_one_accepted_and_takes_everything_else_at_once() {
+    let folder = Folder::new();
+    let old = folder.fresh(100);
+    for n in 0..50 {
+        assert_eq!(code(old.admit("a", &digest(n), NOW, NOW)), None);
+    }
+    let new = ReplayGuard::take_over(folder.0.path(), WINDOW, 100, through(&old)).unwrap();
+    assert_eq!(new.entries(), 50);
+    assert_eq!(new.closed_for_ms(NOW), 0);
+    for n in 0..50 {
+        assert_eq!(
+            code(new.admit("a", &digest(n), NOW, NOW)),
+            Some(Code::Replayed)
+        );
+    }
+    // A kill would have closed this moment; a hand-over does not.
+    assert_eq!(code(new.admit("a", &digest(50), NOW, NOW)), None);
+}
+
+#[test]
+fn who_has_handed_over_accepts_nothing_and_leaves_the_mark_alone() {
+    let folder = Folder::new();
+    let old = folder.fresh(100);
+    assert_eq!(code(old.admit("a", &digest(1), NOW, NOW)), None);
+    let new = ReplayGuard::take_over(folder.0.path(), WINDOW, 100, through(&old)).unwrap();
+    let later = NOW.plus_ms(20_000);
+    assert_eq!(code(new.admit("a", &digest(2), later, NOW)), None);
+    let mark = std::fs::read(folder.0.path().join("replay-mark")).unwrap();
+    for t in [NOW, later.plus_ms(9_000)] {
+        assert_eq!(
+            code(old.admit("a", &digest(3), t, NOW)),
+            Some(Code::ReplayClosed)
+        );
+    }
+    old.close().unwrap();
+    assert_eq!(
+        std::fs::read(folder.0.path().join("replay-mark")).unwrap(),
+        mark
+    );
+}
+
+#[test]
+fn a_kill_after_a_hand_over_closes_all_that_either_process_accepted() {
+    let folder = Folder::new();
+    let old = folder.fresh(100);
+    let t = NOW.plus_ms(29_000);
+    assert_eq!(code(old.admit("a", &digest(1), t, NOW)), None);
+    drop(ReplayGuard::take_over(folder.0.path(), WINDOW, 100, through(&old)).unwrap());
+    let after = folder.open(NOW);
+    assert_eq!(
+        code(after.admit("a", &digest(1), t, NOW)),
+        Some(Code::ReplayClosed)
+    );
+}
+
+#[test]
+fn a_memory_that_was_closed_stays_closed_for_the_next_process() {
+    let folder = Folder::new();
+    let old = folder.open(NOW);
+    let new = ReplayGuard::take_over(folder.0.path(), WINDOW, 100, through(&old)).unwrap();
+    assert_eq!(new.closed_for_ms(NOW), old.closed_for_ms(NOW));
+    assert_eq!(
+        code(new.admit("a", &digest(1), NOW, NOW)),
+        Some(Code::ReplayClosed)
+    );
+}
+
+#[test]
+fn what_was_forgotten_is_not_taken_by_the_next_process_with_its_clock_set_back() {
+    let folder = Folder::new();
+    let old = folder.fresh(100);
+    assert_eq!(code(old.admit("a", &digest(1), NOW, NOW)), None);
+    // Every shard forgets.
+    let later = NOW.plus_ms(200_000);
+    for n in 2..80 {
+        assert_eq!(code(old.admit("a", &digest(n), later, later)), None);
+    }
+    let new = ReplayGuard::take_over(folder.0.path(), WINDOW, 100, through(&old)).unwrap();
+    assert_eq!(
+        code(new.admit("a", &digest(1), NOW, NOW)),
+        Some(Code::ReplayClosed)
+    );
+}
+
+#[test]
+fn a_hand_over_that_is_cut_short_or_too_long_is_none() {
+    let folder = Folder::new();
+    let guard = folder.fresh(100);
+    for n in 0..5 {
+        assert_eq!(code(guard.admit("a", &digest(n), NOW, NOW)), None);
+    }
+    let mut bytes = Vec::new();
+    guard.hand_over().write(&mut bytes).unwrap();
+    for length in 0..bytes.len() {
+        assert!(Handed::read(&mut &bytes[..length]).is_err(), "{length}");
+    }
+    let mut long = bytes[..24].to_vec();
+    long.extend_from_slice(&((1_u64 << 24) + 1).to_be_bytes());
+    assert!(Handed::read(&mut long.as_slice()).is_err());
+}
+#[test]
+fn one_party_cannot_fill_the_memory_for_the_others() {
+    let folder = Folder::new();
+    let guard = folder.fresh(900);
+    let taken = (0..900).take_while(|n| guard.admit("hog", &digest(*n), NOW, NOW).is_ok());
+    assert_eq!(taken.count(), 800);
+    assert_eq!(
+        code(guard.admit("hog", &digest(9_999), NOW, NOW)),
+        Some(Code::ReplayFull)
+    );
+    assert_eq!(code(guard.admit("other", &digest(1), NOW, NOW)), None);
+    // What is forgotten is its own again.
+    let later = NOW.plus_ms(3_600_000);
+    assert_eq!(code(guard.admit("hog", &digest(1), later, later)), None);
+    assert_eq!(guard.entries(), 1);
+}
+
+#[test]
+fn what_was_decided_elsewhere_is_remembered_even_when_closed_after_a_start() {
+    let folder = Folder::new();
+    let guard = folder.open(NOW);
+    assert_eq!(
+        code(guard.admit("a", &digest(1), NOW, NOW)),
+        Some(Code::ReplayClosed)
+    );
+    assert_eq!(code(guard.remember_too("a", &digest(1), NOW, NOW)), None);
+    assert_eq!(
+        code(guard.remember_too("a", &digest(1), NOW, NOW)),
+        Some(Code::Replayed)
+    );
 }

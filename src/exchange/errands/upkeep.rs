@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::Moment,
-    exchange::Gateway,
+    exchange::{Gateway, rfc3339},
     observe::Metrics,
     store::{Standing, Store},
 };
@@ -81,10 +81,7 @@ pub(in crate::exchange) fn refresh_metrics(store: &Store, metrics: &Metrics, now
 
 /// What is wrong with errands and with the store.
 pub(in crate::exchange) fn findings(store: &Store, now: Moment) -> Vec<Value> {
-    let mut findings = Vec::new();
-    if let Some(error) = store.ailing() {
-        findings.push(json!({"what": format!("store: {error}"), "secondsLeft": 0}));
-    }
+    let mut findings = store_findings(store, now);
     for count in store.counts() {
         let (kind, number) = (&count.kind, count.number);
         match count.standing {
@@ -105,4 +102,19 @@ pub(in crate::exchange) fn findings(store: &Store, now: Moment) -> Vec<Value> {
         }
     }
     findings
+}
+
+/// What is wrong with the store itself, and since when.
+pub(in crate::exchange) fn store_findings(store: &Store, now: Moment) -> Vec<Value> {
+    let Some(ailing) = store.ailing() else {
+        return Vec::new();
+    };
+    let lasts = ailing.since.elapsed();
+    let lasts_ms = i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX);
+    vec![json!({
+        "what": format!("store: {}; what needs it is refused", ailing.why),
+        "since": rfc3339(now.plus_ms(lasts_ms.saturating_neg())),
+        "lastsSeconds": lasts.as_secs(),
+        "secondsLeft": 0,
+    })]
 }

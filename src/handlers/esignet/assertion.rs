@@ -8,7 +8,7 @@ use crate::{
         compact::{Jwt, JwtProblem},
         sha256,
     },
-    exchange::{Gateway, Snapshot, esignet::Esignet},
+    exchange::{Gateway, Snapshot, esignet::Esignet, replay},
     partners::{OidcClient, Partner},
     refusal::{Code, Refusal},
 };
@@ -30,7 +30,7 @@ const AUDIENCES_MAX: usize = 8;
 ///
 /// The client is found by `iss`, which claims; then its registered key must have signed with its one algorithm, the claims
 /// must be for E-Signet and for now, and the assertion must not have been used before.
-pub(super) fn check<'p>(
+pub(super) async fn check<'p>(
     gateway: &Gateway,
     snapshot: &Snapshot,
     esignet: &Esignet,
@@ -52,18 +52,26 @@ pub(super) fn check<'p>(
     // Fresh by its `iat`, and closed after a restart like every signed message.
     snapshot.window().check(claimed.issued, now)?;
     let party = partner.id().as_str();
-    gateway
-        .replay()
-        .admit(party, &sha256(assertion.as_bytes()), claimed.issued, now)
-        .map_err(|refusal| match refusal.code() {
-            Code::Replayed => Refusal::new(Code::AssertionReplayed, "seen before"),
-            _ => refusal,
-        })?;
+    let digest = sha256(assertion.as_bytes());
+    replay::take_once(gateway, party, &digest, claimed.issued, now)
+        .await
+        .map_err(used_before)?;
     let until = claimed.expires.plus_ms(LEEWAY_S.saturating_mul(1000));
     esignet
         .assertions()
         .take(client.id(), &claimed.jti, until, now)?;
+    let name = sha256(claimed.jti.as_bytes());
+    replay::take_name(gateway, client.id(), &name, claimed.issued, until, now)
+        .await
+        .map_err(used_before)?;
     Ok(client)
+}
+
+fn used_before(refusal: Refusal) -> Refusal {
+    match refusal.code() {
+        Code::Replayed => Refusal::new(Code::AssertionReplayed, "seen before"),
+        _ => refusal,
+    }
 }
 
 struct Claimed {

@@ -91,7 +91,7 @@ async fn token(
     form.needed("code")?;
     verifier(&form)?;
     let (client, body) = match trail.face_kind() {
-        FaceKind::Partner => (None, foreign(&handling, &form, body, version, trail)?),
+        FaceKind::Partner => (None, foreign(&handling, &form, body, version, trail).await?),
         FaceKind::Service => {
             let (client, body) = own(&handling, &form, body, version, trail)?;
             (Some(client), body)
@@ -128,7 +128,7 @@ fn verifier(form: &Form<'_>) -> Result<(), Refusal> {
 }
 
 /// A partner's client proves itself; its bytes go on as they came.
-fn foreign(
+async fn foreign(
     handling: &Handling,
     form: &Form<'_>,
     body: &Bytes,
@@ -148,7 +148,8 @@ fn foreign(
         handling.caller().partner(),
         assertion,
         version,
-    )?;
+    )
+    .await?;
     if form.get("client_id").is_some_and(|id| id != client.id()) {
         let cause = "`client_id` is not who the assertion says";
         return Err(Refusal::new(Code::ClientUnknown, cause).naming("client_id"));
@@ -315,7 +316,10 @@ async fn call(
             trail.correlation_id(),
         )
         .await;
-    trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
+    trail.called_upstream(
+        began.elapsed(),
+        answer.as_ref().ok().map(|a| a.status.as_u16()),
+    );
     answer
 }
 

@@ -125,6 +125,17 @@ fn told(refusal: &Refusal) -> Told {
             }
             _ => filter("IDA-MPA-013", "Partner is unauthorised for eKYC"),
         },
+        Code::MispPolicyMissing => filter("IDA-MPA-023", "MISP Partner Policy not availble."),
+        // The member is the operation.
+        Code::MispPolicyRoute => {
+            let code = match refusal.member() {
+                Some("kyc-auth") => "IDA-MPA-030",
+                Some("kyc-exchange") => "IDA-MPA-031",
+                Some("identity-key-binding") => "IDA-MPA-032",
+                _ => "IDA-MPA-037",
+            };
+            Told::Filter(code, format!("{member} not allowed as per MISP policy"))
+        }
         Code::PolicyFactor => Told::Filter(
             "IDA-MPA-006",
             format!("{member} Authentication usage not allowed as per policy"),
@@ -132,6 +143,14 @@ fn told(refusal: &Refusal) -> Told {
         Code::PolicyMandatory => Told::Filter(
             "IDA-MPA-015",
             format!("{member}-authentiation usage is mandatory as per policy"),
+        ),
+        // MOSIP has no rules like the operator's; in its words, too, it is a matter of policy.
+        Code::RuleForbids
+        | Code::RuleNone
+        | Code::RuleForbidsContent
+        | Code::RuleNoneContent => Told::Filter(
+            "IDA-MPA-006",
+            format!("{member} Authentication usage not allowed as per policy"),
         ),
         Code::PartnerMismatch | Code::SignerUnbound | Code::SignerForeign | Code::SignerRole => {
             filter(
@@ -190,6 +209,10 @@ fn told(refusal: &Refusal) -> Told {
         | Code::Overloaded
         | Code::Fault
         | Code::StoreDown
+        | Code::SharedGone
+        | Code::QuotaRate
+        | Code::QuotaDay
+        | Code::RuleFailed
         | Code::EvidenceQueue
         | Code::EvidenceWrite
         | Code::EvidenceSlow

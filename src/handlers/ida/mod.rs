@@ -56,8 +56,16 @@ impl Ida {
         let (outgoing, body) = self.outgoing(&snapshot, &handling, &message, trail)?;
         let began = Instant::now();
         let answer = logins::call(&snapshot, upstream, outgoing, body, &self.metrics).await;
-        trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
-        count(&self.metrics, upstream, began, answer.as_ref().err());
+        trail.called_upstream(
+            began.elapsed(),
+            answer.as_ref().ok().map(|a| a.status.as_u16()),
+        );
+        count(
+            &self.metrics,
+            upstream,
+            began.elapsed(),
+            answer.as_ref().err(),
+        );
         let answer = answer?;
         let (status, code) = (answer.status, stated_code(&answer.headers));
         let (body, identity, receipt) =
@@ -194,7 +202,8 @@ impl Ida {
             return Ok((answer.body, Identity::AsItIs, receipt));
         }
         if plain_upstream {
-            return Ok((answer.body, Identity::Plain, receipt));
+            let body = narrowed(upstream, handling, &answer.body)?;
+            return Ok((body, Identity::Plain, receipt));
         }
         if !parsed.identity_is_sealed() {
             return Err(Refusal::new(
@@ -228,6 +237,7 @@ impl Ida {
                 .crypto_seconds
                 .with_label_values(&["open_identity"])
                 .observe(began.elapsed().as_secs_f64());
+            let plain = narrowed(upstream, handling, &plain)?;
             return Ok((plain, Identity::Plain, receipt));
         }
         Err(Refusal::new(
@@ -235,6 +245,19 @@ impl Ida {
             "the identity is sealed to a certificate that is not the caller's",
         ))
     }
+}
+
+/// A plain identity without what the policy of the API key does not allow. One that is sealed to the partner cannot be
+/// looked into: there MOSIP's own filter stands alone.
+fn narrowed(upstream: &Upstream, handling: &Handling, body: &Bytes) -> Result<Bytes, Refusal> {
+    let Some(policy) = handling.grant() else {
+        return Ok(body.clone());
+    };
+    let (body, gone) = mosip_ida::narrow_identity(body, |member| policy.discloses(member))?;
+    if gone > 0 {
+        tracing::warn!(upstream = upstream.name(), policy = policy.id(), gone, "an identity had more attributes than its policy allows");
+    }
+    Ok(body)
 }
 
 fn unexpected(upstream: &Upstream, status: StatusCode) -> Refusal {

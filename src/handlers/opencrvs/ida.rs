@@ -85,7 +85,10 @@ pub(super) async fn authenticate(
     };
     let began = Instant::now();
     let answer = service.call(outgoing, body).await;
-    trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
+    trail.called_upstream(
+        began.elapsed(),
+        answer.as_ref().ok().map(|a| a.status.as_u16()),
+    );
     service.took(gateway.metrics(), began.elapsed());
     let answer = answer.inspect_err(|refusal| {
         (gateway.metrics().upstream_failures)

@@ -110,7 +110,10 @@ impl Packet {
                 trail.correlation_id(),
             )
             .await;
-        trail.called_upstream(began, answer.as_ref().ok().map(|a| a.status.as_u16()));
+        trail.called_upstream(
+            began.elapsed(),
+            answer.as_ref().ok().map(|a| a.status.as_u16()),
+        );
         answer
     }
 }

@@ -203,7 +203,10 @@ async fn call(
             trail.correlation_id(),
         )
         .await;
-    trail.called_upstream(began, answered.as_ref().ok().map(|a| a.status.as_u16()));
+    trail.called_upstream(
+        began.elapsed(),
+        answered.as_ref().ok().map(|a| a.status.as_u16()),
+    );
     answered
 }
 

@@ -180,14 +180,14 @@ async fn put(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::Secret;
+    use crate::{keys::Secret, store::Location};
 
     const NOW: Moment = Moment::from_s(100);
     const LATER: Moment = Moment::from_s(1_000);
 
     fn store(folder: &std::path::Path) -> Store {
-        let keys = [Secret::new(vec![7; 32])];
-        Store::open("sqlite:store.db", folder, &keys).expect("a store")
+        let keys = vec![Secret::new(vec![7; 32])];
+        Store::open(&Location::sqlite(folder.join("store.db"), keys)).expect("a store")
     }
 
     fn expected() -> Expected {

@@ -210,12 +210,13 @@ async fn read(
             let sealed = event.credential()?.to_owned();
             let now = gateway.clock().now();
             let (snapshot, name) = (Arc::clone(snapshot), subscription.name().to_owned());
+            let (whole, named) = (Arc::clone(&snapshot), name.clone());
             // A large one takes a while, and others are waiting on this thread.
-            let work = tokio::task::spawn_blocking(move || open(&snapshot, &name, &sealed, now));
+            let work = tokio::task::spawn_blocking(move || open(&whole, &named, &sealed, now));
             let fault = || Problem("credential-fault", "the check did not end".to_owned());
             let credential = work.await.map_err(|_| fault())??;
             event.agrees(&credential)?;
-            Some(credential)
+            Some(shared_part(gateway, &snapshot, &name, credential)?)
         }
     };
     Ok(Delivered {
@@ -225,6 +226,28 @@ async fn read(
         event,
         credential,
     })
+}
+
+/// The credential without what the subscription's data share policy does not name. What it proves was proven with all of it.
+fn shared_part(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    subscription: &str,
+    mut credential: Verified,
+) -> Result<Verified, Problem> {
+    let websub = snapshot.config().websub.as_ref();
+    let id = websub
+        .and_then(|websub| websub.subscription.iter().find(|one| one.name == subscription))
+        .and_then(|one| one.data_share.as_deref());
+    if let Some(id) = id {
+        let policy = (snapshot.policies().data_share(id, gateway.clock().now()))
+            .map_err(|refusal| Problem("credential-policy", refusal.to_string()))?;
+        let gone = credential.narrow(|members| policy.narrow(members));
+        if gone > 0 {
+            tracing::warn!(subscription, policy = id, gone, "a credential had more attributes than its policy shares");
+        }
+    }
+    Ok(credential)
 }
 
 fn open(

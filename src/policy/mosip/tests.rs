@@ -208,3 +208,56 @@ fn mandatory_kyc_wants_the_operation_itself() {
     let answer = policy.permits_factors(Operation::Auth, &[Factor::Demo]);
     assert_eq!(code(answer), (Code::PolicyMandatory, Some("kyc")));
 }
+
+#[test]
+fn an_ekyc_answer_has_what_is_allowed_under_mosips_names_and_in_the_languages() {
+    let document = |attributes: &[&str], languages: &str| {
+        let list: Vec<String> = attributes
+            .iter()
+            .map(|name| format!(r#"{{"attributeName": "{name}"}}"#))
+            .collect();
+        format!(
+            r#"{{"authTokenType": "random", "allowedAuthTypes": [], "allowedKycAttributes": [{}]{languages}}}"#,
+            list.join(",")
+        )
+    };
+    let allowed = ["fullName", "dob", "photo", "home_key"];
+    let policy = |languages: &str| {
+        let text = document(&allowed, languages);
+        let file = crate::config::Document::from_text(std::path::Path::new("x"), String::new());
+        let mut mistakes = crate::config::Mistakes::default();
+        let mut report = Report::new(&file, &mut mistakes);
+        AuthPolicy::parse(&text, "document", &mut report).unwrap()
+    };
+    let (english, any) = (policy(r#", "kycLanguages": ["eng"]"#), policy(""));
+    for member in [
+        "fullName",
+        "fullName_eng",
+        "name",
+        "name_eng",
+        "dob",
+        "dateOfBirth",
+        "photo",
+        "home_key",
+    ] {
+        assert!(
+            english.discloses(member) && any.discloses(member),
+            "{member}"
+        );
+    }
+    assert!(any.discloses("name_fra") && !english.discloses("name_fra"));
+    for member in [
+        "phone",
+        "phoneNumber",
+        "gender_eng",
+        "names",
+        "name_en",
+        "name_eng_eng",
+        "_eng",
+        "",
+        "Photo",
+        "home",
+    ] {
+        assert!(!english.discloses(member), "{member}");
+    }
+}

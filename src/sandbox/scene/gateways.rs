@@ -95,6 +95,11 @@ anchors = ["tls"]
 [[policy]]
 id = "ekyc"
 document = "policies/ekyc.json"
+
+[[policy]]
+id = "delegation"
+kind = "misp"
+document = "policies/misp.json"
 {routes}"#,
         own = own_certificates("misp"),
         anchors = anchors(&["tls", "partner", "mosip"]),
@@ -178,7 +183,7 @@ pub(super) fn partner_file(
 
 pub(super) fn misp_file(licence: &str) -> String {
     format!(
-        "# The MISP itself, as the holder of the licence key that partners put into their paths.\nid = \"misp-licence\"\norganisation = \"MISP One\"\nkind = \"misp\"\n\n[[licence_key]]\nhash = \"{licence}\"\n"
+        "# The MISP itself, as the holder of the licence key that partners put into their paths.\nid = \"misp-licence\"\norganisation = \"MISP One\"\nkind = \"misp\"\n\n[[licence_key]]\nhash = \"{licence}\"\npolicy = \"delegation\"\n"
     )
 }
 

@@ -31,7 +31,7 @@ impl Lock {
         Ok(Self { path, file })
     }
 
-    /// Takes it, until it or its last share is dropped or the process ends.
+    /// Takes it, until it is dropped or the process ends.
     pub(super) fn take(&self, store: &Path) -> Result<(), StoreError> {
         let began = Instant::now();
         loop {
@@ -47,11 +47,6 @@ impl Lock {
                 Err(TryLockError::Error(e)) => return Err(cannot(&self.path, &e)),
             }
         }
-    }
-
-    /// The same lock once more.
-    pub(super) fn share(&self) -> Result<File, StoreError> {
-        self.file.try_clone().map_err(|e| cannot(&self.path, &e))
     }
 
     /// Whether nobody holds it.

@@ -5,11 +5,12 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use zeroize::Zeroizing;
 
-use super::{StoreError, failed};
+use super::{StoreError, failed, file::Lock};
 use crate::{
     clock::Moment,
     store::{
-        Count, Errand, Filter, NewErrand, Put, Settlement, Standing,
+        Count, Errand, Filter, NewErrand, Settlement, Standing,
+        engine::{Change, Database, Held, Inserted, limit, millis},
         vault::{KeyId, Sealed},
     },
 };
@@ -17,37 +18,55 @@ use crate::{
 const COLUMNS: &str = "id, kind, key, step, body, attempts, standing, reason, created_ms, updated_ms, due_ms, version, alias";
 
 /// The database inside one transaction.
-pub(in crate::store) struct Database<'a> {
+pub(super) struct Queries<'a> {
     transaction: &'a Transaction<'a>,
+    /// The lock of the gateway that runs on the file; there for whoever may ask about it.
+    lock: Option<&'a Lock>,
 }
 
-/// What came of an insertion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Inserted {
-    Yes,
-    /// One of that kind and key is there.
-    Known(Standing),
-    /// Another one of that kind has the alias.
-    Alias,
-}
+impl<'a> Queries<'a> {
+    pub(super) const fn inside(transaction: &'a Transaction<'a>, lock: Option<&'a Lock>) -> Self {
+        Self { transaction, lock }
+    }
 
-impl From<Inserted> for Put {
-    fn from(inserted: Inserted) -> Self {
-        match inserted {
-            Inserted::Yes => Self::Stored,
-            Inserted::Known(standing) => Self::Known(standing),
-            Inserted::Alias => Self::Known(Standing::Open),
-        }
+    pub(super) fn end_leases(&self) -> Result<(), StoreError> {
+        self.transaction
+            .execute(
+                "UPDATE errand SET lease_ms = 0 WHERE standing = 'open' AND lease_ms > 0",
+                [],
+            )
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// The keys under which contents may be.
+    pub(super) fn keys(&self) -> Result<Vec<KeyId>, StoreError> {
+        self.transaction
+            .prepare_cached("SELECT id FROM store_key")
+            .and_then(|mut s| {
+                s.query_map([], |row| {
+                    let bytes: Vec<u8> = row.get(0)?;
+                    KeyId::of(&bytes).ok_or(rusqlite::Error::InvalidQuery)
+                })?
+                .collect()
+            })
+            .map_err(failed)
+    }
+
+    pub(super) fn register_key(&self, id: KeyId) -> Result<(), StoreError> {
+        self.transaction
+            .execute(
+                "INSERT INTO store_key (id) VALUES (?1) ON CONFLICT DO NOTHING",
+                [id.bytes()],
+            )
+            .map(drop)
+            .map_err(failed)
     }
 }
 
-impl<'a> Database<'a> {
-    pub(super) const fn inside(transaction: &'a Transaction<'a>) -> Self {
-        Self { transaction }
-    }
-
-    pub(in crate::store) fn put(
-        &self,
+impl Database for Queries<'_> {
+    fn put(
+        &mut self,
         new: &NewErrand,
         alias: Option<&str>,
         body: &Sealed,
@@ -80,8 +99,8 @@ impl<'a> Database<'a> {
             .map_or(Inserted::Alias, |e| Inserted::Known(e.standing)))
     }
 
-    pub(in crate::store) fn take(
-        &self,
+    fn take(
+        &mut self,
         kind: &str,
         now: Moment,
         lease: Duration,
@@ -101,29 +120,20 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    /// `of` is the errand's id, and its version and attempts when it was taken.
-    pub(in crate::store) fn settle(
-        &self,
-        (id, version, attempts): (i64, i64, u32),
+    fn settle(
+        &mut self,
+        held: &Held,
         settlement: &Settlement,
         body: Option<&Sealed>,
         now: Moment,
     ) -> Result<(), StoreError> {
-        let now = now.ms();
-        let again = attempts.saturating_add(1);
-        let (step, attempts, standing, reason, due) = match settlement {
-            Settlement::Done => (None, 0, Standing::Done, None, now),
-            Settlement::Finish { step, .. } => (Some(*step), 0, Standing::Done, None, now),
-            Settlement::Next { step, .. } => (Some(*step), 0, Standing::Open, None, now),
-            Settlement::Wait { step, until, .. } => {
-                (Some(*step), 0, Standing::Open, None, until.ms())
-            }
-            Settlement::Retry { reason, after } => {
-                let due = now.saturating_add(millis(*after));
-                (None, again, Standing::Open, Some(reason), due)
-            }
-            Settlement::Park { reason } => (None, again, Standing::Parked, Some(reason), now),
-        };
+        let Held {
+            id,
+            version,
+            attempts,
+            ..
+        } = *held;
+        let change = Change::of(settlement, attempts, now);
         // News that arrived while the attempt was made are not overwritten: then only the lease ends, and it is due at once.
         let written = self
             .transaction
@@ -137,14 +147,14 @@ impl<'a> Database<'a> {
                 s.execute(params![
                     id,
                     version,
-                    step,
+                    change.step,
                     bytes,
                     under,
-                    attempts,
-                    standing.as_str(),
-                    reason,
-                    due,
-                    now
+                    change.attempts,
+                    change.standing.as_str(),
+                    change.reason,
+                    change.due.ms(),
+                    now.ms()
                 ])
             })
             .map_err(failed)?;
@@ -152,18 +162,30 @@ impl<'a> Database<'a> {
             self.transaction
                 .execute(
                     "UPDATE errand SET lease_ms = 0, due_ms = ?2 WHERE id = ?1",
-                    params![id, now],
+                    params![id, now.ms()],
                 )
                 .map_err(failed)?;
         }
         Ok(())
     }
 
-    pub(in crate::store) fn find(
-        &self,
-        kind: &str,
-        key: &str,
-    ) -> Result<Option<Errand>, StoreError> {
+    fn renew(&mut self, held: &Held, now: Moment, lease: Duration) -> Result<bool, StoreError> {
+        let until = now.ms().saturating_add(millis(lease));
+        self.transaction
+            .prepare_cached(
+                "UPDATE errand SET lease_ms = ?2 WHERE id = ?1 AND standing = 'open' AND lease_ms > 0",
+            )
+            .and_then(|mut s| s.execute(params![held.id, until]))
+            .map(|n| n == 1)
+            .map_err(failed)
+    }
+
+    fn find_to_change(&mut self, kind: &str, key: &str) -> Result<Option<Errand>, StoreError> {
+        // A transaction of the one writer has the file for itself.
+        self.find(kind, key)
+    }
+
+    fn find(&mut self, kind: &str, key: &str) -> Result<Option<Errand>, StoreError> {
         self.transaction
             .prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM errand WHERE kind = ?1 AND key = ?2"
@@ -172,11 +194,7 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    pub(in crate::store) fn find_alias(
-        &self,
-        kind: &str,
-        alias: &str,
-    ) -> Result<Option<Errand>, StoreError> {
+    fn find_alias(&mut self, kind: &str, alias: &str) -> Result<Option<Errand>, StoreError> {
         self.transaction
             .prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM errand WHERE kind = ?1 AND alias = ?2"
@@ -185,7 +203,7 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    pub(in crate::store) fn list(&self, filter: &Filter) -> Result<Vec<Errand>, StoreError> {
+    fn list(&mut self, filter: &Filter) -> Result<Vec<Errand>, StoreError> {
         let standing = filter.standing.map(Standing::as_str);
         self.transaction
             .prepare_cached(&format!(
@@ -199,8 +217,8 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    pub(in crate::store) fn resume(
-        &self,
+    fn resume(
+        &mut self,
         kind: &str,
         key: &str,
         step: Option<&str>,
@@ -221,8 +239,8 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    pub(in crate::store) fn reopen(
-        &self,
+    fn reopen(
+        &mut self,
         id: i64,
         step: &str,
         body: &Sealed,
@@ -240,21 +258,7 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    pub(super) fn end_leases(&self) -> Result<(), StoreError> {
-        self.transaction
-            .execute(
-                "UPDATE errand SET lease_ms = 0 WHERE standing = 'open' AND lease_ms > 0",
-                [],
-            )
-            .map(drop)
-            .map_err(failed)
-    }
-
-    pub(in crate::store) fn forget_done(
-        &self,
-        before: Moment,
-        at_most: usize,
-    ) -> Result<usize, StoreError> {
+    fn forget_done(&mut self, before: Moment, at_most: usize) -> Result<usize, StoreError> {
         self.transaction
             .prepare_cached(
                 "DELETE FROM errand WHERE id IN (
@@ -264,7 +268,7 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    pub(in crate::store) fn count(&self) -> Result<Vec<Count>, StoreError> {
+    fn count(&mut self) -> Result<Vec<Count>, StoreError> {
         self.transaction
             .prepare_cached(
                 "SELECT kind, standing, count(*), min(created_ms), min(due_ms), step FROM errand
@@ -287,32 +291,15 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    /// The keys under which contents may be.
-    pub(in crate::store) fn keys(&self) -> Result<Vec<KeyId>, StoreError> {
-        self.transaction
-            .prepare_cached("SELECT id FROM store_key")
-            .and_then(|mut s| {
-                s.query_map([], |row| {
-                    let bytes: Vec<u8> = row.get(0)?;
-                    KeyId::of(&bytes).ok_or(rusqlite::Error::InvalidQuery)
-                })?
-                .collect()
-            })
-            .map_err(failed)
+    fn may_rotate(&mut self, newest: KeyId) -> Result<bool, StoreError> {
+        // A gateway that starts notes the key it writes under; without one there is nobody to wait for.
+        if self.lock.is_some_and(Lock::is_free) {
+            self.register_key(newest)?;
+        }
+        Ok(self.keys()?.contains(&newest))
     }
 
-    pub(in crate::store) fn register_key(&self, id: KeyId) -> Result<(), StoreError> {
-        self.transaction
-            .execute(
-                "INSERT INTO store_key (id) VALUES (?1) ON CONFLICT DO NOTHING",
-                [id.bytes()],
-            )
-            .map(drop)
-            .map_err(failed)
-    }
-
-    /// Forgets keys under which nothing is any more; gives the others but `newest`.
-    pub(in crate::store) fn release_keys(&self, newest: KeyId) -> Result<Vec<KeyId>, StoreError> {
+    fn release_keys(&mut self, newest: KeyId) -> Result<Vec<KeyId>, StoreError> {
         self.transaction
             .execute(
                 "DELETE FROM store_key WHERE id <> ?1 AND id NOT IN (SELECT key_id FROM errand)",
@@ -324,9 +311,8 @@ impl<'a> Database<'a> {
         Ok(left)
     }
 
-    /// Errands whose content is under another key.
-    pub(in crate::store) fn under_other_keys(
-        &self,
+    fn under_other_keys(
+        &mut self,
         newest: KeyId,
         after: i64,
         at_most: usize,
@@ -342,19 +328,20 @@ impl<'a> Database<'a> {
             .map_err(failed)
     }
 
-    /// The same content under another key; the errand has not changed by it.
-    pub(in crate::store) fn reseal(
-        &self,
-        id: i64,
-        version: i64,
-        body: &Sealed,
-    ) -> Result<(), StoreError> {
+    fn reseal(&mut self, id: i64, version: i64, body: &Sealed) -> Result<(), StoreError> {
         self.transaction
             .prepare_cached(
                 "UPDATE errand SET body = ?3, key_id = ?4 WHERE id = ?1 AND version = ?2",
             )
             .and_then(|mut s| s.execute(params![id, version, body.bytes, body.under.bytes()]))
             .map(drop)
+            .map_err(failed)
+    }
+
+    #[cfg(test)]
+    fn limit_pages(&mut self, pages: u32) -> Result<(), StoreError> {
+        self.transaction
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
             .map_err(failed)
     }
 }
@@ -364,14 +351,6 @@ fn parts(body: Option<&Sealed>) -> (Option<&[u8]>, Option<&[u8]>) {
         body.map(|b| b.bytes.as_slice()),
         body.map(|b| b.under.bytes()),
     )
-}
-
-fn limit(at_most: usize) -> i64 {
-    i64::try_from(at_most).unwrap_or(i64::MAX)
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn standing(row: &Row<'_>, column: usize) -> rusqlite::Result<Standing> {
@@ -394,15 +373,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Errand> {
         due: Moment::from_ms(row.get(10)?),
         version: row.get(11)?,
         alias: row.get(12)?,
+        taking: 0,
     })
-}
-
-#[cfg(test)]
-impl Database<'_> {
-    /// How many pages the file may have: a full disk, for tests.
-    pub(in crate::store) fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
-        self.transaction
-            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
-            .map_err(failed)
-    }
 }

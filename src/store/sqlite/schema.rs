@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{Database, StoreError, failed};
+use super::{Queries, StoreError, failed};
 use crate::store::{place, vault::Vault};
 
 /// From one form to the next; the first makes form 1 of nothing.
@@ -60,18 +60,8 @@ pub(super) fn demand_form(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Every key under which contents may be has to be given.
-pub(super) fn demand_keys(db: &Database<'_>, vault: &Vault) -> Result<(), StoreError> {
-    let missing: Vec<String> = (db.keys()?.into_iter())
-        .filter(|id| !vault.has(*id))
-        .map(|id| id.to_string())
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(StoreError::Key(format!(
-        "the store has contents under the key {}, which is not among those in store.key. Put that key back, behind the newest; `triseal store rotate` makes it dispensable",
-        missing.join(", ")
-    )))
+pub(super) fn demand_keys(db: &Queries<'_>, vault: &Vault) -> Result<(), StoreError> {
+    vault.demand(&db.keys()?)
 }
 
 fn form(connection: &Connection) -> Result<i64, StoreError> {

@@ -144,6 +144,35 @@ pub fn answer_body(client: &mut TlsClient, stream: u32) -> Option<Vec<u8>> {
     }
 }
 
+/// The body of the answer on a stream, and the last stream that the server will take, if it has said so by then. Pings and settings
+/// are answered.
+pub fn answer_or_goaway(client: &mut TlsClient, stream: u32) -> (Option<Vec<u8>>, Option<u32>) {
+    let (mut body, mut last) = (Vec::new(), None);
+    while let Some(frame) = read(client) {
+        match frame.kind {
+            SETTINGS if frame.flags & 1 == 0 => client.send(&self::frame(SETTINGS, 1, 0, &[])),
+            PING if frame.flags & 1 == 0 => client.send(&self::frame(PING, 1, 0, &frame.payload)),
+            GOAWAY => {
+                let said: [u8; 4] = frame.payload[..4].try_into().unwrap();
+                last = Some(u32::from_be_bytes(said));
+            }
+            RST_STREAM if frame.stream == stream => return (None, last),
+            DATA if frame.stream == stream => {
+                body.extend(&frame.payload);
+                if let Ok(room @ 1..) = u32::try_from(frame.payload.len()) {
+                    client.send(&self::frame(WINDOW_UPDATE, 0, 0, &room.to_be_bytes()));
+                }
+            }
+            _ => {}
+        }
+        let ends = matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0;
+        if frame.stream == stream && ends {
+            return (Some(body), last);
+        }
+    }
+    (None, last)
+}
+
 /// The frames of a request on a stream.
 pub fn request(wire: &Wire, stream: u32) -> Vec<u8> {
     let mut fields = vec![

@@ -46,6 +46,7 @@ pub struct Site {
     ports: [u16; 4],
     misp: Option<Gateway>,
     crvs: Option<Gateway>,
+    environment: Vec<(String, String)>,
 }
 
 impl Site {
@@ -68,6 +69,7 @@ impl Site {
             dir,
             misp: None,
             crvs: None,
+            environment: Vec::new(),
         };
         let (old, new) = (
             world.dir().display().to_string(),
@@ -161,6 +163,41 @@ impl Site {
         self.misp.insert(gateway)
     }
 
+    /// Sets a variable in the environment of every gateway that is started from here on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn launch(&self, name: &str, outputs: &str, more: &[&str]) -> Process {
+        let config = self.path(&format!("{name}/gateway.toml"));
+        let mut args = vec!["run".to_owned(), "--config".to_owned()];
+        args.push(config.display().to_string());
+        args.extend(more.iter().map(|&arg| arg.to_owned()));
+        let environment: Vec<_> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let program = Path::new(env!("CARGO_BIN_EXE_triseal"));
+        Process::start(program, args, &environment, &self.dir, outputs)
+    }
+
+    /// Starts the MISP's gateway without waiting for it.
+    pub fn launch_misp(&self, outputs: &str) -> Process {
+        self.launch("misp", outputs, &[])
+    }
+
+    /// Starts a process that is to take over from the MISP's gateway; its outputs are `OUTPUTS.out` and `.err`.
+    pub fn launch_upgrade(&self, outputs: &str) -> Process {
+        self.launch("misp", outputs, &["--upgrade"])
+    }
+
+    /// The MISP's gateway is another process now. Gives the one that was.
+    pub fn succeed_misp(&mut self, process: Process) -> Process {
+        let misp = self.misp.as_mut().unwrap();
+        std::mem::replace(&mut misp.process, process)
+    }
+
     /// Starts the partner's gateway and waits until it is ready.
     pub fn start_crvs(&mut self) -> &Gateway {
         self.crvs = None;
@@ -170,19 +207,7 @@ impl Site {
 
     fn start(&mut self, name: &str, admin: usize, face: usize) -> Gateway {
         for _ in 0..5 {
-            let process = Process::start(
-                Path::new(env!("CARGO_BIN_EXE_triseal")),
-                [
-                    "run".to_owned(),
-                    "--config".to_owned(),
-                    self.path(&format!("{name}/gateway.toml"))
-                        .display()
-                        .to_string(),
-                ],
-                &[],
-                &self.dir,
-                name,
-            );
+            let process = self.launch(name, name, &[]);
             let (port, face) = (self.ports[admin], self.ports[face]);
             let up = until(&format!("gateway {name} answers or ends"), || {
                 // The admin listener may come up a moment before the face.

@@ -262,13 +262,28 @@ hand_on = {{ opencrvs = true }}
 
     /// A POST to the partner's service face; `None` when nobody answers.
     pub fn post(&self, path: &str, token: Option<&str>, body: &[u8]) -> Option<Answer> {
+        self.post_at(self.site.service_face(), path, token, body)
+    }
+
+    /// A POST to a service face on another port, with a token.
+    pub fn post_at(
+        &self,
+        port: u16,
+        path: &str,
+        token: Option<&str>,
+        body: &[u8],
+    ) -> Option<Answer> {
         let more = token.map_or(String::new(), |t| format!("Authorization: Bearer {t}\r\n"));
-        self.ask("POST", path, &more, body)
+        Self::ask_at(port, "POST", path, &more, body)
     }
 
     /// Any request to the partner's service face.
     pub fn ask(&self, method: &str, path: &str, more: &str, body: &[u8]) -> Option<Answer> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.site.service_face())).ok()?;
+        Self::ask_at(self.site.service_face(), method, path, more, body)
+    }
+
+    fn ask_at(port: u16, method: &str, path: &str, more: &str, body: &[u8]) -> Option<Answer> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream
             .set_read_timeout(Some(Duration::from_secs(15)))
             .ok()?;
@@ -333,6 +348,17 @@ hand_on = {{ opencrvs = true }}
 
     /// Delivers a credential as the hub does; says the status.
     pub fn deliver(&self, event_id: &str, transaction: &str, members: &Value) -> Option<u16> {
+        self.deliver_at(self.site.service_face(), event_id, transaction, members)
+    }
+
+    /// The same, to a service face on another port.
+    pub fn deliver_at(
+        &self,
+        port: u16,
+        event_id: &str,
+        transaction: &str,
+        members: &Value,
+    ) -> Option<u16> {
         let credential = self.issuer.credential_of(transaction, members);
         let certificate = der(&self.site.party("crvs").join("encryption.pem"));
         let body = event(
@@ -342,7 +368,6 @@ hand_on = {{ opencrvs = true }}
             &sealed(&credential, certificate),
         );
         let signature = signature(HUB_SECRET, &body);
-        let port = self.site.service_face();
         deliver(port, CALLBACK, Some(&signature), &body).map(|answer| answer.status)
     }
 

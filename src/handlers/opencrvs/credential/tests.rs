@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     clock::Moment,
     keys::Secret,
-    store::{NewErrand, Store},
+    store::{Location, NewErrand, Store},
 };
 
 async fn errand(kind: Kind, credential: Option<&str>) -> Errand {
@@ -30,7 +30,11 @@ async fn errand(kind: Kind, credential: Option<&str>) -> Errand {
         }),
     };
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open("sqlite:s.db", folder.path(), &[Secret::new(vec![7; 32])]).unwrap();
+    let store = Store::open(&Location::sqlite(
+        folder.path().join("s.db"),
+        vec![Secret::new(vec![7; 32])],
+    ))
+    .unwrap();
     let now = Moment::from_s(1);
     let new = NewErrand {
         kind: "opencrvs",
