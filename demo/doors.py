@@ -42,6 +42,7 @@ class Doors:
         self.token = ""
         self.number = ""
         self.nid = ""
+        self.birth_id = ""
 
     # ---- pieces ----
 
@@ -116,7 +117,7 @@ class Doors:
         self.token, self.number = action["token"], f"B{action['trackingId']}"
         back = self.story.watch.count("crvs", "websub-callback")
         began = time.perf_counter()
-        correlation_id = self.registered(action, birth_fields(self.number, NEWBORN, NEWBORN_BORN))
+        correlation_id = self.birth_id = self.registered(action, birth_fields(self.number, NEWBORN, NEWBORN_BORN))
         fact("OpenCRVS", f"registered {self.number}; the gateway has it on disk and answered 202")
         self.way_there(correlation_id)
         state = self.accepted(action)
@@ -274,8 +275,8 @@ def vid_of(triseal: str, uin: str) -> str:
     return next(row[2] for row in rows if len(row) > 2 and row[1] == uin)
 
 
-def tell(story, must) -> None:
-    """Tells it all."""
+def tell(story, must) -> Doors:
+    """Tells it all; what its steps know is for the chapter after."""
     doors = Doors(story, must)
     chapter(
         "Every other door",
@@ -308,3 +309,4 @@ def tell(story, must) -> None:
     ):
         scene(letter, title)
         story.step(title, step)
+    return doors

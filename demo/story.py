@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import doors
+import proofs
 import try_sdk
 from paper import NARROW, chapter, fact, paint, paragraph, say, scene, table
 from partner import Answer, Partner, fingerprint, from_b64u, is_signed_by, new_transaction, read_otp
@@ -51,6 +52,7 @@ class Story:
         self.watch = Watch(self.home, sandbox_log)
         self.sdk = try_sdk.authenticator(self.home / "sdk.toml")
         self.partner = Partner(settings)
+        self.answered: Answer | None = None
         self.exchanges = 0
         self.refusals = 0
         self.failures: list[str] = []
@@ -340,6 +342,7 @@ def direct_yes(story: Story, message) -> None:
         ]
     )
     signed_by_misp(story, answer)
+    story.answered = answer
     fact("answer", "YES, it is her", "yes")
     fact("time", f"{answer.took_s * 1000:.1f} ms with a new connection ({answer.tls}; the server showed {server})")
     story.exchanges += 1
@@ -436,7 +439,7 @@ def main() -> int:
     beginning(story)
     sdk_chapter(story)
     direct_chapter(story)
-    doors.tell(story, must)
+    proofs.tell(story, doors.tell(story, must), must)
     ending(story, began)
     everything = story.exchanges == 11 and story.refusals == 11
     return 0 if everything and not story.failures else 1

@@ -32,6 +32,7 @@ enum Command {
     Deliveries(cli::deliveries::Deliveries),
     Store(cli::store::StoreCommand),
     Import(cli::import::Import),
+    Evidence(cli::evidence::EvidenceCommand),
     Transactions(cli::transactions::Transactions),
 }
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         }
         Command::Store(args) => cli::store::run(&args),
         Command::Import(args) => cli::import::run(args),
+        Command::Evidence(args) => cli::evidence::run(&args, &triseal::clock::Clock::system()),
         Command::Partners(args) => cli::partners::run(&args, &triseal::clock::Clock::system()),
     }
 }

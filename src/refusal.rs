@@ -333,6 +333,12 @@ codes! {
     EvidenceSlow = "EVD-003", Gateway, 503, "The gateway did not record the exchange in time, so that its answer is held back. The service behind it may have done what was asked.";
     /// Records cannot be written at present; nothing was sent to the service behind.
     EvidenceDown = "EVD-004", Gateway, 503, "The gateway cannot record exchanges at present. Nothing was done; send the request again after the time in Retry-After.";
+    /// No record of the caller has that id, or the log has not so many.
+    EvidenceUnknown = "EVD-020", Caller, 404, "You have no such record here. GET …/records lists yours.";
+    /// The query is not of the form.
+    EvidenceQuery = "EVD-021", Caller, 400, "Ask with from, until (RFC 3339 in UTC) and limit for records, with from and to (numbers) for consistency, each once.";
+    /// No signed head covers the record yet.
+    EvidenceEarly = "EVD-022", Gateway, 503, "The proof is not ready yet. Ask again in two seconds.";
 
     // Ourselves.
     /// More exchanges than the gateway takes at once.

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod deliveries;
+pub mod evidence;
 pub mod health;
 pub mod import;
 mod output;

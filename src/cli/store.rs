@@ -112,6 +112,16 @@ pub(super) fn on_store(
     config: &Path,
     act: impl AsyncFnOnce(&Store, &Config) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
+    let (parsed, location) = read(config)?;
+    let store = Store::open_beside(&location)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(act(&store, &parsed))
+}
+
+/// A configuration and where its store is.
+pub(super) fn read(config: &Path) -> Result<(Config, Location), CommandError> {
     let mut mistakes = Mistakes::default();
     let document =
         Document::read(config).map_err(|e| CommandError::Mistakes(Mistakes(vec![e.0])))?;
@@ -128,9 +138,5 @@ pub(super) fn on_store(
     let Some(location) = location.filter(|_| !mistakes.refuse()) else {
         return Err(CommandError::Mistakes(mistakes));
     };
-    let store = Store::open_beside(&location)?;
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(act(&store, &parsed))
+    Ok((parsed, location))
 }

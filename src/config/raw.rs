@@ -475,6 +475,8 @@ pub enum HandlerKind {
     /// The HTTP API of OpenCRVS' MOSIP middleware.
     #[serde(rename = "opencrvs")]
     OpenCrvs,
+    /// A partner's own records and their proofs.
+    Evidence,
     /// Any other service, passed on as it is.
     Relay,
 }

@@ -284,6 +284,11 @@ impl Opened {
         self.salted.get(SALT..).unwrap_or_default()
     }
 
+    /// Salt and body, as a bundle has them.
+    pub fn salted(&self) -> &[u8] {
+        &self.salted
+    }
+
     /// `plainDigest`: of salt and body.
     pub fn plain_digest(&self) -> Hash {
         digest(&[&self.salted])

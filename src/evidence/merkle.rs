@@ -2,10 +2,9 @@
 //!
 //! Making a proof needs the hashes of complete subtrees, which the log keeps in files; checking one needs nothing but the proof.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{SHA256, digest};
 
-/// A SHA-256 hash.
-pub type Hash = [u8; 32];
+pub use super::tree::{Hash, leaf_hash, node_hash};
 
 /// The longest proof: a path in a tree of 2^64 leaves, and the hash in which a consistency proof begins.
 pub const PROOF_MAX: usize = 65;
@@ -22,19 +21,9 @@ pub trait Subtrees {
     fn subtree(&self, level: u32, index: u64) -> Result<Hash, Self::Error>;
 }
 
-/// Hash of a leaf.
-pub fn leaf_hash(leaf: &[u8]) -> Hash {
-    hash(&[&[0], leaf])
-}
-
-/// Hash of an inner node.
-pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    hash(&[&[1], left, right])
-}
-
 /// Hash of the tree without leaves.
 pub fn empty_root() -> Hash {
-    hash(&[])
+    digest(&SHA256, &[]).as_ref().try_into().unwrap_or_default()
 }
 
 /// The tree's hash over its first `size` leaves.
@@ -200,16 +189,6 @@ fn range<S: Subtrees>(tree: &S, from: u64, to: u64) -> Result<Hash, S::Error> {
         .rev()
         .reduce(|right, left| node_hash(&left, &right));
     Ok(folded.unwrap_or_else(empty_root))
-}
-
-fn hash(parts: &[&[u8]]) -> Hash {
-    let mut context = Context::new(&SHA256);
-    parts.iter().for_each(|part| context.update(part));
-    let mut hash = [0; 32];
-    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    hash
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! one thread brings the record to the disk together with whatever else waits. Where the level is `required` the answer leaves
 //! only when the record is there ([`Noted::durable`]).
 
+pub mod assemble;
 pub mod bodies;
 pub mod bundle;
 mod der;

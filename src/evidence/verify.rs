@@ -521,7 +521,7 @@ fn sha256(bytes: &[u8]) -> Hash {
 }
 
 /// RFC 3339 in UTC.
-pub(super) fn moment(text: &str) -> Option<Moment> {
+pub fn moment(text: &str) -> Option<Moment> {
     let form = &time::format_description::well_known::Rfc3339;
     let at = time::OffsetDateTime::parse(text, form).ok()?;
     if !text.ends_with('Z') {

@@ -19,7 +19,7 @@ use crate::{
     envelope::sha256,
     evidence::{
         Bodies, CallerSeen, Draft, Evidence, HeadSigner, Keep, LogError, Noted, Settings,
-        UpstreamSeen,
+        UpstreamSeen, assemble,
     },
     observe::EvidenceMetrics,
     policy::Route,
@@ -237,11 +237,24 @@ pub(super) fn start(
 
 /// Lets the newest signature certificate of a snapshot sign heads.
 pub(super) fn use_signer(evidence: &Evidence, snapshot: &Snapshot, now: Moment) {
+    keep_certificates(evidence, snapshot);
     evidence.set_signer(snapshot.own().signer(now).map(|signer| HeadSigner {
         key: Arc::clone(signer.key()),
         algorithm: signer.algorithm(),
         certificate: signer.fingerprint(),
     }));
+}
+
+/// Keeps every signature certificate beside the log, so that what was signed with it can be shown when it is gone from here.
+fn keep_certificates(evidence: &Evidence, snapshot: &Snapshot) {
+    let partners = snapshot.directory().iter().map(|p| p.certificates());
+    let own = std::iter::once(snapshot.own().certificates());
+    let bindings = own.chain(partners).flat_map(|party| party.bindings());
+    let signing = bindings.filter(|b| b.role() == Role::Signature);
+    let kept = assemble::keep_certificates(evidence.folder(), signing.map(|b| &**b.certificate()));
+    if let Err(error) = kept {
+        tracing::error!(%error, "evidence: signature certificates could not be kept beside the log; bundles need them when they are replaced");
+    }
 }
 
 /// Where the log of a configuration is.
@@ -292,12 +305,38 @@ pub(super) fn check(config: &crate::config::Config, report: &mut Report<'_>) {
             "Leave it out for the default.",
         );
     }
+    if let Some(authority) = &general.time_stamping {
+        check_authority(authority, config, &mut here.within("time_stamping"));
+    }
     if general.commit_timeout_ms == 0 {
         here.error(
             "commit_timeout_ms",
             "no record is on disk in no time",
             "Leave it out for the default.",
         );
+    }
+}
+
+fn check_authority(
+    authority: &crate::config::TimeStamping,
+    config: &crate::config::Config,
+    report: &mut Report<'_>,
+) {
+    if !config.upstream.iter().any(|u| u.name == authority.upstream) {
+        let what = format!("there is no upstream `{}`", authority.upstream);
+        report.error("upstream", what, "Add it as [[upstream]].");
+    }
+    if authority.anchors.is_empty() {
+        report.error("anchors", "no stamp could ever be believed", "Name the anchor of the authority.");
+    }
+    for name in &authority.anchors {
+        if !config.anchor.iter().any(|a| a.name == *name) {
+            report.error("anchors", format!("there is no anchor `{name}`"), "Add it as [[anchor]].");
+        }
+    }
+    if !authority.path.starts_with('/') || authority.every_s == 0 {
+        let what = "the path begins with `/`, and `every_s` is at least 1";
+        report.error("", what, "Correct it.");
     }
 }
 

@@ -264,7 +264,7 @@ impl Snapshot {
     }
 
     /// The folder that paths in the configuration start from.
-    pub(super) fn base(&self) -> &Path {
+    pub fn base(&self) -> &Path {
         &self.base
     }
 

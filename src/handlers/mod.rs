@@ -2,6 +2,8 @@
 //! recording are not theirs to do.
 
 pub mod esignet;
+mod evidence;
+mod evidence_stamps;
 mod form;
 mod ida;
 pub mod opencrvs;
@@ -11,6 +13,7 @@ pub mod token_seeder;
 pub mod websub;
 
 pub use esignet::Esignet;
+pub use evidence::Evidence;
 pub use ida::Ida;
 pub use packet::Packet;
 pub use relay::Relay;
@@ -31,6 +34,7 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     let handlers = Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
         .with(HandlerKind::Esignet, Esignet)
+        .with(HandlerKind::Evidence, Evidence)
         .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::OpenCrvs, opencrvs)
         .with(HandlerKind::WebSub, WebSub::new(Arc::clone(gateway)))
@@ -40,5 +44,6 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     doers.push(registering);
     doers.push(Box::new(token_seeder::Deliveries));
     doers.push(Box::new(esignet::FetchKeys));
+    doers.push(Box::new(evidence_stamps::StampHeads::new()));
     (handlers, doers)
 }

@@ -145,7 +145,7 @@ impl Route {
             body_max_bytes: raw.body_max_bytes,
             quota,
             // The hub's questions stand in the query.
-            query: raw.query || raw.handler == HandlerKind::WebSub,
+            query: raw.query || matches!(raw.handler, HandlerKind::WebSub | HandlerKind::Evidence),
             evidence: raw.evidence,
         })
     }
@@ -306,6 +306,7 @@ fn envelopes(raw: &config::Route, report: &mut Report<'_>) {
         | HandlerKind::WebSub
         | HandlerKind::TokenSeeder
         | HandlerKind::OpenCrvs
+        | HandlerKind::Evidence
         | HandlerKind::Relay => {
             for (field, envelope) in [("from.envelope", Some(from)), ("to.envelope", to)] {
                 if envelope.is_some_and(|e| !matches!(e, Envelope::Jose | Envelope::InsecurePlain))
@@ -361,6 +362,10 @@ fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
             if raw.methods.is_empty() =>
         {
             methods.extend([Method::GET, Method::POST, Method::PUT]);
+        }
+        HandlerKind::Evidence if raw.methods.is_empty() => methods.push(Method::GET),
+        HandlerKind::Evidence if methods != [Method::GET] => {
+            report.error("methods", "evidence is only read", "Leave it out.");
         }
         // OPTIONS is how a browser asks whether it may.
         HandlerKind::OpenCrvs if raw.methods.is_empty() => {

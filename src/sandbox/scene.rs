@@ -254,6 +254,8 @@ impl Scene {
         if doors == Doors::All {
             config.push_str(&doors::misp::configuration(self.ports));
             (routes, more) = (doors::partner_routes(), doors::misp::subscriber(self.ports));
+            // Kept bodies are sealed under the store's key, which only this scene has.
+            config = config.replacen("[evidence]\n", "[evidence]\nbodies = \"both\"\n", 1);
             store_key(&home)?;
             secret(&home.join("secrets/hub-secret-crvs"), &random_text(40)?)?;
             file(

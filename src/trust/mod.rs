@@ -35,7 +35,7 @@ pub use fingerprint::Fingerprint;
 pub use offline::Listed;
 pub use own::{OwnCertificates, OwnKey};
 pub use party::{PartyCertificates, PartySpec, shared_between_parties};
-pub use revocation::{ListDates, ListView, RevocationView, Standing};
+pub use revocation::{ListDates, ListView, RevocationView, Standing, lists_from_file};
 pub use tls::{client_verifier, server_verifier};
 pub use unusable::Unusable;
 pub use x509_parser::extensions::KeyUsage;

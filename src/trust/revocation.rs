@@ -230,8 +230,11 @@ pub(super) fn standing(
         )
 }
 
-/// The lists of a file, in PEM or DER.
-pub(super) fn lists_from_file(path: &Path) -> Result<Vec<Vec<u8>>, CertificateError> {
+/// The lists of a file, in PEM or DER; their signatures are not looked at.
+///
+/// # Errors
+/// When the file cannot be read, or holds none.
+pub fn lists_from_file(path: &Path) -> Result<Vec<Vec<u8>>, CertificateError> {
     let bytes = read_bounded(path, FILE_MAX_BYTES)?;
     if der::split_signed(&bytes).is_some() {
         return Ok(vec![bytes]);

@@ -42,6 +42,7 @@ mod credential;
 mod encodings;
 mod envelopes;
 mod esignet;
+mod evidence_proof;
 mod esignet_page;
 mod evidence;
 mod forge;

@@ -24,9 +24,36 @@ pub struct Evidence {
     /// How long an answer waits for its record to be on disk, in milliseconds; beyond that it is refused (`required`).
     #[serde(default = "default_commit_timeout_ms")]
     pub commit_timeout_ms: u64,
+    /// An authority that puts time stamps (RFC 3161) on tree heads. No exchange waits for one.
+    #[serde(default)]
+    pub time_stamping: Option<TimeStamping>,
     /// Room that is left free on the disk, in MiB. With less, `required` refuses before anything goes upstream.
     #[serde(default = "default_reserve_mib")]
     pub reserve_mib: u64,
+}
+
+/// A time-stamping authority.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimeStamping {
+    /// The `[[upstream]]` where it is; HTTP or HTTPS.
+    pub upstream: String,
+    /// The path that takes requests.
+    #[serde(default = "default_stamp_path")]
+    pub path: String,
+    /// The `[[anchor]]`s that its certificate may chain to.
+    pub anchors: Vec<String>,
+    /// How often a head is stamped, in seconds, as long as the log grows.
+    #[serde(default = "default_stamp_every_s")]
+    pub every_s: u64,
+}
+
+fn default_stamp_path() -> String {
+    "/".to_owned()
+}
+
+const fn default_stamp_every_s() -> u64 {
+    3600
 }
 
 /// What happens when a record cannot be written.

@@ -215,6 +215,9 @@ fn told(refusal: &Refusal) -> Told {
         | Code::EvidenceQueue
         | Code::EvidenceWrite
         | Code::EvidenceSlow
+        | Code::EvidenceUnknown
+        | Code::EvidenceQuery
+        | Code::EvidenceEarly
         | Code::EvidenceDown
         | Code::BearerMissing
         | Code::BearerForm

@@ -59,6 +59,7 @@ pub(super) const fn handler(kind: HandlerKind) -> &'static str {
         HandlerKind::WebSub => "websub",
         HandlerKind::TokenSeeder => "token_seeder",
         HandlerKind::OpenCrvs => "opencrvs",
+        HandlerKind::Evidence => "evidence",
         HandlerKind::Relay => "relay",
     }
 }

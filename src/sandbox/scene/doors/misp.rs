@@ -18,9 +18,19 @@ pub(in crate::sandbox::scene) fn configuration(ports: Ports) -> String {
         token_seeder(ports),
         "\n# ---- What partners may ask for ----\n".to_owned(),
         routes,
+        EVIDENCE.to_owned(),
     ]
     .concat()
 }
+
+/// Where partners fetch what was recorded of them, and the proofs.
+const EVIDENCE: &str = r#"
+[[route]]
+name = "evidence"
+path = "/evidence/{rest}"
+handler = "evidence"
+from = { face = "partner", envelope = "insecure_plain" }
+"#;
 
 /// MOSIP's own services, as the MISP's gateway knows them.
 pub(in crate::sandbox::scene) fn mosip_services() -> String {
