@@ -127,8 +127,11 @@ impl Worker {
     fn serve(&self, session: &mut Session, left: &mut Vec<Tried>) -> Result<(), String> {
         loop {
             // One that was in others' way runs alone: then it holds nothing that they wait for.
-            let alone = usize::from(!left.is_empty());
-            let mut group: Vec<Tried> = left.drain(..alone).collect();
+            let next = match left.first() {
+                Some(first) if first.tries > 0 => 1,
+                _ => left.iter().take_while(|tried| tried.tries == 0).count(),
+            };
+            let mut group: Vec<Tried> = left.drain(..next).collect();
             if group.is_empty() {
                 match self.pool.wait(LOOK_EVERY) {
                     Waited::Work(jobs) => {
@@ -217,7 +220,9 @@ fn commit(session: &mut Session, group: &mut Vec<Tried>) -> Group {
             gone = Some(why);
             break;
         }
-        let last = waiting.peek().is_none();
+        // What this transaction holds is in the way too: it ends here, and the rest has the next one.
+        let crowded = ran == Ran::Again;
+        let last = crowded || waiting.peek().is_none();
         let said = session.client.batch_execute(next(back, last));
         if let Err(error) = said {
             committed = Err(if last && lost(&error) {
@@ -230,6 +235,9 @@ fn commit(session: &mut Session, group: &mut Vec<Tried>) -> Group {
                 .is_closed()
                 .then(|| "the connection is lost".to_owned());
             break;
+        }
+        if crowded {
+            again.extend(waiting.by_ref());
         }
     }
     staying.extend(waiting);
