@@ -95,7 +95,7 @@ pub(super) fn note(
         .seen()
         .revocation(snapshot, trail, gateway.clock().now());
     let upstream = trail.route().and_then(|route| route.upstream());
-    let (decided, facts) = (trail.decision.as_deref(), trail.facts.as_deref());
+    let (decided, facts) = (trail.decision.as_deref(), trail.facts());
     let (decided, facts) = (decided.map(json), facts.map(json));
     let draft = Draft {
         gateway: gateway.name(),
