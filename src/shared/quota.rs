@@ -101,7 +101,7 @@ impl Quota {
             let per_minute = raw.per_minute.unwrap_or(0);
             Self {
                 interval_us: MINUTE_US.checked_div(i64::from(per_minute)).unwrap_or(0),
-                burst: i64::from(raw.burst.unwrap_or((per_minute / 6).max(1))),
+                burst: i64::from(raw.burst.unwrap_or_else(|| (per_minute / 6).max(1))),
                 per_day: raw
                     .per_day
                     .map_or(0, |n| i64::try_from(n).unwrap_or(i64::MAX)),
@@ -229,7 +229,7 @@ mod tests {
 
     fn quota(per_minute: u32, burst: i64, per_day: i64) -> Quota {
         Quota {
-            interval_us: MINUTE_US / i64::from(per_minute),
+            interval_us: MINUTE_US.checked_div(i64::from(per_minute)).unwrap(),
             burst,
             per_day,
         }

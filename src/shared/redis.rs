@@ -291,10 +291,7 @@ impl Redis {
         let link = Arc::new(Link::open(&self.settings, &self.address, &self.clock, anew).await?);
         self.standing().too_many = false;
         self.tell_what_was_taken(&link).await?;
-        let mut standing = self.standing();
-        self.link.store(Some(Arc::clone(&link)));
-        let gone = standing.gone.take();
-        drop(standing);
+        let gone = self.publish(&link);
         // What came while the last of it was told.
         if let Err(error) = self.tell_what_was_taken(&link).await {
             self.lost(&link, &error.to_string());
@@ -305,6 +302,13 @@ impl Redis {
         let closed_ms = self.closed_for_ms(now);
         tracing::info!(away_ms, closed_ms, "the shared state is there");
         Ok(link)
+    }
+
+    /// Lets everybody use a connection; says since when there was none.
+    fn publish(&self, link: &Arc<Link>) -> Option<(Moment, String)> {
+        let mut standing = self.standing();
+        self.link.store(Some(Arc::clone(link)));
+        standing.gone.take()
     }
 
     async fn tell_what_was_taken(&self, link: &Arc<Link>) -> Result<(), LinkError> {
@@ -407,10 +411,10 @@ impl Redis {
 
     #[cfg(test)]
     fn time_of_quotas(&self) -> String {
-        let now = self.clock.now().ms() * 1000;
-        (self.by_our_clock)
-            .then(|| now.to_string())
-            .unwrap_or_default()
+        if !self.by_our_clock {
+            return String::new();
+        }
+        self.clock.now().ms().saturating_mul(1000).to_string()
     }
 
     /// A holder that panicked left a whole state.

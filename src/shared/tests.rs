@@ -1,5 +1,10 @@
 //! Both engines against one simple model, and the server's own ways to go wrong.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "tests: an overflow is a failed test"
+)]
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Site, TlsClient, until, within};
+use crate::harness::{Site, TlsClient, triseal, until, within};
 
 /// Begins a sealed request and holds back its end: it occupies one place. Gives what is still to be sent.
 fn hold(site: &Site, client: &mut TlsClient) -> Vec<u8> {
@@ -38,6 +38,10 @@ fn exchanges_beyond_the_bound_are_shed_and_those_after_the_overload_are_served()
 fn strangers_are_shed_first_and_partners_are_served_meanwhile() {
     let mut site = Site::new("limits-strangers");
     site.limits("exchanges_max = 4\nexchanges_per_partner_max = 4");
+    let pki = site.path("pki").display().to_string();
+    let stranger = "stranger:Civil Registry";
+    let made = triseal(["pki", "add", "--dir", &pki, "--party", stranger]);
+    assert_eq!(made.code, 0, "{}", made.all());
     site.start_misp();
     let mut held: Vec<TlsClient> = (0..3).map(|_| site.connect()).collect();
     let rests: Vec<Vec<u8>> = held.iter_mut().map(|c| hold(&site, c)).collect();
@@ -163,7 +167,7 @@ fn a_bound_of_zero_is_a_mistake() {
     let site = Site::new("limits-zero");
     site.limits("exchanges_max = 0\nhead_max_bytes = 0");
     let file = site.path("misp/gateway.toml").display().to_string();
-    let checked = crate::harness::triseal(["check", "--config", &file]);
+    let checked = triseal(["check", "--config", &file]);
     assert_eq!(checked.code, 2);
     for name in ["limits.exchanges_max", "limits.head_max_bytes"] {
         assert!(checked.err.contains(name), "{}", checked.err);

@@ -1,6 +1,11 @@
 //! Both engines against one rule: whatever comes to whichever gateway, and however the clock goes, nothing is taken twice; and what is
 //! fresh and new is taken.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "tests: an overflow is a failed test"
+)]
+
 use std::{collections::HashSet, sync::Arc};
 
 use proptest::prelude::*;
