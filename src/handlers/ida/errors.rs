@@ -320,6 +320,7 @@ mod tests {
     /// IDA reference section 8 row by row, then the policy errors of 2.3 and 2.7. Which state gives which of our codes is the
     /// table of `policy::admission`.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table: one entry a row")]
     fn every_state_and_every_policy_error_has_mosips_own_code() {
         let plain = Refusal::from;
         let naming = |code, member| Refusal::from(code).naming(member);

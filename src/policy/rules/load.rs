@@ -184,19 +184,9 @@ fn one_file(
         );
         return;
     }
-    // Cedar numbers them in the order of the text.
-    let mut policies: BTreeMap<usize, &Policy> = BTreeMap::new();
-    for policy in parsed.policies() {
-        let number = policy.id().to_string();
-        let number = number
-            .trim_start_matches("policy")
-            .parse()
-            .unwrap_or(usize::MAX);
-        policies.insert(number, policy);
-    }
     let mut names: BTreeMap<String, (String, usize)> = BTreeMap::new();
     let mut from = 0;
-    for policy in policies.into_values() {
+    for policy in in_order(&parsed) {
         let (begin, end) = place(text, policy, from);
         from = end;
         let line = line_at(text, begin);
@@ -258,6 +248,17 @@ fn one_file(
             remedy,
         );
     }
+}
+
+/// Cedar numbers them in the order of the text.
+fn in_order(parsed: &PolicySet) -> impl Iterator<Item = &Policy> {
+    let mut policies: BTreeMap<usize, &Policy> = BTreeMap::new();
+    for policy in parsed.policies() {
+        let number = policy.id().to_string();
+        let number = number.trim_start_matches("policy").parse();
+        policies.insert(number.unwrap_or(usize::MAX), policy);
+    }
+    policies.into_values()
 }
 
 /// The policy under its own name, and what admission asks in its place: of a permit, the conditions that need no content; of
