@@ -113,7 +113,8 @@ pub(super) fn note(
         tls: trail.connection.leaf_fingerprint(),
         signer: trail.signed_by,
         request_body: trail.request_digest.map(|digest| (digest, trail.bytes_in)),
-        signature: trail.signature.as_ref().map(http::HeaderValue::as_bytes),
+        signature: (trail.signature.as_ref().map(http::HeaderValue::as_bytes))
+            .filter(|v| is_detached(v)),
         revocation_json: revocation.as_deref(),
         configuration_json: Some(&snapshot.seen().configuration),
         policy_json: decided.as_deref(),
@@ -163,6 +164,20 @@ pub(super) const fn is_loss(code: Code) -> bool {
         code,
         Code::EvidenceQueue | Code::EvidenceWrite | Code::EvidenceSlow | Code::EvidenceDown
     )
+}
+
+/// Whether a header `signature` is a detached JWS by its form. Anything else may be any text, and a record can never be erased.
+fn is_detached(value: &[u8]) -> bool {
+    let Some((protected, signature)) = std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.split_once(".."))
+    else {
+        return false;
+    };
+    let header = URL_SAFE_NO_PAD.decode(protected).unwrap_or_default();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&header).is_ok()
+        && (1..=1024).contains(&signature.len())
 }
 
 /// What the route wants, or else the configuration.

@@ -189,15 +189,18 @@ fn outputs(site: &Site, answers: &[Answer]) -> BTreeMap<String, String> {
             format!("{name}: access log"),
             site.read(&format!("{name}/access.log")),
         );
-        for entry in fs::read_dir(site.path(name).join("state"))
-            .unwrap()
-            .flatten()
-        {
-            let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
-            out.insert(
-                format!("{name}: state/{}", entry.file_name().display()),
-                text,
-            );
+        // The evidence log as well.
+        let mut folders = vec![site.path(name).join("state")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                out.insert(format!("{name}: {}", path.display()), text);
+            }
         }
     }
     for (n, answer) in answers.iter().enumerate() {

@@ -448,7 +448,8 @@ fn kept_bodies_are_erased_alone_and_the_record_holds() {
         assert_eq!(digest, base64url(&opened.plain_digest()));
     }
     let (day, _) = name.split_once('/').unwrap();
-    assert_eq!(erase(&site.path(LOG), day, "crvs").unwrap(), [name.clone()]);
+    let gone = erase(&site.path(LOG), day, "crvs").unwrap();
+    assert_eq!(gone, std::slice::from_ref(&name));
     assert!(bodies.open(&name, id, Which::Request).unwrap().is_none());
     // The running gateway goes on under another key, and the record is what it was.
     let next = site.ask(&site.auth());
