@@ -430,7 +430,11 @@ fn heads_are_time_stamped_by_openssl_and_the_stamp_is_verified() {
     );
     let port = free_ports(1);
     let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/time_stamping.py");
-    let args = [server.to_owned(), port.to_string()];
+    let args = [
+        server.to_owned(),
+        port.to_string(),
+        dir.display().to_string(),
+    ];
     let authority = Process::start(interpreter(), args, &[], &dir, "tsa");
     until("the authority is ready", || {
         authority.out().contains("ready").then_some(())
