@@ -21,10 +21,11 @@ url = lambda data: base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 class Broken(Exception):
-    """A link's name, and why it does not hold."""
+    link = "bundle"  # the one that is looked at; an error has its link's name, and why it does not hold
 
 
 def check(link, true, why):
+    Broken.link = link
     if not true:
         raise Broken(link, why)
 
@@ -129,9 +130,9 @@ def links(raw, anchors, authorities, organisation):
     known = {"format", "record", "index", "inclusion", "head", "certificates", "crls", "timestamp", "receipt", "body"}
     check("bundle", set(bundle) <= known and bundle["format"] == "triseal-evidence-bundle/1", "not of this form")
     certificates = [x509.load_der_x509_certificate(un64("bundle", c)) for c in bundle["certificates"]]
+    record = json.loads(bundle["record"])
     armour = b"-----BEGIN X509 CRL-----\n%b-----END X509 CRL-----\n"
     lists = [armour % base64.encodebytes(un64("revocation", c)) for c in bundle.get("crls", [])]
-    record = json.loads(bundle["record"])
     leaf = sha256(b"\x00" + bundle["record"].encode())
     yield "record", f"{record['time']} {record['correlationId']}: {record['verdict']}; leaf hash {url(leaf)}"
 
@@ -187,14 +188,13 @@ def main():
     parser.add_argument("--anchor", action="append", required=True, type=argparse.FileType("rb"))
     parser.add_argument("--tsa-anchor", action="append", type=argparse.FileType("rb"), help="a PEM file")
     parser.add_argument("--organisation", help="whose log it must be")
-    args, step = parser.parse_args(), "bundle"
+    args = parser.parse_args()
     anchors = [c for f in args.anchor for c in x509.load_pem_x509_certificates(f.read())]
     try:
         for step, words in links(args.bundle.read(), anchors, args.tsa_anchor, args.organisation):
             print(f"ok      {step}: {words}")
     except Exception as error:  # Broken, or what cannot even be read
-        sys.exit("BROKEN  " + (": ".join(error.args) if isinstance(error, Broken) else f"behind {step}: {error!r}"))
+        sys.exit("BROKEN  " + (": ".join(error.args) if isinstance(error, Broken) else f"{Broken.link}: {error!r}"))
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -157,10 +157,14 @@ pub fn run(command: &EvidenceCommand, clock: &Clock) -> ExitCode {
 fn erase(place: &Place, day: &str, partner: &str) -> Result<(), Problem> {
     let gone = bodies::erase(&place.folder()?, day, partner)?;
     if gone.is_empty() {
-        say(format_args!("nothing was kept of {partner} on {day}, or it is erased already"));
+        say(format_args!(
+            "nothing was kept of {partner} on {day}, or it is erased already"
+        ));
     }
     for key in gone {
-        say(format_args!("{key}: the key is destroyed; what it sealed cannot be read again"));
+        say(format_args!(
+            "{key}: the key is destroyed; what it sealed cannot be read again"
+        ));
     }
     Ok(())
 }
@@ -188,8 +192,7 @@ impl Place {
 
 fn read_config(file: &Path) -> Result<Config, Problem> {
     let mut mistakes = Mistakes::default();
-    let document =
-        Document::read(file).map_err(|e| CommandError::Mistakes(Mistakes(vec![e.0])))?;
+    let document = Document::read(file).map_err(|e| CommandError::Mistakes(Mistakes(vec![e.0])))?;
     let parsed: Option<Config> = document.parse(&config_schema(), &mut mistakes);
     let parsed = parsed.filter(|_| !mistakes.refuse());
     parsed.ok_or_else(|| CommandError::Mistakes(mistakes).into())
@@ -202,10 +205,16 @@ fn read(file: &Path, max: u64) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let limit = max.saturating_add(1);
     if file == Path::new("-") {
-        io::stdin().take(limit).read_to_end(&mut bytes).map_err(problem)?;
+        io::stdin()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(problem)?;
     } else {
         let opened = fs::File::open(file).map_err(problem)?;
-        opened.take(limit).read_to_end(&mut bytes).map_err(problem)?;
+        opened
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(problem)?;
     }
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > max {
         let what = format!("{}: larger than {max} bytes", file.display());

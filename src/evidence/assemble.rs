@@ -45,7 +45,9 @@ pub enum AssembleError {
     #[error("{0}")]
     Read(#[from] ReadError),
     /// No head covers the record yet.
-    #[error("no signed tree head covers record {0} yet. Try again in a second or two; a gateway signs one each second while it writes")]
+    #[error(
+        "no signed tree head covers record {0} yet. Try again in a second or two; a gateway signs one each second while it writes"
+    )]
     NoHead(u64),
     /// A head is not of the form.
     #[error("the log's tree head cannot be read: {0}")]
@@ -54,7 +56,9 @@ pub enum AssembleError {
     #[error("record {0} is no text")]
     Record(u64),
     /// The certificate that signed the head is not at hand.
-    #[error("the certificate {0} that signed the tree head is not in the folder `certificates` beside the log. Give it with --certificate")]
+    #[error(
+        "the certificate {0} that signed the tree head is not in the folder `certificates` beside the log. Give it with --certificate"
+    )]
     NoCertificate(Fingerprint),
 }
 
@@ -92,7 +96,10 @@ pub fn lists_for(config: &Config, base: &Path, bundle: &Bundle, max: usize) -> V
     let Some(anchor) = config.anchor.iter().find(leads) else {
         return Vec::new();
     };
-    let read = anchor.crls.iter().filter_map(|f| lists_from_file(&base.join(f)).ok());
+    let read = anchor
+        .crls
+        .iter()
+        .filter_map(|f| lists_from_file(&base.join(f)).ok());
     let lists: Vec<Vec<u8>> = read.flatten().collect();
     if lists.iter().map(Vec::len).sum::<usize>() > max {
         return Vec::new();
@@ -154,13 +161,19 @@ fn named(
     extras: &Extras,
 ) -> Result<Vec<String>, AssembleError> {
     let given = |name: &Fingerprint| {
-        let given = extras.certificates.iter().find(|der| Fingerprint::of(der) == *name);
+        let given = extras
+            .certificates
+            .iter()
+            .find(|der| Fingerprint::of(der) == *name);
         given.cloned().or_else(|| certificate(log.folder(), name))
     };
     let signer = given(&head.signer).ok_or(AssembleError::NoCertificate(head.signer))?;
     let mut all = vec![signer];
     let record: Value = serde_json::from_str(record).unwrap_or_default();
-    let of_request = record.get("signer").and_then(Value::as_str).and_then(fingerprint);
+    let of_request = record
+        .get("signer")
+        .and_then(Value::as_str)
+        .and_then(fingerprint);
     let of_receipt = (extras.receipt.as_ref()).and_then(|r| Jws::parse(&r.signature)?.signer());
     for name in [of_request, of_receipt].into_iter().flatten() {
         if let Some(der) = given(&name)
@@ -236,7 +249,9 @@ fn stamped(log: &Log, covering: u64) -> Option<Stamped> {
 }
 
 fn sizes(folder: &Path) -> impl Iterator<Item = u64> {
-    let entries = fs::read_dir(folder.join("timestamps")).into_iter().flatten();
+    let entries = fs::read_dir(folder.join("timestamps"))
+        .into_iter()
+        .flatten();
     entries.flatten().filter_map(|entry| {
         let name = entry.file_name();
         name.to_str()?.strip_suffix(".json")?.parse().ok()

@@ -42,7 +42,13 @@ impl Authority {
     }
 
     /// Issues `NAME.pem` with the key `NAME.der` (PKCS#8).
-    pub(super) fn issue(&self, name: &str, organisation: &str, extensions: &str, key: &str) -> Certificate {
+    pub(super) fn issue(
+        &self,
+        name: &str,
+        organisation: &str,
+        extensions: &str,
+        key: &str,
+    ) -> Certificate {
         fs::write(self.path("ext"), extensions).unwrap();
         self.openssl(&format!(
             "req -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj /O={organisation}/CN={name}"
@@ -50,8 +56,12 @@ impl Authority {
         self.openssl(&format!(
             "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 20 -extfile ext -out {name}.pem"
         ));
-        self.openssl(&format!("pkcs8 -topk8 -nocrypt -in {name}.key -outform DER -out {name}.der"));
-        certificates_from_file(&self.path(&format!("{name}.pem"))).unwrap().remove(0)
+        self.openssl(&format!(
+            "pkcs8 -topk8 -nocrypt -in {name}.key -outform DER -out {name}.der"
+        ));
+        certificates_from_file(&self.path(&format!("{name}.pem")))
+            .unwrap()
+            .remove(0)
     }
 
     pub(super) fn key(&self, name: &str) -> SigningKey {
@@ -77,12 +87,16 @@ impl Authority {
             .current_dir(Path::new(self.dir.path()))
             .output()
             .unwrap();
-        assert!(done.status.success(), "{arguments}: {}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "{arguments}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 }
 
 /// The extensions of a certificate for time stamping.
-pub(super) const TSA: &str =
-    "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=critical,timeStamping\n";
+pub(super) const TSA: &str = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=critical,timeStamping\n";
 /// The extensions of a certificate for signatures.
-pub(super) const SIGNER: &str = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n";
+pub(super) const SIGNER: &str =
+    "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n";

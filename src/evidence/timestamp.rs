@@ -80,7 +80,9 @@ pub enum StampProblem {
     #[error("the signature of the stamp does not fit")]
     Signature,
     /// The signer's certificate is not for time stamping alone.
-    #[error("the certificate of `{0}` is not for time stamping alone (critical extended key usage timeStamping)")]
+    #[error(
+        "the certificate of `{0}` is not for time stamping alone (critical extended key usage timeStamping)"
+    )]
     Purpose(String),
     /// The signer's certificate does not lead to the anchor.
     #[error("the certificate of the time-stamping authority: {0}")]
@@ -334,8 +336,9 @@ impl<'a> Parts<'a> {
         if let Some(first) = signed.first_mut() {
             *first = SET;
         }
-        let library = library(certificate.key(), self.algorithm, self.digest)
-            .ok_or(StampProblem::Form("it is signed with an algorithm that is not taken"))?;
+        let library = library(certificate.key(), self.algorithm, self.digest).ok_or(
+            StampProblem::Form("it is signed with an algorithm that is not taken"),
+        )?;
         UnparsedPublicKey::new(library, certificate.key().raw())
             .verify(&signed, self.signature)
             .map_err(|_| StampProblem::Signature)?;

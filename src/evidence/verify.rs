@@ -165,7 +165,11 @@ fn follow(text: &[u8], mut belief: Belief, links: &mut Links<'_>) -> Result<(), 
         return links.broken("record", "the record is of a version that is not known");
     }
     let leaf = merkle::leaf_hash(bundle.record.as_bytes());
-    let words = format!("{}; its leaf hash is {}", told(&record), bundle::shown(&leaf));
+    let words = format!(
+        "{}; its leaf hash is {}",
+        told(&record),
+        bundle::shown(&leaf)
+    );
     links.holds("record", words);
 
     let head = head_and_place(&bundle, &decoded, &leaf, links)?;
@@ -280,11 +284,17 @@ fn head_signature(
     links: &mut Links<'_>,
 ) -> Result<(), Stop> {
     let Some(certificate) = certificates.iter().find(|c| c.fingerprint() == head.signer) else {
-        let words = format!("the certificate {} that signed the head is missing", head.signer);
+        let words = format!(
+            "the certificate {} that signed the head is missing",
+            head.signer
+        );
         return links.broken("head", words);
     };
     if !Head::signed_by(&bundle.head, certificate) {
-        let words = format!("the head does not bear the signature of `{}`", certificate.subject());
+        let words = format!(
+            "the head does not bear the signature of `{}`",
+            certificate.subject()
+        );
         return links.broken("head", words);
     }
     let when = shown(head.time);
@@ -311,13 +321,16 @@ fn head_signature(
                     links.holds("revocation", words);
                 }
                 Listed::Unknown { issuer } => {
-                    let words = format!("no revocation list of `{issuer}` is in the bundle; give one with --crl");
+                    let words = format!(
+                        "no revocation list of `{issuer}` is in the bundle; give one with --crl"
+                    );
                     links.unproven("revocation", words);
                 }
             }
             if belief.organisation.is_none() {
                 let organisation = found.unwrap_or("-");
-                let words = format!("the log says it is `{organisation}`'s; --organisation makes sure");
+                let words =
+                    format!("the log says it is `{organisation}`'s; --organisation makes sure");
                 links.unproven("owner", words);
             } else {
                 links.holds("owner", format!("the log is `{}`'s", found.unwrap_or("-")));
@@ -339,7 +352,10 @@ fn order(record: &Map<String, Value>, head: &Head, links: &mut Links<'_>) -> Res
             links.holds("order", "the record is older than the head that covers it");
             Ok(())
         }
-        _ => links.broken("order", "the record is younger than the head that covers it"),
+        _ => links.broken(
+            "order",
+            "the record is younger than the head that covers it",
+        ),
     }
 }
 
@@ -352,7 +368,10 @@ fn time_stamp(
 ) -> Result<(), Stop> {
     const NAME: &str = "time stamp";
     let Some(token) = &decoded.timestamp else {
-        links.unproven(NAME, "there is none: when the head was signed is its signer's word");
+        links.unproven(
+            NAME,
+            "there is none: when the head was signed is its signer's word",
+        );
         return Ok(());
     };
     let stamp = match Stamp::read(token, &sha256(bundle.head.as_bytes())) {
@@ -361,10 +380,14 @@ fn time_stamp(
     };
     let (who, when) = (stamp.authority().subject(), shown(stamp.time()));
     if stamp.time() < head.time.plus_ms(-STAMP_TOLERANCE_MS) {
-        return links.broken(NAME, format!("`{who}` stamped the head at {when}, before it was signed"));
+        return links.broken(
+            NAME,
+            format!("`{who}` stamped the head at {when}, before it was signed"),
+        );
     }
     let Some(anchor) = &belief.authority else {
-        let words = format!("`{who}` stamped this head at {when}; --tsa-anchor makes sure who that is");
+        let words =
+            format!("`{who}` stamped this head at {when}; --tsa-anchor makes sure who that is");
         links.unproven(NAME, words);
         return Ok(());
     };
@@ -407,10 +430,19 @@ impl Parts<'_> {
         const NAME: &str = "body";
         let kept = self.record.get("body").and_then(|body| body.get(which));
         let part = bundle.body.as_ref();
-        let part = part.and_then(|b| if which == "request" { &b.request } else { &b.answer }.as_ref());
+        let part = part.and_then(|b| {
+            if which == "request" {
+                &b.request
+            } else {
+                &b.answer
+            }
+            .as_ref()
+        });
         let Some(text) = part else {
             if kept.is_some() {
-                let words = format!("the {which} was kept; it was erased or left out, and its digests hold without it");
+                let words = format!(
+                    "the {which} was kept; it was erased or left out, and its digests hold without it"
+                );
                 links.unproven(NAME, words);
             }
             return Ok(None);
@@ -423,9 +455,15 @@ impl Parts<'_> {
         let fits = digest_in("plainDigest") == Some(&*bundle::shown(&sha256(&salted)))
             && self.text([which, "bodyDigest"]) == Some(&*bundle::shown(&sha256(plain)));
         if !fits {
-            return links.broken(NAME, format!("body.{which} is not the one whose digests the record has"));
+            return links.broken(
+                NAME,
+                format!("body.{which} is not the one whose digests the record has"),
+            );
         }
-        let words = format!("the {which} ({} octets) is the one whose digests the record has", plain.len());
+        let words = format!(
+            "the {which} ({} octets) is the one whose digests the record has",
+            plain.len()
+        );
         links.holds(NAME, words);
         Ok(Some(plain.to_vec()))
     }
@@ -439,14 +477,20 @@ impl Parts<'_> {
     ) -> Result<(), Stop> {
         const NAME: &str = "receipt";
         let Some(receipt) = &bundle.receipt else {
-            links.unproven(NAME, "none is in the bundle; whoever asked has it in the header `response-signature`");
+            links.unproven(
+                NAME,
+                "none is in the bundle; whoever asked has it in the header `response-signature`",
+            );
             return Ok(());
         };
         let Some(jws) = Jws::parse(&receipt.signature).filter(Jws::is_detached) else {
             return links.broken(NAME, "it is no detached JWS");
         };
         if jws.text("leaf") != Some(&*bundle::shown(self.leaf)) {
-            return links.broken(NAME, "the receipt is of another record: its `leaf` is not this record's leaf hash");
+            return links.broken(
+                NAME,
+                "the receipt is of another record: its `leaf` is not this record's leaf hash",
+            );
         }
         let given = match receipt.answer.as_ref().map(|text| STANDARD.decode(text)) {
             Some(Err(_)) => return links.broken(NAME, "receipt.answer is no base64"),
@@ -458,7 +502,10 @@ impl Parts<'_> {
             return Ok(());
         };
         if self.text(["answer", "bodyDigest"]) != Some(&*bundle::shown(&sha256(body))) {
-            return links.broken(NAME, "the answer is not the one whose digest the record has");
+            return links.broken(
+                NAME,
+                "the answer is not the one whose digest the record has",
+            );
         }
         let Some(certificate) = jws.signer().and_then(|name| self.certificate(&name)) else {
             return links.broken(NAME, "the certificate that signed the answer is missing");
@@ -471,7 +518,10 @@ impl Parts<'_> {
         if let Err(why) = belief.anchor.signature_path(certificate, time) {
             return links.broken(NAME, format!("`{}`: {why}", certificate.subject()));
         }
-        let words = format!("`{}` signed this very answer and named this record", certificate.subject());
+        let words = format!(
+            "`{}` signed this very answer and named this record",
+            certificate.subject()
+        );
         links.holds(NAME, words);
         Ok(())
     }
@@ -491,12 +541,21 @@ impl Parts<'_> {
             return Ok(());
         };
         let Some(body) = body else {
-            links.unproven(NAME, "it was checked by the gateway; to check it again takes the request's body");
+            links.unproven(
+                NAME,
+                "it was checked by the gateway; to check it again takes the request's body",
+            );
             return Ok(());
         };
-        let certificate = self.certificates.iter().find(|c| c.fingerprint().to_string() == signer);
+        let certificate = self
+            .certificates
+            .iter()
+            .find(|c| c.fingerprint().to_string() == signer);
         let Some(certificate) = certificate else {
-            links.unproven(NAME, "the certificate that signed the request is not in the bundle");
+            links.unproven(
+                NAME,
+                "the certificate that signed the request is not in the bundle",
+            );
             return Ok(());
         };
         let subject = certificate.subject();
@@ -506,7 +565,10 @@ impl Parts<'_> {
         let time = self.record.get("time").and_then(Value::as_str);
         let time = time.and_then(moment).unwrap_or(Moment::from_ms(0));
         match belief.anchor.signature_path(certificate, time) {
-            Ok((path, _)) => links.holds(NAME, format!("{}: signed this very request", path.join(" ← "))),
+            Ok((path, _)) => links.holds(
+                NAME,
+                format!("{}: signed this very request", path.join(" ← ")),
+            ),
             Err(why) => {
                 let words = format!("`{subject}` signed this very request; who that is: {why}");
                 links.unproven(NAME, words);
@@ -517,7 +579,10 @@ impl Parts<'_> {
 }
 
 fn sha256(bytes: &[u8]) -> Hash {
-    digest(&SHA256, bytes).as_ref().try_into().unwrap_or_default()
+    digest(&SHA256, bytes)
+        .as_ref()
+        .try_into()
+        .unwrap_or_default()
 }
 
 /// RFC 3339 in UTC.

@@ -23,9 +23,7 @@ use crate::{
         reader::{Log, Query, ReadError},
         verify::{self, Head},
     },
-    exchange::{
-        Content, Handler, Permitted, RefusalAnswer, Reply, Snapshot, Trail, plain_refusal,
-    },
+    exchange::{Content, Handler, Permitted, RefusalAnswer, Reply, Snapshot, Trail, plain_refusal},
     refusal::{Code, Refusal},
 };
 
@@ -53,7 +51,10 @@ impl Handler for Evidence {
             // Nothing is asked in a body; dropping it is all there is to do.
             drop::<Content>(content);
             if *handling.method() != Method::GET {
-                return Err(Refusal::new(Code::MethodNotAllowed, "evidence is read only"));
+                return Err(Refusal::new(
+                    Code::MethodNotAllowed,
+                    "evidence is read only",
+                ));
             }
             let folder = trail.gateway().evidence().map(|e| e.folder().to_path_buf());
             let folder = folder
@@ -61,11 +62,11 @@ impl Handler for Evidence {
             let partner = handling.caller().partner().id().as_str().to_owned();
             let question = ask(handling.near().path(), handling.near().query())?;
             let snapshot = std::sync::Arc::clone(handling.snapshot());
-            let answer = tokio::task::spawn_blocking(move || {
-                answer(&folder, &partner, question, &snapshot)
-            });
+            let answer =
+                tokio::task::spawn_blocking(move || answer(&folder, &partner, question, &snapshot));
             let answer = answer.await;
-            let answer = answer.map_err(|_| Refusal::new(Code::Fault, "reading evidence failed"))??;
+            let answer =
+                answer.map_err(|_| Refusal::new(Code::Fault, "reading evidence failed"))??;
             let json = HeaderValue::from_static("application/json");
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, json)]);
             Ok(handling.answer(StatusCode::OK, headers, Bytes::from(answer)))
@@ -99,7 +100,11 @@ fn unknown(cause: &str) -> Refusal {
 
 fn ask(path: &str, query: Option<&str>) -> Result<Question, Refusal> {
     let mut asked = Asked::default();
-    for pair in query.unwrap_or_default().split('&').filter(|p| !p.is_empty()) {
+    for pair in query
+        .unwrap_or_default()
+        .split('&')
+        .filter(|p| !p.is_empty())
+    {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let place = match name {
             "from" => &mut asked.from,
@@ -113,7 +118,10 @@ fn ask(path: &str, query: Option<&str>) -> Result<Question, Refusal> {
         }
     }
     let mut end = path.rsplit('/');
-    let (last, before) = (end.next().unwrap_or_default(), end.next().unwrap_or_default());
+    let (last, before) = (
+        end.next().unwrap_or_default(),
+        end.next().unwrap_or_default(),
+    );
     match (before, last) {
         (_, "records") => {
             let limit = number(asked.limit)?.map(|n| usize::try_from(n).unwrap_or(LIST_MAX));
@@ -122,9 +130,13 @@ fn ask(path: &str, query: Option<&str>) -> Result<Question, Refusal> {
                 until: time(asked.until)?,
                 limit: limit.unwrap_or(LIST).min(LIST_MAX),
             };
-            asked.to.map_or(Ok(question), |_| Err(form("`to` is for consistency")))
+            asked
+                .to
+                .map_or(Ok(question), |_| Err(form("`to` is for consistency")))
         }
-        ("records", id) if id.len() <= ID_MAX && query.is_none() => Ok(Question::Record(id.to_owned())),
+        ("records", id) if id.len() <= ID_MAX && query.is_none() => {
+            Ok(Question::Record(id.to_owned()))
+        }
         (_, "head") if query.is_none() => Ok(Question::Head),
         (_, "consistency") if asked.until.is_none() && asked.limit.is_none() => {
             Ok(Question::Consistency {
@@ -182,7 +194,9 @@ fn answer(
             for index in log.find(&query, limit).map_err(read)? {
                 records.push(summary(index, &log.record(index).map_err(read)?));
             }
-            Ok(json!({ "log": log.id(), "records": records }).to_string().into_bytes())
+            Ok(json!({ "log": log.id(), "records": records })
+                .to_string()
+                .into_bytes())
         }
         Question::Record(id) => {
             let query = Query {
@@ -191,10 +205,13 @@ fn answer(
                 ..Query::default()
             };
             let found = log.find(&query, LIST_MAX).map_err(read)?;
-            let index = found.last().ok_or_else(|| unknown("no record of the caller has that id"))?;
+            let index = found
+                .last()
+                .ok_or_else(|| unknown("no record of the caller has that id"))?;
             let bundle = assemble::assemble(&log, *index, Extras::default());
             let mut bundle = bundle.map_err(assembled)?;
-            bundle.crls = assemble::lists_for(snapshot.config(), snapshot.base(), &bundle, LISTS_MAX);
+            bundle.crls =
+                assemble::lists_for(snapshot.config(), snapshot.base(), &bundle, LISTS_MAX);
             Ok(bundle.to_text().into_bytes())
         }
         Question::Head => {
@@ -280,11 +297,23 @@ mod tests {
         };
         assert_eq!(ask("/evidence/records", None).unwrap(), records(LIST));
         assert_eq!(ask("/x/records", Some("limit=5")).unwrap(), records(5));
-        assert_eq!(ask("/x/records", Some("limit=99999")).unwrap(), records(LIST_MAX));
-        assert_eq!(ask("/x/records/a-b", None).unwrap(), Question::Record("a-b".to_owned()));
+        assert_eq!(
+            ask("/x/records", Some("limit=99999")).unwrap(),
+            records(LIST_MAX)
+        );
+        assert_eq!(
+            ask("/x/records/a-b", None).unwrap(),
+            Question::Record("a-b".to_owned())
+        );
         assert_eq!(ask("/x/head", None).unwrap(), Question::Head);
-        let consistency = Question::Consistency { from: 3, to: Some(9) };
-        assert_eq!(ask("/x/consistency", Some("from=3&to=9")).unwrap(), consistency);
+        let consistency = Question::Consistency {
+            from: 3,
+            to: Some(9),
+        };
+        assert_eq!(
+            ask("/x/consistency", Some("from=3&to=9")).unwrap(),
+            consistency
+        );
         for (path, query) in [
             ("/x/records", Some("partner=other")),
             ("/x/records", Some("limit=5&limit=6")),

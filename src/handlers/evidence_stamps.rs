@@ -74,7 +74,9 @@ impl Doer for StampHeads {
             if now < self.next.load(Ordering::Relaxed) {
                 return;
             }
-            let every_ms = i64::try_from(settings.every_s).unwrap_or(i64::MAX).saturating_mul(1000);
+            let every_ms = i64::try_from(settings.every_s)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1000);
             let pause_ms = match stamp(gateway, settings, evidence.folder()).await {
                 Ok(true) => every_ms,
                 // Nothing new to stamp: look again soon.
@@ -84,7 +86,8 @@ impl Doer for StampHeads {
                     every_ms.min(AGAIN_MS)
                 }
             };
-            self.next.store(now.saturating_add(pause_ms), Ordering::Relaxed);
+            self.next
+                .store(now.saturating_add(pause_ms), Ordering::Relaxed);
         })
     }
 }
@@ -117,16 +120,28 @@ async fn stamp(gateway: &Gateway, settings: &TimeStamping, folder: &Path) -> Res
         .await
         .map_err(|refusal| refusal.to_string())?;
     if answer.status != StatusCode::OK {
-        return Err(format!("the authority answered HTTP {}", answer.status.as_u16()));
+        return Err(format!(
+            "the authority answered HTTP {}",
+            answer.status.as_u16()
+        ));
     }
-    let stamp: Stamp = request.read_reply(&answer.body).map_err(|e| e.to_string())?;
+    let stamp: Stamp = request
+        .read_reply(&answer.body)
+        .map_err(|e| e.to_string())?;
     let mut why = "no anchor of the authority is configured".to_owned();
-    for anchor in settings.anchors.iter().filter_map(|name| snapshot.anchors().get(name)) {
+    for anchor in settings
+        .anchors
+        .iter()
+        .filter_map(|name| snapshot.anchors().get(name))
+    {
         match stamp.chain(anchor) {
             Ok(_) => {
                 assemble::keep_stamp(folder, head.size, &text, stamp.token())
                     .map_err(|e| e.to_string())?;
-                tracing::info!(records = head.size, "evidence: the tree head was time-stamped");
+                tracing::info!(
+                    records = head.size,
+                    "evidence: the tree head was time-stamped"
+                );
                 return Ok(true);
             }
             Err(problem) => why = problem.to_string(),

@@ -46,12 +46,8 @@ impl Anchor {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn add_list(&mut self, der: &[u8]) -> Result<(), String> {
-        let list = revocation::RevocationList::read(
-            der,
-            Path::new("evidence"),
-            self.certificates(),
-            0,
-        )?;
+        let list =
+            revocation::RevocationList::read(der, Path::new("evidence"), self.certificates(), 0)?;
         self.push_list(list);
         Ok(())
     }
@@ -132,7 +128,6 @@ impl Anchor {
 
     /// The certificate of that fingerprint in the anchor's files.
     pub fn holds(&self, fingerprint: &Fingerprint) -> bool {
-        self.certificates()
-            .any(|c| c.fingerprint() == *fingerprint)
+        self.certificates().any(|c| c.fingerprint() == *fingerprint)
     }
 }

@@ -1,6 +1,7 @@
-"""A time-stamping authority over HTTP: `openssl ts -reply` in the folder where it was started. Argument: the port."""
+"""A time-stamping authority over HTTP: `openssl ts -reply` in a folder. Arguments: the port, the folder."""
 
 import http.server
+import os
 import subprocess
 import sys
 
@@ -22,6 +23,7 @@ class Authority(http.server.BaseHTTPRequestHandler):
         self.wfile.write(reply)
 
 
+os.chdir(sys.argv[2])
 server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Authority)
 print("ready", flush=True)
 server.serve_forever()

@@ -73,9 +73,10 @@ pub(super) fn verify(args: &Verify) -> Result<(), Problem> {
         say(format_args!("{word:<9} {:<18} {}", link.name, link.words));
     }
     match links.last() {
-        Some(link) if link.outcome == Outcome::Broken => {
-            Err(Problem::Broken(format!("the proof does not hold: {}", link.name)))
-        }
+        Some(link) if link.outcome == Outcome::Broken => Err(Problem::Broken(format!(
+            "the proof does not hold: {}",
+            link.name
+        ))),
         Some(_) => {
             say("The proof holds.");
             Ok(())

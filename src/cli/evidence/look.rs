@@ -107,7 +107,13 @@ pub(super) fn list(args: &List) -> Result<(), Problem> {
             say(shown);
             continue;
         }
-        let text = |name: &str| shown.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+        let text = |name: &str| {
+            shown
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or("-")
+                .to_owned()
+        };
         say(format_args!(
             "{index:>8}  {}  {:<12} {:<20} {:<9} {:<8} {}",
             text("time"),
@@ -156,7 +162,9 @@ pub(super) fn export(args: &Export) -> Result<(), Problem> {
     for file in &args.certificate {
         let read = trust::certificates_from_file(file);
         let read = read.map_err(|e| Problem::Certificate(file.clone(), e))?;
-        extras.certificates.extend(read.iter().map(|c| c.der().to_vec()));
+        extras
+            .certificates
+            .extend(read.iter().map(|c| c.der().to_vec()));
     }
     if let Some(file) = &args.receipt {
         extras.receipt = Some(receipt(file, args.answer.as_deref())?);
@@ -185,7 +193,10 @@ pub(super) fn export(args: &Export) -> Result<(), Problem> {
         .open(out)
         .map_err(problem)?;
     file.write_all(text.as_bytes()).map_err(problem)?;
-    say(format_args!("record {index} and its proof are in {}", out.display()));
+    say(format_args!(
+        "record {index} and its proof are in {}",
+        out.display()
+    ));
     Ok(())
 }
 

@@ -26,6 +26,9 @@ use crate::{
 /// The largest file of heads and proofs that is read, in bytes.
 const FILE_MAX: u64 = 1 << 20;
 
+/// A running gateway's tree files follow its newest head within so many seconds; beyond that, records are missing.
+const PATIENCE_S: u32 = 5;
+
 #[derive(Debug, Args)]
 pub(super) struct Witness {
     #[command(flatten)]
@@ -88,7 +91,8 @@ pub(super) fn witness(args: &Witness, clock: &Clock) -> Result<(), Problem> {
         None => Source::Folder(args.place.log()?),
     };
     let text = newest(&source)?;
-    let head = Head::read(&text).map_err(|what| broken(format!("the log's newest head: {what}")))?;
+    let head =
+        Head::read(&text).map_err(|what| broken(format!("the log's newest head: {what}")))?;
     signed(args, &source, &text, &head, clock)?;
     if let Source::Folder(log) = &source
         && log.id() != head.log
@@ -100,7 +104,10 @@ pub(super) fn witness(args: &Witness, clock: &Clock) -> Result<(), Problem> {
             if let Source::Folder(log) = &source {
                 own_root(log, &head, args.quick)?;
             }
-            say(format_args!("first head of log {}: {} records", head.log, head.size));
+            say(format_args!(
+                "first head of log {}: {} records",
+                head.log, head.size
+            ));
         }
         Some(before) => {
             extends(before, &source, &head, args.quick)?;
@@ -112,7 +119,10 @@ pub(super) fn witness(args: &Witness, clock: &Clock) -> Result<(), Problem> {
             ));
         }
     }
-    say(format_args!("the next run wants a proof from {} on", head.size));
+    say(format_args!(
+        "the next run wants a proof from {} on",
+        head.size
+    ));
     remember(&args.state, &text, &head)
 }
 
@@ -126,8 +136,12 @@ fn remembered(file: &Path) -> Result<Option<Remembered>, Problem> {
     }
     let bytes = read(file, FILE_MAX)?;
     let read = serde_json::from_slice(&bytes);
-    read.map(Some)
-        .map_err(|e| Problem::Form(format!("{}: {e}; it is what this witness knows, so restore it", file.display())))
+    read.map(Some).map_err(|e| {
+        Problem::Form(format!(
+            "{}: {e}; it is what this witness knows, so restore it",
+            file.display()
+        ))
+    })
 }
 
 fn remember(file: &Path, text: &str, head: &Head) -> Result<(), Problem> {
@@ -148,6 +162,14 @@ fn newest(source: &Source) -> Result<String, Problem> {
     match source {
         Source::Fetched(fetched) => Ok(fetched.head.clone()),
         Source::Folder(log) => {
+            for _ in 0..PATIENCE_S {
+                if let Some(text) = log.heads()?.pop()
+                    && Head::read(&text).is_ok_and(|head| log.size().is_ok_and(|n| head.size <= n))
+                {
+                    return Ok(text);
+                }
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
             let last = log.heads()?.pop();
             last.ok_or_else(|| Problem::Form("the log has no signed head yet".to_owned()))
         }
@@ -175,7 +197,10 @@ fn signed(
             .filter(|c| c.fingerprint() == head.signer),
     };
     let Some(certificate) = certificate else {
-        let what = format!("the certificate {} that signed the head is not at hand; give it with --certificate", head.signer);
+        let what = format!(
+            "the certificate {} that signed the head is not at hand; give it with --certificate",
+            head.signer
+        );
         return Err(Problem::Form(what));
     };
     if !Head::signed_by(text, &certificate) {
@@ -187,7 +212,9 @@ fn signed(
     if let Some(wanted) = &args.organisation
         && certificate.organisation() != Some(wanted)
     {
-        return Err(broken(format!("the head was not signed for the organisation `{wanted}`")));
+        return Err(broken(format!(
+            "the head was not signed for the organisation `{wanted}`"
+        )));
     }
     let path = anchor_of(&args.anchor)?.signature_path(&certificate, head.time);
     path.map(drop)
@@ -204,19 +231,28 @@ fn own_root(log: &Log, head: &Head, quick: bool) -> Result<(), Problem> {
     if root == head.root {
         Ok(())
     } else {
-        Err(broken("the records do not hash to the newest signed head: the log was rewritten"))
+        Err(broken(
+            "the records do not hash to the newest signed head: the log was rewritten",
+        ))
     }
 }
 
 fn extends(before: &Remembered, source: &Source, head: &Head, quick: bool) -> Result<(), Problem> {
     if before.log != head.log {
-        return Err(broken(format!("this is log {}, the one before was {}", head.log, before.log)));
+        return Err(broken(format!(
+            "this is log {}, the one before was {}",
+            head.log, before.log
+        )));
     }
     if head.size < before.size {
-        let what = format!("the log had {} records and has {}: it was cut", before.size, head.size);
+        let what = format!(
+            "the log had {} records and has {}: it was cut",
+            before.size, head.size
+        );
         return Err(broken(what));
     }
-    let root = hash(&before.root).ok_or_else(|| Problem::Form("the remembered root is no hash".to_owned()))?;
+    let root = hash(&before.root)
+        .ok_or_else(|| Problem::Form("the remembered root is no hash".to_owned()))?;
     let proof = match source {
         Source::Folder(log) if quick => merkle::consistency(log, before.size, head.size)?,
         Source::Folder(log) => {
@@ -224,7 +260,10 @@ fn extends(before: &Remembered, source: &Source, head: &Head, quick: bool) -> Re
             merkle::consistency(&hashed(log, head.size)?, before.size, head.size)?
         }
         Source::Fetched(fetched) if fetched.from != before.size && before.size != head.size => {
-            let what = format!("the proof begins at {}; ask for /evidence/consistency?from={}", fetched.from, before.size);
+            let what = format!(
+                "the proof begins at {}; ask for /evidence/consistency?from={}",
+                fetched.from, before.size
+            );
             return Err(Problem::Form(what));
         }
         Source::Fetched(fetched) => fetched.proof.iter().map(|text| hash(text)).collect(),
@@ -251,7 +290,10 @@ fn hashed(log: &Log, size: u64) -> Result<Hashed, Problem> {
         leaves.push(merkle::leaf_hash(&line));
     }
     if u64::try_from(leaves.len()).ok() != Some(size) {
-        return Err(broken(format!("the head covers {size} records and {} are there: the log was cut", leaves.len())));
+        return Err(broken(format!(
+            "the head covers {size} records and {} are there: the log was cut",
+            leaves.len()
+        )));
     }
     let mut levels = vec![leaves];
     while let Some(below) = levels.last().filter(|l| l.len() > 1) {
@@ -268,7 +310,9 @@ impl Subtrees for Hashed {
     type Error = ReadError;
 
     fn subtree(&self, level: u32, index: u64) -> Result<Hash, ReadError> {
-        let level = usize::try_from(level).ok().and_then(|level| self.0.get(level));
+        let level = usize::try_from(level)
+            .ok()
+            .and_then(|level| self.0.get(level));
         let at = usize::try_from(index).ok();
         level
             .zip(at)

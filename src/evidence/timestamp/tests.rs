@@ -14,10 +14,19 @@ fn a_stamp_of_openssl_is_taken_and_leads_to_its_anchor() {
         let stamp = request.read_reply(&reply).unwrap();
         let path = stamp.chain(&authority.anchor()).unwrap();
         assert_eq!(path.len(), 2, "{path:?}");
-        assert_eq!(Stamp::read(stamp.token(), &[7; 32]).unwrap().time(), stamp.time());
+        assert_eq!(
+            Stamp::read(stamp.token(), &[7; 32]).unwrap().time(),
+            stamp.time()
+        );
         let other = Authority::new();
-        assert!(matches!(stamp.chain(&other.anchor()), Err(StampProblem::Chain(_))));
-        assert_eq!(Stamp::read(stamp.token(), &[8; 32]).unwrap_err(), StampProblem::Imprint);
+        assert!(matches!(
+            stamp.chain(&other.anchor()),
+            Err(StampProblem::Chain(_))
+        ));
+        assert_eq!(
+            Stamp::read(stamp.token(), &[8; 32]).unwrap_err(),
+            StampProblem::Imprint
+        );
         let again = Request::new([7; 32]).unwrap();
         assert_eq!(again.read_reply(&reply).unwrap_err(), StampProblem::Nonce);
     }
@@ -51,7 +60,11 @@ fn a_flipped_bit_anywhere_in_a_stamp_is_found() {
     };
     let certificate = signed(stamp.authority().der());
     let imprint = signed(&[7; 32]);
-    assert!(!unfound.iter().any(|at| certificate.contains(at) || imprint.contains(at)));
+    assert!(
+        !unfound
+            .iter()
+            .any(|at| certificate.contains(at) || imprint.contains(at))
+    );
 }
 
 #[test]
@@ -61,8 +74,14 @@ fn a_refusal_and_a_certificate_for_something_else_are_refused() {
     let request = Request::new([7; 32]).unwrap();
     // It takes SHA-512 only.
     let reply = authority.reply(&request.to_der(), "rsa", "picky");
-    assert_eq!(request.read_reply(&reply).unwrap_err(), StampProblem::Status(2));
-    assert!(matches!(request.read_reply(b"<html>"), Err(StampProblem::Form(_))));
+    assert_eq!(
+        request.read_reply(&reply).unwrap_err(),
+        StampProblem::Status(2)
+    );
+    assert!(matches!(
+        request.read_reply(b"<html>"),
+        Err(StampProblem::Form(_))
+    ));
     for extensions in [
         SIGNER,
         "extendedKeyUsage=timeStamping\n",
@@ -79,7 +98,12 @@ fn times_are_read_with_and_without_fractions() {
     let at = |text: &[u8]| generalized_time(text).map(Moment::ms);
     assert_eq!(at(b"19700101000001Z"), Some(1000));
     assert_eq!(at(b"19700101000001.25Z"), Some(1250));
-    for bad in [&b"19700101000001"[..], b"197001010000Z", b"19700101000001.Z", b"19700101000001+0100"] {
+    for bad in [
+        &b"19700101000001"[..],
+        b"197001010000Z",
+        b"19700101000001.Z",
+        b"19700101000001+0100",
+    ] {
         assert_eq!(at(bad), None);
     }
 }
