@@ -17,6 +17,7 @@ from pathlib import Path
 
 import doors
 import proofs
+import rules
 import try_sdk
 from paper import NARROW, chapter, fact, paint, paragraph, say, scene, table
 from partner import Answer, Partner, fingerprint, from_b64u, is_signed_by, new_transaction, read_otp
@@ -440,6 +441,7 @@ def main() -> int:
     sdk_chapter(story)
     direct_chapter(story)
     proofs.tell(story, doors.tell(story, must), must)
+    rules.tell(story, must)
     ending(story, began)
     everything = story.exchanges == 11 and story.refusals == 11
     return 0 if everything and not story.failures else 1

@@ -221,7 +221,7 @@ pub(super) fn start(
     let Some(raw) = &config.evidence else {
         return Ok(None);
     };
-    let folder = folder(snapshot);
+    let folder = snapshot.evidence_folder();
     let settings = Settings {
         folder: folder.clone(),
         gateway: config.gateway.name.clone(),
@@ -270,19 +270,6 @@ fn keep_certificates(evidence: &Evidence, snapshot: &Snapshot) {
     if let Err(error) = kept {
         tracing::error!(%error, "evidence: signature certificates could not be kept beside the log; bundles need them when they are replaced");
     }
-}
-
-/// Where the log of a configuration is.
-pub(super) fn folder(snapshot: &Snapshot) -> PathBuf {
-    let own = snapshot
-        .config()
-        .evidence
-        .as_ref()
-        .and_then(|e| e.folder.as_ref());
-    own.map_or_else(
-        || snapshot.state_folder().join("evidence"),
-        |folder| snapshot.base().join(folder),
-    )
 }
 
 /// Checks the section and what routes say of it.

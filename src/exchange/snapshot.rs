@@ -258,6 +258,15 @@ impl Snapshot {
         &self.config
     }
 
+    /// Where the evidence log of this configuration is, or would be.
+    pub fn evidence_folder(&self) -> PathBuf {
+        let own = (self.config.evidence.as_ref()).and_then(|e| e.folder.as_ref());
+        own.map_or_else(
+            || self.state_folder().join("evidence"),
+            |folder| self.base.join(folder),
+        )
+    }
+
     /// What of it stands in evidence.
     pub(super) const fn seen(&self) -> &evidence::Seen {
         &self.seen

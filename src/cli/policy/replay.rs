@@ -80,7 +80,7 @@ pub(super) fn run(args: &Replay, clock: &Clock) -> Result<ExitCode, String> {
         .or_else(|| snapshot.rules())
         .ok_or("the configuration has no [rules]. Say which rules to ask: --proposed FOLDER.")?;
     let folder = args.evidence.clone();
-    let folder = folder.unwrap_or_else(|| snapshot.state_folder().join("evidence"));
+    let folder = folder.unwrap_or_else(|| snapshot.evidence_folder());
     let mut counts = Counts::default();
     let unread = records::every(&folder.join("records"), |record| {
         one(rules, since, record, &mut counts);
