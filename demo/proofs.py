@@ -76,7 +76,7 @@ class Proofs:
         receipt.write_text(answer.headers["response-signature"])
         body.write_bytes(answer.body)
         self.exported(answer.headers["x-correlation-id"], "--receipt", receipt, "--answer", body)
-        fact("the partner", "kept the header response-signature of scene 4: its `leaf` names the record")
+        fact("the partner", "kept the header response-signature of scene 6: its `leaf` names the record")
         self.holds(self.bundle, ["inclusion", "receipt"])
 
     def erased(self) -> None:

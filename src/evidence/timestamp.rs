@@ -505,5 +505,4 @@ fn generalized_time(content: &[u8]) -> Option<Moment> {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "tests on small numbers")]
 mod tests;

@@ -603,5 +603,4 @@ fn shown(at: Moment) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "tests on small numbers")]
 mod tests;

@@ -181,7 +181,7 @@ fn answer(
     question: Question,
     snapshot: &Snapshot,
 ) -> Result<Vec<u8>, Refusal> {
-    let log = Log::open(folder).map_err(read)?;
+    let log = Log::open(folder).map_err(|e| read(&e))?;
     match question {
         Question::Records { from, until, limit } => {
             let query = Query {
@@ -191,8 +191,8 @@ fn answer(
                 ..Query::default()
             };
             let mut records = Vec::new();
-            for index in log.find(&query, limit).map_err(read)? {
-                records.push(summary(index, &log.record(index).map_err(read)?));
+            for index in log.find(&query, limit).map_err(|e| read(&e))? {
+                records.push(summary(index, &log.record(index).map_err(|e| read(&e))?));
             }
             Ok(json!({ "log": log.id(), "records": records })
                 .to_string()
@@ -204,7 +204,7 @@ fn answer(
                 partner: Some(partner),
                 ..Query::default()
             };
-            let found = log.find(&query, LIST_MAX).map_err(read)?;
+            let found = log.find(&query, LIST_MAX).map_err(|e| read(&e))?;
             let index = found
                 .last()
                 .ok_or_else(|| unknown("no record of the caller has that id"))?;
@@ -215,8 +215,8 @@ fn answer(
             Ok(bundle.to_text().into_bytes())
         }
         Question::Head => {
-            let head = log.heads().map_err(read)?.pop().ok_or_else(early)?;
-            let (_, head) = with_certificate(&log, head)?;
+            let head = log.heads().map_err(|e| read(&e))?.pop().ok_or_else(early)?;
+            let (_, head) = with_certificate(&log, &head)?;
             Ok(head.to_string().into_bytes())
         }
         Question::Consistency { from, to } => consistent(&log, from, to),
@@ -224,21 +224,21 @@ fn answer(
 }
 
 fn consistent(log: &Log, from: u64, to: Option<u64>) -> Result<Vec<u8>, Refusal> {
-    let size = log.size().map_err(read)?;
+    let size = log.size().map_err(|e| read(&e))?;
     let text = match to {
-        Some(to) => log.head_at_least(to).map_err(read)?,
+        Some(to) => log.head_at_least(to).map_err(|e| read(&e))?,
         None => {
             // The tree's files may be a moment behind the newest head.
-            let heads = log.heads().map_err(read)?;
+            let heads = log.heads().map_err(|e| read(&e))?;
             let covered = |text: &&String| Head::read(text).is_ok_and(|head| head.size <= size);
             heads.iter().rfind(covered).cloned()
         }
     };
-    let (head, mut told) = with_certificate(log, text.ok_or_else(early)?)?;
+    let (head, mut told) = with_certificate(log, &text.ok_or_else(early)?)?;
     if from > head.size {
         return Err(unknown("the log has not so many records"));
     }
-    let proof = assemble::consistency(log, from, head.size).map_err(read)?;
+    let proof = assemble::consistency(log, from, head.size).map_err(|e| read(&e))?;
     let proof: Vec<String> = proof.ok_or_else(early)?.iter().map(bundle::shown).collect();
     if let Some(told) = told.as_object_mut() {
         told.insert("from".to_owned(), json!(from));
@@ -247,9 +247,9 @@ fn consistent(log: &Log, from: u64, to: Option<u64>) -> Result<Vec<u8>, Refusal>
     Ok(told.to_string().into_bytes())
 }
 
-fn with_certificate(log: &Log, text: String) -> Result<(Head, Value), Refusal> {
+fn with_certificate(log: &Log, text: &str) -> Result<(Head, Value), Refusal> {
     let fault = |what: &str| Refusal::new(Code::Fault, format!("evidence log: {what}"));
-    let head = Head::read(&text).map_err(fault)?;
+    let head = Head::read(text).map_err(fault)?;
     let der = assemble::certificate(log.folder(), &head.signer)
         .ok_or_else(|| fault("the certificate that signed a head is not kept"))?;
     let told = json!({ "head": text, "certificate": STANDARD.encode(der) });
@@ -273,7 +273,7 @@ fn early() -> Refusal {
     Refusal::new(Code::EvidenceEarly, "no signed head covers it yet")
 }
 
-fn read(error: ReadError) -> Refusal {
+fn read(error: &ReadError) -> Refusal {
     Refusal::new(Code::Fault, error.to_string())
 }
 
