@@ -198,6 +198,10 @@ fn outputs(site: &Site, answers: &[Answer]) -> BTreeMap<String, String> {
                     folders.push(path);
                     continue;
                 }
+                if !path.is_file() {
+                    // The socket for upgrades.
+                    continue;
+                }
                 let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
                 out.insert(format!("{name}: {}", path.display()), text);
             }

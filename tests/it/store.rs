@@ -15,7 +15,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    harness::{Output, run, triseal, until},
+    harness::{Output, free_ports, run, triseal, until},
     opencrvs::setup::{Crvs, REGISTER, Record},
 };
 
@@ -44,6 +44,10 @@ fn listed(crvs: &Crvs) -> Vec<String> {
 
 /// Starts a gateway that ends by itself, and gives what it said.
 fn start(crvs: &Crvs) -> Output {
+    start_with(&config(crvs))
+}
+
+fn start_with(config: &str) -> Output {
     run(
         "timeout",
         [
@@ -51,7 +55,7 @@ fn start(crvs: &Crvs) -> Output {
             env!("CARGO_BIN_EXE_triseal"),
             "run",
             "--config",
-            &config(crvs),
+            config,
         ],
         &[],
         b"",
@@ -161,7 +165,19 @@ fn a_key_is_rotated_beside_the_running_gateway_and_then_dispensable() {
 fn a_second_gateway_on_the_same_store_does_not_start() {
     let mut crvs = Crvs::new("store-twice", "");
     crvs.start_crvs();
-    let second = start(&crvs);
+    // Everything its own but the store.
+    let text = crvs.site.read("crvs/gateway.toml");
+    let mut port = free_ports(2);
+    let own = text.lines().map(|line| {
+        let Some(_) = line.strip_prefix("listen = ") else {
+            return line.replace("state = \"state\"", "state = \"state-of-the-second\"");
+        };
+        port += 1;
+        format!("listen = \"127.0.0.1:{}\"", port - 1)
+    });
+    let own = own.collect::<Vec<_>>().join("\n");
+    private(&crvs, "crvs/second.toml", &own);
+    let second = start_with(&crvs.site.path("crvs/second.toml").display().to_string());
     assert_eq!(second.code, 2, "{}", second.all());
     assert!(
         second.err.contains("in use by another gateway"),
