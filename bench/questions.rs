@@ -339,7 +339,7 @@ fn ratios(
     }
 }
 
-pub pub fn describe(servers: &[&Server], measured: &[Vec<Measured>]) -> Value {
+pub fn describe(servers: &[&Server], measured: &[Vec<Measured>]) -> Value {
     let mut all = json!({});
     for (server, rounds) in servers.iter().zip(measured) {
         let middle = |what: fn(&Measured) -> f64| rounded(median(rounds.iter().map(what)));
@@ -373,7 +373,7 @@ fn round(m: &Measured) -> Value {
     })
 }
 
-pub pub fn progress(question: &str, round: usize, server: &str, m: &Measured) {
+pub fn progress(question: &str, round: usize, server: &str, m: &Measured) {
     println!(
         "{question:18} round {round} {server:8} {:8.0}/s  {:8.0}/CPU s  p99 {:6} µs  idle: servers {:2.0} % load {:2.0} %  others {:2.0} % stolen {:2.0} %  ({})",
         m.per_wall_s(),

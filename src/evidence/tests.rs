@@ -96,8 +96,7 @@ async fn a_full_queue_refuses_what_is_required_and_counts_what_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::well();
     let (evidence, metrics) = start(folder.path(), &disk, &Clock::system());
-    disk.slow_ms
-        .store(1500, Ordering::SeqCst);
+    disk.slow_ms.store(1500, Ordering::SeqCst);
     let first = required(&evidence, "first").unwrap();
     // The writer is busy with it from now on.
     within("the writer takes the first", || {
@@ -159,8 +158,7 @@ async fn a_disk_that_fills_holds_answers_back_then_refuses_at_once_and_recovers(
 async fn less_room_than_the_reserve_refuses_before_anything_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::well();
-    disk.free
-        .store((1 << 20) - 1, Ordering::SeqCst);
+    disk.free.store((1 << 20) - 1, Ordering::SeqCst);
     let (evidence, metrics) = start(folder.path(), &disk, &Clock::system());
     let refusal = evidence.ready().unwrap_err();
     assert!(refusal.cause().contains("the disk is full"), "{refusal}");
@@ -169,8 +167,7 @@ async fn less_room_than_the_reserve_refuses_before_anything_is_done() {
             .to_string()
             .contains("full")
     );
-    disk.free
-        .store(1 << 20, Ordering::SeqCst);
+    disk.free.store(1 << 20, Ordering::SeqCst);
     within("there is room again", || evidence.ready().is_ok());
     // Growth makes the time left finite.
     required(&evidence, "a").unwrap().durable().await.unwrap();

@@ -329,11 +329,19 @@ fn check_authority(
         report.error("upstream", what, "Add it as [[upstream]].");
     }
     if authority.anchors.is_empty() {
-        report.error("anchors", "no stamp could ever be believed", "Name the anchor of the authority.");
+        report.error(
+            "anchors",
+            "no stamp could ever be believed",
+            "Name the anchor of the authority.",
+        );
     }
     for name in &authority.anchors {
         if !config.anchor.iter().any(|a| a.name == *name) {
-            report.error("anchors", format!("there is no anchor `{name}`"), "Add it as [[anchor]].");
+            report.error(
+                "anchors",
+                format!("there is no anchor `{name}`"),
+                "Add it as [[anchor]].",
+            );
         }
     }
     if !authority.path.starts_with('/') || authority.every_s == 0 {

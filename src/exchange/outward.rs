@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::{Gateway, Snapshot, jose, logins};
 use crate::{
     config::Envelope,
-    evidence::Receipt,
     envelope::jose::{MEDIA_TYPE, sign_request, signature_digest},
+    evidence::Receipt,
     refusal::{Code, Refusal},
     upstream::{Answer, Outgoing, Upstream},
 };

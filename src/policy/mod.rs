@@ -36,6 +36,6 @@ pub use packet::{AskedPacket, PacketOperation, PacketPolicy};
 pub use path::{Captures, PathPattern};
 pub use policies::Policies;
 pub use route::Route;
-pub use rules::Rules;
 pub use routes::{Match, RouteTable};
+pub use rules::Rules;
 pub use seeder::{CallbackTarget, SeederPolicy};

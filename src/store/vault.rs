@@ -189,11 +189,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`StoreError::Content`] when it is not a content of this place under a key of this vault.
-    pub fn open(
-        &self,
-        place: Place<'_>,
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let shut = || StoreError::Content;
         let (head, content) = sealed.split_at_checked(HEAD_BYTES).ok_or_else(shut)?;
         let (form, head) = head.split_first().ok_or_else(shut)?;

@@ -43,7 +43,9 @@ pub enum CertificateError {
     #[error("`{0}` is not a CA certificate, so it is no anchor")]
     NoCa(String),
     /// No chain can end among the anchors.
-    #[error("none of its certificates is self-signed (with an algorithm that is taken), so no chain can end there; add the root")]
+    #[error(
+        "none of its certificates is self-signed (with an algorithm that is taken), so no chain can end there; add the root"
+    )]
     NoRoot,
     /// The public key is of no known kind.
     #[error("the certificate's key is none of RSA, P-256, P-384 and Ed25519")]

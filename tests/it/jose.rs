@@ -377,7 +377,11 @@ fn a_key_that_does_not_unwrap_takes_as_long_as_a_tag_that_does_not_fit() {
     let service = Service::echo();
     let mut site = site::before("jose-time", service.port);
     // A disk's time would drown what is measured.
-    site.replace("misp/gateway.toml", "level = \"required\"", "level = \"off\"");
+    site.replace(
+        "misp/gateway.toml",
+        "level = \"required\"",
+        "level = \"off\"",
+    );
     site.start_misp();
     let flip_first = |part: &str| {
         let mut bytes = decoded(part);

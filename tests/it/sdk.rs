@@ -29,7 +29,11 @@ fn the_published_sdk_gets_yes_no_kyc_and_otp_through_two_gateways() {
     assert_eq!(lines.len(), 7, "{lines:?}");
     for line in &lines {
         assert_eq!(line["status"], 200, "{line}");
-        assert_eq!(line["signed"], json!(["alg", "leaf", "x5c", "x5t#S256"]), "{line}");
+        assert_eq!(
+            line["signed"],
+            json!(["alg", "leaf", "x5c", "x5t#S256"]),
+            "{line}"
+        );
     }
 
     for yes in ["yes", "yes-otp"] {

@@ -255,7 +255,12 @@ fn narrowed(upstream: &Upstream, handling: &Handling, body: &Bytes) -> Result<By
     };
     let (body, gone) = mosip_ida::narrow_identity(body, |member| policy.discloses(member))?;
     if gone > 0 {
-        tracing::warn!(upstream = upstream.name(), policy = policy.id(), gone, "an identity had more attributes than its policy allows");
+        tracing::warn!(
+            upstream = upstream.name(),
+            policy = policy.id(),
+            gone,
+            "an identity had more attributes than its policy allows"
+        );
     }
     Ok(body)
 }

@@ -237,14 +237,24 @@ fn shared_part(
 ) -> Result<Verified, Problem> {
     let websub = snapshot.config().websub.as_ref();
     let id = websub
-        .and_then(|websub| websub.subscription.iter().find(|one| one.name == subscription))
+        .and_then(|websub| {
+            websub
+                .subscription
+                .iter()
+                .find(|one| one.name == subscription)
+        })
         .and_then(|one| one.data_share.as_deref());
     if let Some(id) = id {
         let policy = (snapshot.policies().data_share(id, gateway.clock().now()))
             .map_err(|refusal| Problem("credential-policy", refusal.to_string()))?;
         let gone = credential.narrow(|members| policy.narrow(members));
         if gone > 0 {
-            tracing::warn!(subscription, policy = id, gone, "a credential had more attributes than its policy shares");
+            tracing::warn!(
+                subscription,
+                policy = id,
+                gone,
+                "a credential had more attributes than its policy shares"
+            );
         }
     }
     Ok(credential)
