@@ -38,7 +38,7 @@ impl Bench {
         }
         let shape = self.shape(SEALED_CONNECTIONS, Pace::Closed);
         let count = (CEILING_PER_S * (self.warm + self.window).as_secs_f64()) as usize;
-        let mut measured = vec![Vec::new(), Vec::new()];
+        let mut measured = [Vec::new(), Vec::new()];
         for round in 0..self.rounds {
             for place in 0..2 {
                 let at = (place + round) % 2;

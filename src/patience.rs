@@ -78,7 +78,9 @@ mod tests {
     use super::*;
 
     fn at(ms: u64) -> std::time::Instant {
-        std::time::Instant::now() + Duration::from_millis(ms)
+        std::time::Instant::now()
+            .checked_add(Duration::from_millis(ms))
+            .unwrap()
     }
 
     #[tokio::test]

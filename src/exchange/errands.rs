@@ -196,17 +196,18 @@ async fn attempt(gateway: &Arc<Gateway>, doer: &dyn Doer, errand: Errand) {
 /// Prolongs an errand's lease for as long as it is waited for; returns when it is lost, or may be by now.
 async fn lease_lost(gateway: &Gateway, store: &Store, errand: &Errand) {
     let lease = store.lease();
+    let quarter = lease.checked_div(4).unwrap_or(lease);
     // Counted from before the store was asked, so that it ends here before it does there.
     let mut held_since = Instant::now();
     loop {
-        tokio::time::sleep(lease / 4).await;
+        tokio::time::sleep(quarter).await;
         let asked = Instant::now();
         match store.renew(errand, gateway.clock().now(), lease).await {
             Ok(true) => held_since = asked,
             Ok(false) => return,
             Err(error) => {
                 tracing::warn!(errand = errand.id(), %error, "a lease could not be prolonged");
-                if store.shared() && held_since.elapsed().saturating_add(lease / 4) >= lease {
+                if store.shared() && held_since.elapsed().saturating_add(quarter) >= lease {
                     return;
                 }
             }

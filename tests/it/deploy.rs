@@ -305,14 +305,15 @@ fn a_changed_configuration_is_reloaded_and_restarts_the_pods_only_when_that_is_a
 
 #[test]
 fn values_that_would_not_work_are_refused_before_anything_is_made() {
-    let with = |change: fn(&mut Value)| {
+    type Change = fn(&mut Value);
+    let with = |change: Change| {
         let mut values = values();
         change(&mut values);
         let (_, made) = chart(&values);
         made[0]["refused"].as_str().map(str::to_owned)
     };
     assert_eq!(with(|_| ()), None);
-    let wrong: [(fn(&mut Value), &str); 8] = [
+    let wrong: [(Change, &str); 8] = [
         (|v| v["config"]["gateway"] = json!(""), "gateway"),
         (|v| v["replica"] = json!(3), "replica"),
         (|v| v["replicas"] = json!(0), "replicas"),

@@ -1,7 +1,11 @@
 //! Evidence as its users see it: looked up, exported, verified by us and by a program that is not ours, erased, witnessed, and
 //! fetched by the partner whose it is.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
@@ -92,7 +96,7 @@ fn anchor(site: &Site) -> String {
     site.path("pki/anchors/partner.pem").display().to_string()
 }
 
-fn verify(site: &Site, bundle: &PathBuf) -> Output {
+fn verify(site: &Site, bundle: &Path) -> Output {
     let bundle = bundle.display().to_string();
     triseal([
         "evidence",
@@ -106,7 +110,7 @@ fn verify(site: &Site, bundle: &PathBuf) -> Output {
 }
 
 /// The verifier that shares no code with us.
-fn independently(site: &Site, bundle: &PathBuf) -> Output {
+fn independently(site: &Site, bundle: &Path) -> Output {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence_verify.py");
     let bundle = bundle.display().to_string();
     let args = [
@@ -397,6 +401,10 @@ fn a_witness_follows_a_log_that_grows_and_finds_one_that_was_rewritten_or_cut() 
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, from its beginning to its end"
+)]
 fn heads_are_time_stamped_by_openssl_and_the_stamp_is_verified() {
     let mut site = site("evidence-stamped");
     let dir = site.path("tsa");

@@ -52,10 +52,10 @@ impl Place {
     }
 
     pub fn location(&self, keys: &[u8]) -> Location {
-        let keys = keys.iter().map(|b| Secret::new(vec![*b; 32])).collect();
+        let keys: Vec<Secret> = keys.iter().map(|b| Secret::new(vec![*b; 32])).collect();
         match &self.database {
             None => Location::sqlite(self.folder.path().join("state.db"), keys),
-            Some(database) => read(self.folder.path(), &settings(database), keys).unwrap(),
+            Some(database) => read(self.folder.path(), &settings(database), &keys).unwrap(),
         }
     }
 
@@ -81,7 +81,7 @@ pub fn settings(database: &Database) -> String {
 }
 
 /// Reads `[store]` as the gateway does; else what is wrong with it.
-pub fn read(folder: &Path, settings: &str, keys: Vec<Secret>) -> Result<Location, String> {
+pub fn read(folder: &Path, settings: &str, keys: &[Secret]) -> Result<Location, String> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     private(&folder.join("password"), PASSWORD);
     let mut named = Vec::new();

@@ -24,7 +24,7 @@ fn keys() -> Vec<Secret> {
 
 fn mistake(settings: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    read(folder.path(), settings, keys()).expect_err("a mistake")
+    read(folder.path(), settings, &keys()).expect_err("a mistake")
 }
 
 #[test]
@@ -86,18 +86,18 @@ fn mistakes_in_the_settings_are_refused_and_no_password_is_repeated() {
     }
     let folder = tempfile::tempdir().unwrap();
     let allowed = format!("{remote}insecure_plaintext = true\n");
-    assert!(read(folder.path(), &allowed, keys()).is_ok());
+    assert!(read(folder.path(), &allowed, &keys()).is_ok());
 }
 
 #[test]
 fn a_wrong_password_is_refused_at_the_start_and_not_repeated() {
     let place = Place::postgres();
     let folder = tempfile::tempdir().unwrap();
-    let location = read(folder.path(), &settings(place.database()), keys()).unwrap();
+    let location = read(folder.path(), &settings(place.database()), &keys()).unwrap();
     drop(Store::open(&location).unwrap());
     private(&folder.path().join("wrong"), "another password");
     let wrong = settings(place.database()).replace("\"password\"", "\"wrong\"");
-    let location = read(folder.path(), &wrong, keys()).unwrap();
+    let location = read(folder.path(), &wrong, &keys()).unwrap();
     let refused = Store::open(&location).unwrap_err().to_string();
     assert!(
         refused.contains("password authentication failed"),
@@ -121,13 +121,14 @@ fn a_unix_socket_is_used_without_tls() {
         socket.path().display(),
         database.port
     );
-    let store = Store::open(&read(folder.path(), &url, keys()).unwrap()).unwrap();
+    let store = Store::open(&read(folder.path(), &url, &keys()).unwrap()).unwrap();
     block_on(async move {
         assert_eq!(store.put(errand("a"), at(1)).await.unwrap(), Put::Stored);
     });
 }
 
 /// A server with a certificate of an authority of this test, that takes nothing but TLS from afar.
+#[expect(clippy::too_many_lines, reason = "a list: what is made, in its order")]
 fn with_tls(folder: &Path, client_certificates: bool) -> Postgres {
     let make = |args: &[&str]| {
         let made = crate::harness::run("openssl", args, &[], b"");
@@ -245,13 +246,13 @@ fn tls_is_verified_and_near_misses_are_refused() {
     let mut server = with_tls(folder.path(), false);
     let database = server.database();
     let open = |settings: &str| {
-        let location = read(folder.path(), settings, keys()).unwrap();
+        let location = read(folder.path(), settings, &keys()).unwrap();
         Store::open(&location).map(drop)
     };
     let location = read(
         folder.path(),
         &over_tls(&database, "anchors = [\"ca.pem\"]\n"),
-        keys(),
+        &keys(),
     );
     let store = Store::open(&location.unwrap()).unwrap();
     let how = server.sql(
@@ -320,7 +321,7 @@ fn a_server_without_tls_is_refused_when_tls_is_wanted() {
     let location = read(
         folder.path(),
         &over_tls(&database, "anchors = [\"ca.pem\"]\n"),
-        keys(),
+        &keys(),
     );
     let refused = Store::open(&location.unwrap()).unwrap_err().to_string();
     assert!(refused.contains("TLS"), "{refused}");
@@ -332,7 +333,7 @@ fn a_client_certificate_is_shown_where_the_server_wants_one() {
     let server = with_tls(folder.path(), true);
     let database = server.database();
     let open = |settings: &str| {
-        let location = read(folder.path(), settings, keys()).unwrap();
+        let location = read(folder.path(), settings, &keys()).unwrap();
         Store::open(&location).map(drop)
     };
     let anchors = "anchors = [\"ca.pem\"]\n";
@@ -532,7 +533,7 @@ fn nobody_waits_for_a_database_that_hangs_longer_than_the_limit() {
         "{}statement_timeout_ms = 500\nconnections = 1\n",
         settings(&database)
     );
-    let store = Store::open(&read(folder.path(), &quick, keys()).unwrap()).unwrap();
+    let store = Store::open(&read(folder.path(), &quick, &keys()).unwrap()).unwrap();
     let put = |key: &str| block_on_value(store.put(errand(key), at(100)));
     assert_eq!(put("before").unwrap(), Put::Stored);
     let backend = server.sql(

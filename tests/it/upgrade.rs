@@ -109,7 +109,9 @@ impl Load<'_> {
             let mut n = 0;
             loop {
                 client.send(&ask.again().wire().http1());
-                let answer = client.answer().ok_or(format!("no answer number {n}"))?;
+                let answer = client
+                    .answer()
+                    .ok_or_else(|| format!("no answer number {n}"))?;
                 n += 1;
                 self.counted(answer.says_yes(), &answer.code())?;
                 if self.over() || answer.header("connection") == Some("close") {
