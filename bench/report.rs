@@ -35,7 +35,7 @@ struct Held {
     goal: Bound,
 }
 
-const HELD: [Held; 14] = [
+const HELD: [Held; 16] = [
     held(
         "sealed_share_of_bare_crypto",
         "sealed exchange, share of its bare cryptography",
@@ -101,6 +101,18 @@ const HELD: [Held; 14] = [
         "WebSub deliveries stored durably and answered, a second",
         Bound::AtLeast(2_000.0),
         Bound::AtLeast(2_000.0),
+    ),
+    held(
+        "policy_decision_us_10",
+        "one decision of ten rules, microseconds",
+        Bound::AtMost(100.0),
+        Bound::AtMost(50.0),
+    ),
+    held(
+        "policy_decision_us_100",
+        "one decision of a hundred rules, microseconds",
+        Bound::AtMost(500.0),
+        Bound::AtMost(100.0),
     ),
     held(
         "ready_s",

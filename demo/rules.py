@@ -8,12 +8,11 @@ from pathlib import Path
 
 from paper import chapter, fact, scene
 
-# What is in force today: whoever is a partner may ask IDA.
+# What is in force today, as a rule: whom the routes and MOSIP's policies admit.
 TODAY = """\
-@id("ida-for-partners")
-@description("Partners may ask for identity checks over mutual TLS.")
-permit (principal is Partner, action in Action::"handler ida", resource == Upstream::"ida")
-when { principal.kind == "auth" && context.knownBy == "certificate" };
+@id("as-the-routes-say")
+@description("Whoever may use a route may use it.")
+permit (principal, action, resource);
 """
 
 # What somebody proposes.
