@@ -2,14 +2,13 @@
 
 use std::{
     convert::Infallible,
-    future::{Future, poll_fn},
+    future::Future,
     net::SocketAddr,
     pin::pin,
     sync::{
         Arc, Once,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -217,21 +216,12 @@ impl Face {
                 self.gateway.refused_at_the_gate(&connection, code);
             }
         };
-        let (mut cut_off, mut serving) = (pin!(cut_off), pin!(serving));
-        let mut pulse = self.gateway.pulse();
-        pulse.mark_changed();
-        let in_peace = poll_fn(|cx| {
-            // The task is woken for its bytes again and again; here there is news only when the pulse beat.
-            if going.leaving() || pulse.has_changed().unwrap_or(true) {
-                pulse.mark_unchanged();
-                if cut_off.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(false);
-                }
+        tokio::select! {
+            biased;
+            () = cut_off => {
+                tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
             }
-            serving.as_mut().poll(cx).map(|()| true)
-        });
-        if !in_peace.await {
-            tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
+            () = serving => {}
         }
     }
 

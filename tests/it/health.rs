@@ -98,7 +98,10 @@ fn readyz_says_why_when_no_address_of_an_upstream_takes_connections() {
         &format!("addresses = [\"https://localhost:{dead}\", \"https://localhost:{}\"]\nunhealthy_ms = 60000", dead + 1),
     );
     site.start_misp();
-    assert_eq!(site.misp().readyz().status, 200);
+    let ready = within(Duration::from_secs(10), || {
+        (site.misp().readyz().status == 200).then_some(())
+    });
+    assert!(ready.is_some(), "not ready");
     let answer = site.ask(&site.auth());
     assert_eq!((answer.code().as_str(), answer.status), ("UP-001", 502));
     assert_eq!(answer.mosip_codes(), ["IDA-MLC-007"]);

@@ -70,8 +70,7 @@ impl Going {
         }
     }
 
-    /// Whether the next answer is its last.
-    pub fn leaving(&self) -> bool {
+    fn leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }
 
