@@ -1,7 +1,6 @@
 //! One face: from an accepted connection to exchanges.
 
 use std::{
-    convert::Infallible,
     future::Future,
     net::SocketAddr,
     pin::pin,
@@ -19,6 +18,7 @@ use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::Semaphore,
     time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -199,6 +199,12 @@ impl Face {
                 Why::Unwelcome => {
                     going.go_now();
                     tokio::time::sleep(LAST_EXCHANGE).await;
+                    tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
+                    going.cut();
+                    if !h2 {
+                        // Its exchange ends in this very task.
+                        std::future::pending::<()>().await;
+                    }
                 }
             }
         };
@@ -218,9 +224,7 @@ impl Face {
         };
         tokio::select! {
             biased;
-            () = cut_off => {
-                tracing::info!(face = &*self.name, from = %connection.peer(), "a connection is cut off in an exchange");
-            }
+            () = cut_off => {}
             () = serving => {}
         }
     }
@@ -241,16 +245,26 @@ impl Face {
             Arc::clone(&self.handlers),
             Arc::clone(connection),
         );
+        // A stream that its client resets, or a connection that breaks, ends no exchange: what was begun is recorded with all that
+        // came of it. So the bound of streams is not the bound of exchanges.
+        let places = usize::try_from(limits.h2_streams_max).unwrap_or(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
         let service = service_fn(move |request: Request<Incoming>| {
             let (gateway, handlers, connection) = (
                 Arc::clone(&gateway),
                 Arc::clone(&handlers),
                 Arc::clone(&connection),
             );
+            let places = Arc::clone(&places);
             async move {
-                let (parts, body) = request.into_parts();
-                let body = CallerBody::http2(body);
-                Ok::<_, Infallible>(answer(&gateway, &handlers, &connection, parts, body).await)
+                let place = places.acquire_owned().await.map_err(|_| Lost)?;
+                let under_way = tokio::spawn(async move {
+                    let _place = place;
+                    let (parts, body) = request.into_parts();
+                    let body = CallerBody::http2(body);
+                    answer(&gateway, &handlers, &connection, parts, body).await
+                });
+                under_way.await.map_err(|_| Lost)
             }
         });
         let idle = Idle::new(limits.idle_timeout);
@@ -299,6 +313,11 @@ impl Face {
         }
     }
 }
+
+/// An exchange came to no answer: its stream is reset.
+#[derive(Debug, thiserror::Error)]
+#[error("the exchange came to no answer")]
+struct Lost;
 
 /// Why a connection must go.
 enum Why {

@@ -36,6 +36,7 @@ mod trust_changes;
 mod upgrade;
 
 // Part B, the independent and the hostile side; `python` and `forge` are what it stands on.
+mod abandoned;
 mod attacks;
 mod canaries;
 mod credential;

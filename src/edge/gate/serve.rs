@@ -14,6 +14,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
 use std::{
     future::poll_fn,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -36,6 +37,7 @@ pub struct Going {
     leaving: AtomicBool,
     going: AtomicBool,
     gone: AtomicBool,
+    cut: AtomicBool,
     told: Notify,
 }
 
@@ -56,6 +58,13 @@ impl Going {
     pub fn go_now(&self) {
         self.gone.store(true, Ordering::Relaxed);
         self.go();
+    }
+
+    /// It is closed whatever is under way on it. An exchange that is under way goes to its end, and its record is written; its answer
+    /// reaches nobody.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+        self.go_now();
     }
 
     /// Resolves when it has to go in any way.
@@ -126,15 +135,24 @@ where
         } else {
             CallerBody::none()
         };
-        let response = exchange(parts, body).await;
-        // A body that somebody still reads may be read to its end while the answer is written.
-        let unwanted = Arc::strong_count(&shared) == 1 && body_in_the_way(&shared);
-        let manner = Manner {
-            to_head,
-            close: close || unwanted || going.leaving(),
-            now: clock.now(),
-        };
-        if !respond(&shared, response, manner).await || body_in_the_way(&shared) {
+        let mut under_way = pin!(async {
+            let response = exchange(parts, body).await;
+            // A body that somebody still reads may be read to its end while the answer is written.
+            let unwanted = Arc::strong_count(&shared) == 1 && body_in_the_way(&shared);
+            let manner = Manner {
+                to_head,
+                close: close || unwanted || going.leaving(),
+                now: clock.now(),
+            };
+            respond(&shared, response, manner).await && !body_in_the_way(&shared)
+        });
+        let goes_on = poll_fn(|cx| {
+            if going.cut.load(Ordering::Relaxed) {
+                shared.lock().sever(cx);
+            }
+            under_way.as_mut().poll(cx)
+        });
+        if !goes_on.await {
             break;
         }
     }

@@ -118,6 +118,15 @@ pub(super) struct Wire<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Closes the stream as far as that goes at once; nothing is read from it or written to it any more.
+    pub(super) fn sever(&mut self, cx: &mut Context<'_>) {
+        if self.over != Some(Over::Broken) {
+            self.over = Some(Over::Broken);
+            // Whether the client hears of it makes no difference.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        }
+    }
+
     /// The next request's head, or why none comes. When `going`, none is waited for.
     pub(super) fn poll_head(
         &mut self,
@@ -216,6 +225,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The next piece of the body that is being read.
     fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
+            if self.over == Some(Over::Broken) {
+                return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+            }
             if self.framing.stage() == Stage::Between {
                 return Poll::Ready(None);
             }
@@ -280,6 +292,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Writes all that is to be written. A write that makes no progress for too long is an error.
     pub(super) fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.over == Some(Over::Broken) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let outcome = self.poll_write_on(cx);
         match &outcome {
             Poll::Ready(Ok(())) => self.writing = Wait::default(),
