@@ -68,7 +68,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Takes a request to its answer. Never fails: what is refused is answered, and recorded, as a refusal.
 pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arrival) -> Recorded {
     let mut trail = Trail::begin(gateway, &arrival);
-    let place = gateway.enter(trail.snapshot(), &arrival.connection);
+    let place = gateway.enter(trail.snapshot(), &arrival.connection, trail.at);
     let limit = trail.snapshot().limits().exchange_timeout;
     let outcome = match &place {
         Err(overload) => Err(overload.clone()),
@@ -121,7 +121,7 @@ async fn road(
     trail: &mut Trail,
 ) -> Result<Sealed, Refusal> {
     let arrived: Arrived = arrive::arrive(arrival, trail)?;
-    let identified: Identified = identify::identify(gateway, arrived, trail)?;
+    let identified: Identified = identify::identify(arrived, trail)?;
     let admitted: Admitted = admit::admit(gateway, identified, trail).await?;
     evidence::ready(gateway, trail)?;
     let opened: Opened = open::open(gateway, admitted, trail).await?;

@@ -93,7 +93,7 @@ fn check(
     let Identified { arrived, caller } = identified;
     let snapshot = Arc::clone(&trail.snapshot);
     let kind = trail.connection.kind;
-    let now = gateway.clock().now();
+    let now = trail.at;
     let path = arrived.request.path();
     let segments: Vec<&str> = path.segments().collect();
     let found = snapshot

@@ -373,16 +373,15 @@ impl Gateway {
         self: &Arc<Self>,
         snapshot: &Snapshot,
         connection: &Connection,
+        now: Moment,
     ) -> Result<Place, Refusal> {
         let place = Place(Arc::clone(self));
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let delay = self.reactor_delay();
-        overload::check(snapshot, connection, before, delay, self.clock.now()).map_err(
-            |(who, refusal)| {
-                self.shed(&connection.face, who);
-                refusal
-            },
-        )?;
+        overload::check(snapshot, connection, before, delay, now).map_err(|(who, refusal)| {
+            self.shed(&connection.face, who);
+            refusal
+        })?;
         Ok(place)
     }
 

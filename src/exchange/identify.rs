@@ -2,7 +2,7 @@
 
 use http::header;
 
-use super::{Arrived, Connection, Gateway, Snapshot, Trail};
+use super::{Arrived, Connection, Snapshot, Trail};
 use crate::{
     clock::Moment,
     config::{FaceKind, HandlerKind},
@@ -19,14 +19,11 @@ pub struct Identified {
 
 /// Finds the caller. The TLS handshake has verified the chain; here the leaf must be bound, in the right role, to somebody
 /// who may come at this moment.
-pub(super) fn identify(
-    gateway: &Gateway,
-    arrived: Arrived,
-    trail: &mut Trail,
-) -> Result<Identified, Refusal> {
+pub(super) fn identify(arrived: Arrived, trail: &mut Trail) -> Result<Identified, Refusal> {
     let connection = std::sync::Arc::clone(&trail.connection);
     let snapshot = std::sync::Arc::clone(&trail.snapshot);
-    let now = gateway.clock().now();
+    // The moment of arrival, as every cheap step takes it.
+    let now = trail.at;
     let caller = match connection.kind {
         FaceKind::Partner => partner(&snapshot, &connection, now).inspect_err(|refusal| {
             // A partner that is switched off is still known: its refusal is signed to it like any answer.

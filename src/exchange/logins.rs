@@ -358,16 +358,30 @@ pub async fn call(
 pub async fn stream(
     snapshot: &Snapshot,
     upstream: &Upstream,
-    mut outgoing: Outgoing,
+    outgoing: Outgoing,
     body: RequestBody,
     trail: &Trail,
     began: Instant,
 ) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
+    match snapshot.login_of(upstream) {
+        None => {
+            let patience = trail.patience();
+            upstream.stream(outgoing, body, &patience, began).await
+        }
+        // In a box: the room it needs is not the room of a relay without.
+        Some(login) => Box::pin(stream_with(login, upstream, outgoing, body, trail)).await,
+    }
+}
+
+async fn stream_with(
+    login: &Login,
+    upstream: &Upstream,
+    mut outgoing: Outgoing,
+    body: RequestBody,
+    trail: &Trail,
+) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
     let patience = trail.patience();
     let metrics = trail.gateway().metrics();
-    let Some(login) = snapshot.login_of(upstream) else {
-        return upstream.stream(outgoing, body, &patience, began).await;
-    };
     let first = login.token(metrics).await?;
     first.put_into(&mut outgoing.headers);
     let empty = body.is_empty();

@@ -103,6 +103,11 @@ impl Opened {
         &self.headers
     }
 
+    /// The headers as received; none after that.
+    pub(super) fn take_headers(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.headers)
+    }
+
     /// What the request's target said.
     pub const fn near(&self) -> &Near {
         &self.near

@@ -145,6 +145,11 @@ impl Handling {
         self.opened.headers()
     }
 
+    /// The headers as received, for whoever passes them on; there are none here after that.
+    pub fn take_headers(&mut self) -> HeaderMap {
+        self.opened.take_headers()
+    }
+
     /// What the request's target said.
     pub const fn near(&self) -> &Near {
         self.opened.near()

@@ -40,10 +40,10 @@ impl Handler for Relay {
         trail: &'a mut Trail,
     ) -> Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>> {
         Box::pin(async move {
-            let (content, handling) = permitted.begin(trail);
+            let (content, mut handling) = permitted.begin(trail);
             let snapshot = std::sync::Arc::clone(handling.snapshot());
             let upstream = snapshot.upstream_of(handling.route())?;
-            let mut headers = end_to_end_headers(handling.headers());
+            let mut headers = end_to_end_headers(handling.take_headers());
             // Last, so that nothing the caller named in `Connection` can take it away again. Inward only: beyond a service
             // face stands somebody else's edge, which believes certificates and not headers.
             if trail.face_kind() == FaceKind::Partner {

@@ -105,16 +105,24 @@ pub fn span(bytes: &[u8], class: u8) -> (&[u8], &[u8]) {
 /// Like [`span`] for field values, which are long (signatures, certificates): many bytes at a time, in a form that
 /// compiles to vector instructions.
 fn value_span(bytes: &[u8], class: u8) -> (&[u8], &[u8]) {
-    const BLOCK: usize = 32;
-    let visible = |b: &u8| b.wrapping_sub(0x20) < 0x5f;
+    let long = visible::<32>(bytes);
+    let rest = bytes.get(long..).unwrap_or_default();
+    let short = visible::<8>(rest);
+    let tail = rest.get(short..).unwrap_or_default();
+    let end = long
+        .saturating_add(short)
+        .saturating_add(span(tail, class).0.len());
+    bytes.split_at_checked(end).unwrap_or((bytes, &[]))
+}
+
+/// Bytes of the leading blocks that are visible ASCII and spaces throughout.
+fn visible<const BLOCK: usize>(bytes: &[u8]) -> usize {
+    let is_visible = |b: &u8| b.wrapping_sub(0x20) < 0x5f;
     let blocks = bytes
         .chunks_exact(BLOCK)
-        .take_while(|block| block.iter().fold(true, |whole, b| whole & visible(b)))
+        .take_while(|block| block.iter().fold(true, |whole, b| whole & is_visible(b)))
         .count();
-    let plain = blocks.saturating_mul(BLOCK);
-    let tail = bytes.get(plain..).unwrap_or_default();
-    let end = plain.saturating_add(span(tail, class).0.len());
-    bytes.split_at_checked(end).unwrap_or((bytes, &[]))
+    blocks.saturating_mul(BLOCK)
 }
 
 /// Classes of bytes.

@@ -270,18 +270,12 @@ impl Upstream {
     ) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
         let deadline = began.checked_add(limit).unwrap_or(began);
-        let empty = body.is_empty();
-        let mut body = Some(body);
-        let make = || {
-            body.take()
-                .unwrap_or_else(|| RequestBody::whole(Bytes::new()))
-        };
         let sent = async {
-            if empty {
-                self.send(outgoing, || RequestBody::whole(Bytes::new()))
-                    .await
+            if self.addresses.len() > 1 && body.is_empty() {
+                // In a box: the room it needs is not the room of the usual one address.
+                Box::pin(self.send(outgoing, || RequestBody::whole(Bytes::new()))).await
             } else {
-                self.send_once(outgoing, make).await
+                self.send_once(outgoing, body).await
             }
         };
         let sent = patience.until(deadline, pin!(sent)).await;
@@ -301,7 +295,7 @@ impl Upstream {
         mut body: impl FnMut() -> RequestBody,
     ) -> Result<Received, Refusal> {
         if self.addresses.len() == 1 {
-            return self.send_once(outgoing, body).await;
+            return self.send_once(outgoing, body()).await;
         }
         let mut last = None;
         for address in self.in_turn() {
@@ -315,13 +309,9 @@ impl Upstream {
     }
 
     /// One address only: a streamed body cannot be made twice.
-    async fn send_once(
-        &self,
-        outgoing: Outgoing,
-        mut body: impl FnMut() -> RequestBody,
-    ) -> Result<Received, Refusal> {
+    async fn send_once(&self, outgoing: Outgoing, body: RequestBody) -> Result<Received, Refusal> {
         match self.in_turn().next() {
-            Some(address) => self.attempt(address, outgoing, body()).await,
+            Some(address) => self.attempt(address, outgoing, body).await,
             None => Err(Code::UpstreamDown.into()),
         }
     }
@@ -544,7 +534,7 @@ fn target(path_and_query: String, address: &Address) -> Result<Uri, Refusal> {
 
 /// Takes away what never goes from one connection to another (RFC 9110 section 7.6.1), from an answer.
 pub fn keep_end_to_end(headers: &mut HeaderMap) {
-    const HOP_BY_HOP: [HeaderName; 7] = [
+    static HOP_BY_HOP: [HeaderName; 7] = [
         header::CONNECTION,
         HeaderName::from_static("keep-alive"),
         HeaderName::from_static("proxy-connection"),
@@ -553,8 +543,20 @@ pub fn keep_end_to_end(headers: &mut HeaderMap) {
         header::TRANSFER_ENCODING,
         header::UPGRADE,
     ];
-    // Two comparisons of names cost less than seven searches, and most answers have none of them.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    // Most answers have none of them left (`http1/answer.rs`), and that is quickly seen by their texts.
+    let of_one_connection = |name: &HeaderName| {
+        matches!(
+            name.as_str(),
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+    };
+    if !headers.keys().any(of_one_connection) {
         return;
     }
     let named: Vec<HeaderName> = headers

@@ -124,18 +124,24 @@ pub fn hop_by_hop(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// What may go upstream of a request's fields. Identity is added after this, so that no caller can name it away.
-pub fn end_to_end_headers(headers: &HeaderMap) -> HeaderMap {
-    // With room for who is calling and which exchange this is.
-    let mut onward = HeaderMap::with_capacity(headers.len().saturating_add(2));
-    let names_some = headers.contains_key(CONNECTION);
-    for (name, value) in headers {
-        let named = names_some
-            && connection_tokens(headers).any(|token| token.eq_ignore_ascii_case(name.as_str()));
-        if !named && fate(name.as_str(), false) == Fate::Keep && is_name(name.as_str()) {
-            onward.append(name.clone(), value.clone());
-        }
+pub fn end_to_end_headers(mut headers: HeaderMap) -> HeaderMap {
+    let named: Vec<String> = if headers.contains_key(CONNECTION) {
+        connection_tokens(&headers)
+            .map(str::to_ascii_lowercase)
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let ends_here = |name: &&HeaderName| {
+        let name = name.as_str();
+        fate(name, false) != Fate::Keep || !is_name(name) || named.iter().any(|n| n == name)
+    };
+    // Taken out of the map there is: a second one would cost more than the few that end here.
+    let ending: Vec<HeaderName> = headers.keys().filter(ends_here).cloned().collect();
+    for name in ending {
+        headers.remove(name);
     }
-    onward
+    headers
 }
 
 /// `name` is in lower case, as `http` holds it.

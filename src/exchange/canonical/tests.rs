@@ -472,7 +472,7 @@ fn only_end_to_end_headers_go_on() {
         ],
     );
     passes(&parts);
-    let onward = end_to_end_headers(&parts.headers);
+    let onward = end_to_end_headers(parts.headers.clone());
     let mut expected = HeaderMap::new();
     for (name, value) in [
         ("accept", "a/b"),

@@ -62,7 +62,16 @@ pub(super) struct Head {
     close: bool,
     chunked: bool,
     length: Option<u64>,
+    /// Lines seen, and those of them that are the answer's and not this connection's.
+    count: usize,
     fields: Vec<FieldAt>,
+}
+
+/// Whether a field goes further than this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goes {
+    On,
+    Nowhere,
 }
 
 /// A head that is complete.
@@ -104,30 +113,40 @@ impl Head {
                     value_at,
                     length,
                 } => {
-                    if self.fields.len() >= FIELDS_MAX {
+                    if self.count >= FIELDS_MAX {
                         return Err(Unbelievable::Large);
                     }
-                    self.note(name, value)?;
-                    let from = self.read.saturating_add(value_at);
-                    self.fields.push(FieldAt {
-                        name: self.read..self.read.saturating_add(name.len()),
-                        value: from..from.saturating_add(value.len()),
-                    });
+                    self.count = self.count.saturating_add(1);
+                    if self.note(name, value)? == Goes::On {
+                        let from = self.read.saturating_add(value_at);
+                        self.fields.push(FieldAt {
+                            name: self.read..self.read.saturating_add(name.len()),
+                            value: from..from.saturating_add(value.len()),
+                        });
+                    }
                     self.read = self.read.saturating_add(length);
                 }
             }
         }
     }
 
-    /// Notes the fields that decide about the end.
-    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Unbelievable> {
+    /// Notes the fields that decide about the end. What nearly every answer says of its connection alone ends here, where it
+    /// costs nothing; the rest is `keep_end_to_end`'s, and so is a `Connection` that names other fields.
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<Goes, Unbelievable> {
         let is = |field: &str| name.eq_ignore_ascii_case(field.as_bytes());
         match name.len() {
             10 if is("connection") => {
-                self.close |= value
-                    .split(|b| *b == b',')
-                    .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
+                let mut names_others = false;
+                for token in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    let close = token.eq_ignore_ascii_case(b"close");
+                    self.close |= close;
+                    names_others |= !close && !token.eq_ignore_ascii_case(b"keep-alive");
+                }
+                if !names_others {
+                    return Ok(Goes::Nowhere);
+                }
             }
+            10 if is("keep-alive") => return Ok(Goes::Nowhere),
             14 if is("content-length") => {
                 if self.chunked || self.length.is_some() {
                     return Err(Unbelievable::Length);
@@ -142,10 +161,11 @@ impl Head {
                     return Err(Unbelievable::Coding);
                 }
                 self.chunked = true;
+                return Ok(Goes::Nowhere);
             }
             _ => {}
         }
-        Ok(())
+        Ok(Goes::On)
     }
 
     /// Whether this is not yet the answer (RFC 9110 section 15.2).
@@ -314,6 +334,29 @@ mod tests {
             "nothing",
             true,
         );
+    }
+
+    #[test]
+    fn what_is_the_connections_alone_does_not_go_on_and_a_connection_that_names_fields_is_left_to_be_followed()
+     {
+        let names = |fields: &str| {
+            let text = with(fields);
+            let mut head = Head::default();
+            head.follow(text.as_bytes()).unwrap().unwrap();
+            let headers = head.headers(&Bytes::from(text)).unwrap();
+            let names: Vec<String> = headers.keys().map(ToString::to_string).collect();
+            names.join(" ")
+        };
+        assert_eq!(
+            names(
+                "Connection: Keep-Alive\r\nKeep-Alive: timeout=5\r\nX: y\r\nTransfer-Encoding: chunked\r\n"
+            ),
+            "x"
+        );
+        assert_eq!(names("Connection: close , keep-alive\r\nX: y\r\n"), "x");
+        assert_eq!(names("Connection: close, X\r\nX: y\r\n"), "connection x");
+        assert_eq!(names("Connection: keep-alive2\r\n"), "connection");
+        assert_eq!(names("Keep-Alives: 5\r\n"), "keep-alives");
     }
 
     #[test]

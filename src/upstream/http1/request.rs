@@ -51,12 +51,9 @@ impl Sending {
         bytes.extend_from_slice(b"\r\n");
         for (name, value) in &outgoing.headers {
             // Host and framing are ours to write.
-            if [
-                header::HOST,
-                header::CONTENT_LENGTH,
-                header::TRANSFER_ENCODING,
-            ]
-            .contains(name)
+            if *name == header::HOST
+                || *name == header::CONTENT_LENGTH
+                || *name == header::TRANSFER_ENCODING
             {
                 continue;
             }
