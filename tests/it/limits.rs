@@ -1,6 +1,6 @@
 //! Bounds: what is beyond them is shed, and what comes after is served.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use crate::harness::{Site, TlsClient, triseal, until, within};
 
@@ -70,6 +70,42 @@ fn strangers_are_shed_first_and_partners_are_served_meanwhile() {
         (site.misp().metric("triseal_exchanges_in_flight", &[]) < 0.5).then_some(())
     });
     assert_eq!(stranger(&site).code(), "ID-001");
+}
+
+#[test]
+fn after_work_had_to_wait_handshakes_are_shed_and_a_partner_is_served() {
+    let mut site = Site::new("limits-late");
+    // The process stands still for longer than strangers' work may wait, and for less than a partner's may.
+    site.limits("queue_max_ms = 8000");
+    site.start_misp();
+    let mut partner = site.connect();
+    assert!(partner.ask(&site.auth().wire().http1()).says_yes());
+    let late = thread::scope(|scope| {
+        site.misp().process().signal("STOP");
+        let handshakes: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| site.client().connect(site.partner_face()).is_err()))
+            .collect();
+        thread::sleep(Duration::from_millis(6700));
+        partner.send(&site.auth().wire().http1());
+        site.misp().process().signal("CONT");
+        assert!(partner.answer().unwrap().says_yes());
+        handshakes
+            .into_iter()
+            .map(|h| h.join().unwrap())
+            .filter(|refused| *refused)
+            .count()
+    });
+    let shed_of = |who: &str| site.misp().metric("triseal_shed_total", &[who]);
+    assert!(shed_of("\"known\"") < 0.5);
+    assert!(
+        late > 0 && shed_of("\"handshake\"") > 0.5,
+        "{late} were refused"
+    );
+    // It is over as soon as timers are in time again.
+    let after = within(Duration::from_secs(5), || {
+        site.client().connect(site.partner_face()).ok()
+    });
+    assert!(after.unwrap().ask(&site.auth().wire().http1()).says_yes());
 }
 
 #[test]
