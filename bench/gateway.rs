@@ -20,7 +20,7 @@ use crate::{
     pki::{self, Pki},
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_triseal");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_triseal");
 const PEPPER: &str = "0123456789abcdef0123456789abcdef";
 const LICENCE_KEY: &str = "benchlicencekey0123456789";
 const API_KEY: &str = "123456";
@@ -76,6 +76,19 @@ impl Gateway {
         gateway
     }
 
+    /// One of several that share what they have taken, at a Redis server.
+    pub fn replica(pki: &Pki, folder: &Path, upstream: u16, redis: u16) -> Self {
+        let gateway = Self::configure(pki, folder, upstream);
+        pki::write_private(&folder.join("shared-key"), STORE_KEY);
+        let text = fs::read_to_string(&gateway.file).unwrap();
+        let more = format!(
+            "[shared]\nurl = \"redis://127.0.0.1:{redis}\"\nkey = [{{ file = \"shared-key\" }}]\n"
+        );
+        fs::write(&gateway.file, format!("{text}\n{more}")).unwrap();
+        check::<config::Config>(&gateway.file, &config::config_schema());
+        gateway
+    }
+
     /// One with P-256 keys throughout and the sealed route of the envelope `jose` alone.
     pub fn on_curve(pki: &Pki, folder: &Path, upstream: u16) -> Self {
         let gateway = Self::configure(pki, folder, upstream);
@@ -113,19 +126,20 @@ impl Gateway {
         let command = [BINARY, "run", "--config", file];
         let mut server = Server::start("triseal", cores, self.port, folder, &command);
         server
-            .wait(async || self.ready().await.is_ok_and(|yes| yes))
+            .wait(async || ready(self.admin).await.is_ok_and(|yes| yes))
             .await;
         (server, begin.elapsed().as_secs_f64())
     }
+}
 
-    async fn ready(&self) -> io::Result<bool> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).await?;
-        let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).await?;
-        Ok(&answer == b"HTTP/1.1 200")
-    }
+/// Whether the gateway with that admin port says that it is ready.
+pub async fn ready(admin: u16) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(("127.0.0.1", admin)).await?;
+    let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await?;
+    Ok(&answer == b"HTTP/1.1 200")
 }
 
 fn check<T: serde::de::DeserializeOwned>(file: &Path, schema: &schemars::Schema) {

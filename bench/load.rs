@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs, version::TLS13};
 use rustls_pki_types::ServerName;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::Notify,
     task::{JoinSet, yield_now},
@@ -42,7 +43,8 @@ pub type Connection = SendRequest<Full<Bytes>>;
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
-    tls: TlsConnector,
+    /// None to a service face on loopback.
+    tls: Option<TlsConnector>,
 }
 
 impl Client {
@@ -63,7 +65,15 @@ impl Client {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
-            tls: TlsConnector::from(Arc::new(config)),
+            tls: Some(TlsConnector::from(Arc::new(config))),
+        }
+    }
+
+    /// One without TLS.
+    pub fn plain(port: u16) -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            tls: None,
         }
     }
 
@@ -73,30 +83,44 @@ impl Client {
     }
 
     pub async fn connect(&self) -> Result<Connection, String> {
-        let stream = self.handshake().await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
-        tokio::spawn(async move {
-            // an error here is seen by the request it belongs to
-            let _ = connection.await;
-        });
-        Ok(sender)
+        let stream = TcpStream::connect(self.address).await.map_err(text)?;
+        stream.set_nodelay(true).map_err(text)?;
+        match &self.tls {
+            Some(tls) => speak(handshake(tls, stream).await?).await,
+            None => speak(stream).await,
+        }
     }
 
     /// Which cipher suite and key exchange a handshake ends with.
     pub async fn negotiated(&self) -> String {
-        let stream = self.handshake().await.unwrap();
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let tls = self.tls.as_ref().expect("a client that speaks TLS");
+        let stream = handshake(tls, stream).await.unwrap();
         let tls = stream.get_ref().1;
         let suite = tls.negotiated_cipher_suite().unwrap().suite();
         let group = tls.negotiated_key_exchange_group().unwrap().name();
         format!("TLS 1.3, {suite:?}, {group:?}")
     }
+}
 
-    async fn handshake(&self) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
-        let stream = TcpStream::connect(self.address).await.map_err(text)?;
-        stream.set_nodelay(true).map_err(text)?;
-        let name = ServerName::try_from("localhost").expect("a name");
-        self.tls.connect(name, stream).await.map_err(text)
-    }
+async fn handshake(
+    tls: &TlsConnector,
+    stream: TcpStream,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
+    let name = ServerName::try_from("localhost").expect("a name");
+    tls.connect(name, stream).await.map_err(text)
+}
+
+async fn speak<S>(stream: S) -> Result<Connection, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
+    tokio::spawn(async move {
+        // an error here is seen by the request it belongs to
+        let _ = connection.await;
+    });
+    Ok(sender)
 }
 
 /// How requests follow each other.

@@ -28,8 +28,10 @@ mod peers;
 mod pki;
 mod policy;
 mod questions;
+mod replicas;
 mod report;
 mod upstream;
+mod verify;
 
 use std::{
     path::{Path, PathBuf},
@@ -89,6 +91,10 @@ enum Question {
     Evidence,
     /// Deliveries of a WebSub hub, stored before they are answered.
     Intake,
+    /// Two gateways that act as one, against one.
+    Replicas,
+    /// `/verify` of OpenCRVS, through the handler `opencrvs`.
+    Verify,
     /// Decisions of the rules, with 10 and with 100 policies.
     Policy,
     /// The same in the envelope `jose`, with RSA-2048 and with P-256 keys.
@@ -191,6 +197,7 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
         }
         if asked(Question::Evidence) {
             let folder = folder.join("triseal-evidence");
+            // It ends with the question: what it still does would be in the next one's way.
             let gateway = Gateway::with_evidence(&bench.pki, &folder, upstream);
             let recording = gateway.start(bench.cores).await.0;
             let log = folder.join("state/evidence");
@@ -207,6 +214,12 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
             bench
                 .sealed_jose(&triseal, Exchange::JoseP256, report)
                 .await;
+        }
+        if asked(Question::Replicas) {
+            bench.replicas(folder, upstream, report).await;
+        }
+        if asked(Question::Verify) {
+            bench.verify(&folder.join("sandbox"), report).await;
         }
         let peak = machine::rss_mib(&triseal.pids());
         report.figure("rss_after_mib", peak);

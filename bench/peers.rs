@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a server may take until it listens, and until it has stopped.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server.
 pub struct Server {
@@ -77,7 +77,8 @@ impl Server {
         }
     }
 
-    async fn listening(mut self) -> Self {
+    /// Waits until it takes connections.
+    pub async fn listening(mut self) -> Self {
         let port = self.port;
         self.wait(async || TcpStream::connect(("127.0.0.1", port)).await.is_ok())
             .await;
@@ -138,7 +139,7 @@ pub fn version(program: &str, argument: &str, package: &str) -> String {
 }
 
 /// Where a peer is: its folder is often not in the path of those who are not root.
-fn find(program: &str) -> String {
+pub fn find(program: &str) -> String {
     let usual = format!("/usr/sbin/{program}");
     if Path::new(&usual).exists() {
         usual

@@ -35,7 +35,7 @@ struct Held {
     goal: Bound,
 }
 
-const HELD: [Held; 16] = [
+const HELD: [Held; 19] = [
     held(
         "sealed_share_of_bare_crypto",
         "sealed exchange, share of its bare cryptography",
@@ -101,6 +101,24 @@ const HELD: [Held; 16] = [
         "WebSub deliveries stored durably and answered, a second",
         Bound::AtLeast(2_000.0),
         Bound::AtLeast(2_000.0),
+    ),
+    held(
+        "verify_per_cpu_s",
+        "/verify through the handler opencrvs, per CPU second of the partner's gateway",
+        Bound::AtLeast(500.0),
+        Bound::AtLeast(500.0),
+    ),
+    held(
+        "replicas_two_vs_one",
+        "two replicas with generator and Redis on two cores, exchanges a second against one",
+        Bound::AtLeast(1.0),
+        Bound::AtLeast(1.0),
+    ),
+    held(
+        "replicas_two_vs_one_per_cpu",
+        "… exchanges per CPU second against one",
+        Bound::AtLeast(0.80),
+        Bound::AtLeast(0.90),
     ),
     held(
         "policy_decision_us_10",

@@ -18,7 +18,10 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -46,15 +49,39 @@ pub(super) struct Pool {
     connector: Connector,
     target: Uri,
     host: HeaderValue,
-    resting: Mutex<VecDeque<(Link, Instant)>>,
+    resting: Mutex<VecDeque<Resting>>,
     resting_max: usize,
     rest: Duration,
+}
+
+/// A connection that nobody uses.
+#[derive(Debug)]
+struct Resting {
+    link: Link,
+    home: Home,
+    since: Instant,
+}
+
+/// The thread whose runtime hears what happens on a connection. Used from another one, each exchange would wake both, so a
+/// thread takes from the pool what it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Home(u64);
+
+impl Home {
+    fn here() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            static HERE: Home = Home(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        HERE.with(|here| *here)
+    }
 }
 
 /// A connection in use; goes back to its pool when the answer was read to its end, and is closed otherwise.
 #[derive(Debug)]
 pub(super) struct Lease {
     link: Option<Link>,
+    home: Home,
     pool: Arc<Pool>,
     sending: Sending,
     /// Read, and not yet taken.
@@ -126,6 +153,7 @@ impl Pool {
         };
         let mut lease = Box::new(Lease {
             link: Some(link),
+            home: Home::here(),
             pool: Arc::clone(self),
             sending,
             input: BytesMut::new(),
@@ -136,20 +164,30 @@ impl Pool {
         Ok((status, headers, lease))
     }
 
-    /// The connection that rested last and is still open: the others may then grow old and be put away.
+    /// The connection of this thread that rested last and is still open: the others may then grow old and be put away.
     fn take(&self) -> Option<Link> {
+        let here = Home::here();
         loop {
-            let (mut link, since) = self.lock().pop_back()?;
+            let Resting {
+                mut link, since, ..
+            } = {
+                let mut resting = self.lock();
+                let at = resting.iter().rposition(|one| one.home == here)?;
+                resting.remove(at)?
+            };
             if since.elapsed() < self.rest && is_silent(&mut link) {
                 return Some(link);
             }
         }
     }
 
-    fn give_back(&self, link: Link) {
+    fn give_back(&self, link: Link, home: Home) {
+        let since = Instant::now();
         let mut resting = self.lock();
-        if resting.len() < self.resting_max {
-            resting.push_back((link, Instant::now()));
+        resting.push_back(Resting { link, home, since });
+        // Whoever has rested longest goes: it may be another thread's, and this one would never come to keep any.
+        if resting.len() > self.resting_max {
+            resting.pop_front();
         }
     }
 
@@ -158,13 +196,13 @@ impl Pool {
         let mut resting = self.lock();
         while resting
             .front()
-            .is_some_and(|(_, since)| since.elapsed() >= self.rest)
+            .is_some_and(|one| one.since.elapsed() >= self.rest)
         {
             resting.pop_front();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(Link, Instant)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Resting>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -342,7 +380,7 @@ impl Lease {
         if let Some(link) = self.link.take()
             && clean
         {
-            self.pool.give_back(link);
+            self.pool.give_back(link, self.home);
         }
     }
 }

@@ -183,3 +183,55 @@ async fn a_target_that_is_not_in_origin_form_is_not_sent() {
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
+
+const WHOLE: &[&str] = &["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"];
+
+/// One exchange on a runtime of its own, which lives until the sender is dropped.
+fn elsewhere(pool: &Arc<Pool>) -> std::sync::mpsc::Sender<()> {
+    let (pool, (live, end)) = (Arc::clone(pool), std::sync::mpsc::channel());
+    let (done, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (status, _) = runtime.block_on(async { ask(&pool, Method::GET).await.unwrap() });
+        assert_eq!(status, 200);
+        done.send(()).unwrap();
+        let _: Result<(), _> = end.recv();
+    });
+    asked.recv().unwrap();
+    live
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_connection_is_used_by_the_thread_alone_whose_runtime_hears_of_it() {
+    let (pool, connections) = server(WHOLE, false).await;
+    let _live = tokio::task::spawn_blocking({
+        let pool = Arc::clone(&pool);
+        move || elsewhere(&pool)
+    })
+    .await
+    .unwrap();
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    for _ in 0..3 {
+        ask(&pool, Method::GET).await.unwrap().1.unwrap();
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn in_a_full_pool_the_one_that_rested_longest_gives_way() {
+    let (pool, connections) = server(WHOLE, false).await;
+    let mut live = Vec::new();
+    // The pool keeps four.
+    for _ in 0..4 {
+        let pool = Arc::clone(&pool);
+        let one = tokio::task::spawn_blocking(move || elsewhere(&pool));
+        live.push(one.await.unwrap());
+    }
+    for _ in 0..3 {
+        ask(&pool, Method::GET).await.unwrap().1.unwrap();
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 5);
+}
