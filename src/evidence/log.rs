@@ -12,6 +12,7 @@ use std::{
 use super::{
     disk::{Disk, LogFile},
     head,
+    heads::Heads,
     index::{ENTRY, Entry, Segment},
     tree::{self, Hash, Tree},
 };
@@ -113,13 +114,16 @@ impl Log {
         let id = identity(folder, gateway).map_err(io("log.json"))?;
         let mut found = Found::default();
         let segments = Segment::all(folder).map_err(io("listing its records"))?;
-        let heads = head::read(folder).map_err(io("its heads"))?;
+        let last_head = Heads::open(folder)
+            .and_then(|heads| heads.last())
+            .map_err(io("its heads"))?;
+        let last_head = last_head.map(|(_, head)| head);
         let mismatch = |what: String| LogError::Mismatch {
             folder: folder.to_path_buf(),
             what,
         };
         let Some((last, whole)) = segments.split_last() else {
-            if heads.last.as_ref().is_some_and(|head| head.size > 0) {
+            if last_head.as_ref().is_some_and(|head| head.size > 0) {
                 return Err(mismatch("there are heads, but no records".to_owned()));
             }
             let segment = Segment::at(folder, 0);
@@ -143,7 +147,7 @@ impl Log {
         fs::write(last.index(), &tail.index).map_err(io("its index"))?;
         let size = last.first.saturating_add(tail.records());
         found.records = size;
-        if let Some(head) = &heads.last
+        if let Some(head) = &last_head
             && head.size > size
         {
             return Err(mismatch(format!(
@@ -151,7 +155,7 @@ impl Log {
                 head.size
             )));
         }
-        let (tree, rebuilt) = tree_of(folder, whole, last, &tail.leaves, size, heads.last.as_ref())
+        let (tree, rebuilt) = tree_of(folder, whole, last, &tail.leaves, size, last_head.as_ref())
             .map_err(io("its tree"))?
             .ok_or_else(|| {
                 mismatch("the records do not lead to the last signed head".to_owned())
@@ -161,7 +165,7 @@ impl Log {
         log.length = tail.length;
         log.indexed = tail.records();
         log.last_time = tail.last_time.take();
-        log.last_head = heads.last.map(|head| head.size);
+        log.last_head = last_head.map(|head| head.size);
         Ok((log, found))
     }
 

@@ -12,6 +12,7 @@ mod der;
 mod disk;
 mod growth;
 pub mod head;
+mod heads;
 mod index;
 mod jws;
 mod log;
@@ -29,7 +30,7 @@ mod writer;
 pub use bodies::Bodies;
 pub use head::HeadSigner;
 pub use log::{Found, LogError};
-pub use record::{CallerSeen, Draft, Receipt, UpstreamSeen};
+pub use record::{BodySeen, CallerSeen, Draft, ErrandSeen, PeerSeen, Receipt, UpstreamSeen};
 pub use tree::{Hash, leaf_hash, node_hash};
 
 use std::{
@@ -45,7 +46,7 @@ use tokio::sync::oneshot;
 use bodies::{Sealed, Which};
 use disk::{Disk, RealDisk};
 use growth::Growth;
-use head::HeadFile;
+use heads::HeadFile;
 use index::mark;
 use log::{Line, Log};
 use queue::{Item, Queue};
@@ -261,7 +262,7 @@ impl Evidence {
 
     fn place(&self, draft: &Draft<'_>, keep: Keep<'_>, required: bool) -> Result<Noted, Refusal> {
         self.ready()?;
-        let partner = draft.caller.as_ref().map_or("", |caller| caller.id);
+        let partner = draft.partner();
         let kept = self.keep(partner, keep)?;
         let rest = match &kept {
             None => record::rest(draft, None),

@@ -13,20 +13,24 @@ pub struct Draft<'a> {
     pub gateway: &'a str,
     /// As in the header.
     pub correlation_id: &'a str,
-    /// The face it came by.
-    pub face: &'a str,
+    /// The face it came by; none where the gateway itself called.
+    pub face: Option<&'a str>,
+    /// The errand for which the gateway itself called, or took something.
+    pub errand: Option<ErrandSeen<'a>>,
     /// The route, where one was found.
     pub route: Option<&'a str>,
     /// The HTTP method.
-    pub method: &'a str,
+    pub method: Option<&'a str>,
     /// The identified partner.
     pub caller: Option<CallerSeen<'a>>,
+    /// The party that was called.
+    pub peer: Option<PeerSeen<'a>>,
     /// The certificate on the connection, in hex.
     pub tls: Option<&'a str>,
     /// The certificate that signed.
     pub signer: Option<Fingerprint>,
-    /// Digest and size of the request's body, where it was read whole.
-    pub request_body: Option<(Hash, u64)>,
+    /// The request's body, where it was read whole.
+    pub request_body: Option<BodySeen>,
     /// The header `signature`.
     pub signature: Option<&'a [u8]>,
     /// The certificates relied on, and what was known of their revocation: an array.
@@ -41,12 +45,45 @@ pub struct Draft<'a> {
     pub code: Option<&'a str>,
     /// The service behind.
     pub upstream: Option<UpstreamSeen<'a>>,
-    /// The answer's status.
-    pub status: u16,
-    /// Digest and size of the answer's body; none where it is passed on as it comes.
-    pub answer_body: Option<(Hash, u64)>,
+    /// The answer's status; none where there is no answer.
+    pub status: Option<u16>,
+    /// The answer's body; none where it is passed on as it comes.
+    pub answer_body: Option<BodySeen>,
     /// Microseconds since the request arrived.
     pub us: u64,
+}
+
+/// A body as it travelled.
+#[derive(Clone, Copy, Debug)]
+pub struct BodySeen {
+    /// Its digest; none where it travelled in plain on a call of our own, and the digest would be of a text that can be guessed.
+    pub digest: Option<Hash>,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// What the gateway did of its own accord.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrandSeen<'a> {
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its number in the store.
+    pub number: u64,
+    /// The step that was attempted.
+    pub step: &'a str,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// The correlation id of the exchange that brought what was taken.
+    pub cause: Option<&'a str>,
+}
+
+/// Who was called.
+#[derive(Debug)]
+pub struct PeerSeen<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its organisation.
+    pub organisation: &'a str,
 }
 
 /// Who called.
@@ -117,9 +154,12 @@ pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8
     let mut line = Line(Vec::with_capacity(signatures.saturating_add(2048)));
     line.text("gateway", draft.gateway);
     line.text("correlationId", draft.correlation_id);
-    line.text("face", draft.face);
+    line.optional("face", draft.face);
+    if let Some(errand) = &draft.errand {
+        line.errand(errand);
+    }
     line.optional("route", draft.route);
-    line.text("method", draft.method);
+    line.optional("method", draft.method);
     if let Some(caller) = &draft.caller {
         line.begin("caller");
         line.text("id", caller.id);
@@ -127,6 +167,12 @@ pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8
         line.text("kind", caller.kind);
         line.text("how", caller.how);
         line.optional("policy", caller.policy);
+        line.end();
+    }
+    if let Some(peer) = &draft.peer {
+        line.begin("peer");
+        line.text("id", peer.id);
+        line.text("organisation", peer.organisation);
         line.end();
     }
     line.optional("tls", draft.tls);
@@ -145,32 +191,45 @@ pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8
     line.json("configuration", draft.configuration_json);
     line.json("policy", draft.policy_json);
     line.json("facts", draft.facts_json);
-    line.text(
-        "verdict",
-        if draft.code.is_some() {
-            "refused"
-        } else {
-            "answered"
-        },
-    );
+    line.text("verdict", draft.verdict());
     line.optional("code", draft.code);
     if let Some(upstream) = &draft.upstream {
         line.upstream(upstream);
     }
-    line.begin("answer");
-    line.number("status", u64::from(draft.status));
-    if draft.answer_body.is_some() {
-        line.body(draft.answer_body.as_ref());
-    } else {
-        line.json("streamed", Some("true"));
+    if let Some(status) = draft.status {
+        line.begin("answer");
+        line.number("status", u64::from(status));
+        if draft.answer_body.is_some() {
+            line.body(draft.answer_body.as_ref());
+        } else {
+            line.json("streamed", Some("true"));
+        }
+        line.end();
     }
-    line.end();
     if let Some(bodies) = bodies {
         line.bodies(bodies);
     }
     line.number("us", draft.us);
     line.0.extend_from_slice(b"}\n");
     line.0
+}
+
+impl Draft<'_> {
+    /// Of a call of ours is said whether a whole, proven answer came; of something taken, that it was.
+    fn verdict(&self) -> &'static str {
+        match (&self.errand, self.code, self.status) {
+            (None, None, _) | (Some(_), None, Some(_)) => "answered",
+            (None, Some(_), _) => "refused",
+            (Some(_), Some(_), _) => "failed",
+            (Some(_), None, None) => "taken",
+        }
+    }
+
+    /// By whom the record is found: who called, or who was called.
+    pub(super) fn partner(&self) -> &str {
+        let called = || self.peer.as_ref().map_or("", |peer| peer.id);
+        self.caller.as_ref().map_or_else(called, |caller| caller.id)
+    }
 }
 
 /// A buffer that members are appended to.
@@ -241,11 +300,23 @@ impl Line {
         self.0.push(b'"');
     }
 
-    fn body(&mut self, body: Option<&(Hash, u64)>) {
-        if let Some((digest, bytes)) = body {
-            self.hash("bodyDigest", digest);
-            self.number("bodyBytes", *bytes);
+    fn body(&mut self, body: Option<&BodySeen>) {
+        if let Some(body) = body {
+            if let Some(digest) = &body.digest {
+                self.hash("bodyDigest", digest);
+            }
+            self.number("bodyBytes", body.bytes);
         }
+    }
+
+    fn errand(&mut self, errand: &ErrandSeen<'_>) {
+        self.begin("errand");
+        self.text("kind", errand.kind);
+        self.number("number", errand.number);
+        self.text("step", errand.step);
+        self.number("attempt", u64::from(errand.attempt));
+        self.optional("cause", errand.cause);
+        self.end();
     }
 
     fn upstream(&mut self, upstream: &UpstreamSeen<'_>) {
@@ -287,6 +358,17 @@ impl Line {
 mod tests {
     use super::*;
 
+    const fn of(digest: Hash, bytes: u64) -> BodySeen {
+        BodySeen {
+            digest: Some(digest),
+            bytes,
+        }
+    }
+
+    fn read(draft: &Draft<'_>) -> serde_json::Value {
+        serde_json::from_slice(&head(Moment::from_s(0), false, &rest(draft, None))).unwrap()
+    }
+
     #[test]
     fn a_record_is_one_line_of_json_with_its_members_in_order() {
         let receipt = Receipt {
@@ -296,9 +378,10 @@ mod tests {
         let draft = Draft {
             gateway: "misp",
             correlation_id: "abc",
-            face: "partners",
+            face: Some("partners"),
+            errand: None,
             route: Some("ida-auth"),
-            method: "POST",
+            method: Some("POST"),
             caller: Some(CallerSeen {
                 id: "crvs",
                 organisation: "Civil \"Registry\"\n",
@@ -306,9 +389,10 @@ mod tests {
                 how: "certificate",
                 policy: Some("ekyc"),
             }),
+            peer: None,
             tls: Some("00ff"),
             signer: Some(Fingerprint::from_bytes([0xab; 32])),
-            request_body: Some(([2; 32], 7)),
+            request_body: Some(of([2; 32], 7)),
             signature: Some(b"x..y"),
             revocation_json: Some("[]"),
             configuration_json: Some("{}"),
@@ -321,8 +405,8 @@ mod tests {
                 us: 5,
                 receipt: Some(&receipt),
             }),
-            status: 200,
-            answer_body: Some(([3; 32], 9)),
+            status: Some(200),
+            answer_body: Some(of([3; 32], 9)),
             us: 11,
         };
         let line = head(Moment::from_s(0), true, &rest(&draft, None));
@@ -365,7 +449,7 @@ mod tests {
     fn a_refusal_of_a_stream_says_so() {
         let draft = Draft {
             code: Some("RT-001"),
-            status: 404,
+            status: Some(404),
             ..Draft::default()
         };
         let line = head(Moment::from_s(0), false, &rest(&draft, None));
@@ -376,5 +460,44 @@ mod tests {
             serde_json::json!({"status": 404, "streamed": true})
         );
         assert!(read.get("clockBack").is_none() && read.get("request").is_none());
+    }
+    #[test]
+    fn a_call_of_our_own_names_its_errand_and_the_peer_and_whether_it_was_answered() {
+        let mut draft = Draft {
+            errand: Some(ErrandSeen {
+                kind: "opencrvs",
+                number: 7,
+                step: "received",
+                attempt: 2,
+                cause: None,
+            }),
+            peer: Some(PeerSeen {
+                id: "misp",
+                organisation: "MISP One",
+            }),
+            status: Some(200),
+            answer_body: Some(BodySeen {
+                digest: None,
+                bytes: 9,
+            }),
+            ..Draft::default()
+        };
+        let record = read(&draft);
+        let errand =
+            serde_json::json!({"kind": "opencrvs", "number": 7, "step": "received", "attempt": 2});
+        assert_eq!(record["errand"], errand);
+        assert_eq!(record["verdict"], "answered");
+        assert_eq!(
+            record["answer"],
+            serde_json::json!({"status": 200, "bodyBytes": 9})
+        );
+        assert!(record.get("face").is_none() && record.get("caller").is_none());
+        assert_eq!(draft.partner(), "misp");
+        draft.code = Some("UP-006");
+        draft.status = None;
+        assert_eq!(read(&draft)["verdict"], "failed");
+        assert!(read(&draft).get("answer").is_none());
+        draft.code = None;
+        assert_eq!(read(&draft)["verdict"], "taken");
     }
 }

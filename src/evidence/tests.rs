@@ -44,8 +44,11 @@ fn draft(id: &str) -> Draft<'_> {
             how: "certificate",
             policy: None,
         }),
-        status: 200,
-        answer_body: Some(([1; 32], 2)),
+        status: Some(200),
+        answer_body: Some(BodySeen {
+            digest: Some([1; 32]),
+            bytes: 2,
+        }),
         ..Draft::default()
     }
 }
@@ -85,7 +88,7 @@ async fn every_record_that_was_waited_for_is_in_the_log_under_a_head() {
         assert_eq!(leaf_hash(&log.record(n).unwrap()), leaf);
         assert_eq!(log.subtree(0, n).unwrap(), leaf);
     }
-    let head = head::Head::parse(log.heads().unwrap().last().unwrap()).unwrap();
+    let head = head::Head::parse(&log.last_head().unwrap().unwrap()).unwrap();
     assert_eq!((head.size, head.log.as_str()), (40, log.id()));
     assert!(log.head_at_least(40).unwrap().is_some());
     assert!(log.head_at_least(41).unwrap().is_none());

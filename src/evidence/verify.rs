@@ -215,14 +215,31 @@ fn told(record: &Map<String, Value>) -> String {
     let answer = record.get("answer").and_then(|a| a.get("status"));
     let status = answer.map_or_else(|| "?".to_owned(), ToString::to_string);
     let code = record.get("code").and_then(Value::as_str);
-    let mut told = format!(
-        "gateway {} says: at {} partner {caller} asked {} {} and was {} with status {status}",
-        text("gateway"),
-        text("time"),
-        text("method"),
-        text("route"),
-        text("verdict"),
-    );
+    let mut told = match record.get("errand") {
+        None => format!(
+            "gateway {} says: at {} partner {caller} asked {} {} and was {} with status {status}",
+            text("gateway"),
+            text("time"),
+            text("method"),
+            text("route"),
+            text("verdict"),
+        ),
+        Some(errand) => {
+            let of_errand = |name: &str| errand.get(name).and_then(Value::as_str).unwrap_or("?");
+            let (peer, upstream) = (record.get("peer"), record.get("upstream"));
+            let id = peer.and_then(|p| p.get("id")?.as_str());
+            let name = upstream.and_then(|u| u.get("name")?.as_str());
+            format!(
+                "gateway {} says: at {} it called {} in step {} of an errand ({}): {} with status {status}",
+                text("gateway"),
+                text("time"),
+                id.or(name).unwrap_or("nobody"),
+                of_errand("step"),
+                of_errand("kind"),
+                text("verdict"),
+            )
+        }
+    };
     if let Some(code) = code {
         told.push_str(&format!(" ({code})"));
     }

@@ -14,7 +14,8 @@ use super::{
     bodies::Bodies,
     disk::Disk,
     growth::Growth,
-    head::{self, Head, HeadFile},
+    head::{self, Head},
+    heads::HeadFile,
     log::{Line, Log},
     queue::{Item, Queue},
 };

@@ -365,6 +365,14 @@ impl Gateway {
         id
     }
 
+    /// The correlation id that something came with, or else one for what begins here.
+    pub fn known_or_new(&self, known: String) -> String {
+        if known.is_empty() {
+            return self.new_correlation_id();
+        }
+        known
+    }
+
     /// A place for one exchange.
     ///
     /// # Errors

@@ -95,7 +95,7 @@ impl Doer for StampHeads {
 /// Stamps the newest head, when it has none yet.
 async fn stamp(gateway: &Gateway, settings: &TimeStamping, folder: &Path) -> Result<bool, String> {
     let log = Log::open(folder).map_err(|e| e.to_string())?;
-    let Some(text) = log.heads().map_err(|e| e.to_string())?.pop() else {
+    let Some(text) = log.last_head().map_err(|e| e.to_string())? else {
         return Ok(false);
     };
     let head = Head::read(&text)?;

@@ -77,7 +77,7 @@ fn verified(folder: &Path) -> Vec<Hash> {
     let log = Log::open(folder).unwrap();
     let records = log.records(0..u64::MAX).unwrap();
     let leaves: Vec<Hash> = records.map(|r| leaf_hash(&r.unwrap().1)).collect();
-    let head = Head::parse(log.heads().unwrap().last().unwrap()).unwrap();
+    let head = Head::parse(&log.last_head().unwrap().unwrap()).unwrap();
     let size = usize::try_from(head.size).unwrap();
     assert_eq!(head.root, root(&leaves[..size]));
     assert_eq!(head.log, log.id());

@@ -96,7 +96,7 @@ fn anchor(site: &Site) -> String {
     site.path("pki/anchors/partner.pem").display().to_string()
 }
 
-fn verify(site: &Site, bundle: &Path) -> Output {
+pub fn verify(site: &Site, bundle: &Path) -> Output {
     let bundle = bundle.display().to_string();
     triseal([
         "evidence",
@@ -110,7 +110,7 @@ fn verify(site: &Site, bundle: &Path) -> Output {
 }
 
 /// The verifier that shares no code with us.
-fn independently(site: &Site, bundle: &Path) -> Output {
+pub fn independently(site: &Site, bundle: &Path) -> Output {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence_verify.py");
     let bundle = bundle.display().to_string();
     let args = [
