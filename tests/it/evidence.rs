@@ -54,7 +54,7 @@ fn record(site: &Site, folder: &str, correlation_id: &str) -> (Value, Hash) {
 }
 
 /// The leaf in the signature of an answer in MOSIP's form.
-fn leaf_of(answer: &Answer) -> Option<Hash> {
+pub fn leaf_of(answer: &Answer) -> Option<Hash> {
     let value = answer.header("response-signature")?;
     let jws = DetachedJws::parse_answer(value, &Forms::STRICT).unwrap();
     jws.receipt().copied()
@@ -73,7 +73,7 @@ fn root(leaves: &[Hash]) -> Hash {
 
 /// Every leaf hash of a log, computed from its records; the last head must be that of the tree over them.
 #[track_caller]
-fn verified(folder: &Path) -> Vec<Hash> {
+pub fn verified(folder: &Path) -> Vec<Hash> {
     let log = Log::open(folder).unwrap();
     let records = log.records(0..u64::MAX).unwrap();
     let leaves: Vec<Hash> = records.map(|r| leaf_hash(&r.unwrap().1)).collect();

@@ -44,6 +44,7 @@ mod envelopes;
 mod esignet;
 mod esignet_page;
 mod evidence;
+mod evidence_disk;
 mod evidence_outward;
 mod evidence_proof;
 mod forge;
