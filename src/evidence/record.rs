@@ -47,8 +47,10 @@ pub struct Draft<'a> {
     pub upstream: Option<UpstreamSeen<'a>>,
     /// The answer's status; none where there is no answer.
     pub status: Option<u16>,
-    /// The answer's body; none where it is passed on as it comes.
+    /// The answer's body, where it was whole.
     pub answer_body: Option<BodySeen>,
+    /// Whether it is passed on as it comes.
+    pub streamed: bool,
     /// Microseconds since the request arrived.
     pub us: u64,
 }
@@ -199,11 +201,8 @@ pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8
     if let Some(status) = draft.status {
         line.begin("answer");
         line.number("status", u64::from(status));
-        if draft.answer_body.is_some() {
-            line.body(draft.answer_body.as_ref());
-        } else {
-            line.json("streamed", Some("true"));
-        }
+        line.body(draft.answer_body.as_ref());
+        line.json("streamed", draft.streamed.then_some("true"));
         line.end();
     }
     if let Some(bodies) = bodies {
@@ -407,6 +406,7 @@ mod tests {
             }),
             status: Some(200),
             answer_body: Some(of([3; 32], 9)),
+            streamed: false,
             us: 11,
         };
         let line = head(Moment::from_s(0), true, &rest(&draft, None));
@@ -450,6 +450,7 @@ mod tests {
         let draft = Draft {
             code: Some("RT-001"),
             status: Some(404),
+            streamed: true,
             ..Draft::default()
         };
         let line = head(Moment::from_s(0), false, &rest(&draft, None));

@@ -16,7 +16,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Gateway, Handlers, Sealed, Snapshot, Trail, seal};
+use super::{Connection, Gateway, Handlers, Sealed, Snapshot, Trail, identify, seal};
 use crate::{
     clock::{Clock, Moment},
     config::{EvidenceBodies, EvidenceLevel, PartnerKind, Role},
@@ -26,6 +26,7 @@ use crate::{
         UpstreamSeen, assemble,
     },
     observe::EvidenceMetrics,
+    partners::Caller,
     policy::Route,
     refusal::{Code, Refusal},
 };
@@ -138,6 +139,7 @@ pub(super) fn note(
             }),
         status: Some(status.as_u16()),
         answer_body: body.map(whole),
+        streamed: body.is_none(),
         us: u64::try_from(trail.started.elapsed().as_micros()).unwrap_or(u64::MAX),
     };
     let keep = Keep {
@@ -145,6 +147,50 @@ pub(super) fn note(
         answer: body.filter(|body| bodies.answer() && !body.is_empty()),
     };
     evidence.note(&draft, keep, level == EvidenceLevel::Required)
+}
+
+/// Records what the HTTP gate refused, where a known partner's certificate is on the connection: gives who it is. The answer is on its way
+/// already, so this is best effort, whatever the level. There is at most one for a connection: the gate ends it.
+pub(super) fn refused_at_the_gate(
+    gateway: &Gateway,
+    connection: &Connection,
+    code: Code,
+    correlation_id: &str,
+) -> Option<Caller> {
+    let snapshot = gateway.snapshot();
+    let caller = identify::behind(&snapshot, connection, gateway.clock().now());
+    let general = snapshot.config().evidence.as_ref();
+    let (Some(_), Some(evidence)) = (
+        general.filter(|general| general.level != EvidenceLevel::Off),
+        gateway.evidence(),
+    ) else {
+        return caller;
+    };
+    let Some(known) = &caller else {
+        evidence.stranger();
+        return None;
+    };
+    let partner = known.partner();
+    let draft = Draft {
+        gateway: gateway.name(),
+        correlation_id,
+        face: Some(&connection.face),
+        caller: Some(CallerSeen {
+            id: partner.id().as_str(),
+            organisation: partner.organisation(),
+            kind: kind(partner.kind()),
+            how: known.how().as_str(),
+            policy: None,
+        }),
+        tls: connection.leaf_fingerprint(),
+        configuration_json: Some(&snapshot.seen().configuration),
+        code: Some(code.as_str()),
+        status: Some(code.status()),
+        ..Draft::default()
+    };
+    // A loss is counted there.
+    let _ = evidence.note(&draft, Keep::default(), false);
+    caller
 }
 
 /// A body with its digest.

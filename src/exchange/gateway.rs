@@ -444,16 +444,18 @@ impl Gateway {
     /// Records what the HTTP gate refused before it became a request.
     pub fn refused_at_the_gate(&self, connection: &Connection, code: Code) {
         self.metrics.refused(&connection.face, code);
+        let correlation_id = &*self.new_correlation_id();
+        let partner = evidence::refused_at_the_gate(self, connection, code, correlation_id);
         self.access.write(&Line {
             time: self.clock.now(),
             gateway: &self.name,
-            correlation_id: &self.new_correlation_id(),
+            correlation_id,
             face: &connection.face,
             from: &connection.peer_text,
             http: "1.1",
             method: "-",
             route: None,
-            partner: None,
+            partner: partner.as_ref().map(|caller| caller.partner().id().as_str()),
             tls_certificate: connection.leaf_fingerprint(),
             signed_by: None,
             outcome: "refused",

@@ -214,6 +214,45 @@ fn a_refused_partner_is_recorded_and_a_stranger_is_counted() {
 }
 
 #[test]
+fn what_the_http_gate_refuses_a_partner_is_recorded_and_of_a_stranger_counted() {
+    let site = Site::misp_running("evidence-gate");
+    let smuggled = b"POST /idauthentication/v1/auth/a/b/c HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let answer = site.connect().ask(smuggled);
+    assert_eq!((answer.status, answer.code().as_str()), (400, "HTTP-002"));
+    let line = until("the line is written", || {
+        (site.misp().access().into_iter()).find(|line| line["code"] == "HTTP-002")
+    });
+    assert_eq!(line["partner"], "crvs");
+    let (refused, _) = record(&site, LOG, line["correlation_id"].as_str().unwrap());
+    assert_eq!(
+        (refused["verdict"].as_str(), refused["code"].as_str()),
+        (Some("refused"), Some("HTTP-002"))
+    );
+    assert_eq!(refused["caller"]["id"], "crvs");
+    assert_eq!(refused["tls"], line["tls_certificate"]);
+    // Nothing of it was read, so nothing is said of it.
+    for member in ["route", "method", "request", "signer"] {
+        assert_eq!(refused[member], Value::Null, "{member}");
+    }
+    assert_eq!(refused["answer"], serde_json::json!({"status": 400}));
+
+    let pki = site.path("pki").display().to_string();
+    let stranger = "stranger:Civil Registry";
+    let made = triseal(["pki", "add", "--dir", &pki, "--party", stranger]);
+    assert_eq!(made.code, 0, "{}", made.all());
+    let mut client = (site.client_of(&site.party("stranger"), "tls"))
+        .connect(site.partner_face())
+        .unwrap();
+    assert_eq!(client.ask(smuggled).code(), "HTTP-002");
+    until("the stranger is counted", || {
+        let strangers = site.misp().metric("triseal_evidence_strangers_total", &[]);
+        (strangers >= 1.0).then_some(())
+    });
+    let records = site.misp().metric("triseal_evidence_records_total", &[]);
+    assert_eq!(records, 1.0);
+}
+
+#[test]
 fn a_route_may_say_otherwise_and_a_relay_is_recorded_as_streamed() {
     let service = Service::echo();
     let mut site = jose_site::before("evidence-routes", service.port);

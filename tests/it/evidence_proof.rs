@@ -517,5 +517,19 @@ fn heads_are_time_stamped_by_openssl_and_the_stamp_is_verified() {
         "{}",
         theirs.all()
     );
+    assert!(site.misp().metric("triseal_evidence_stamps_total", &[]) >= 1.0);
+    assert!(site.misp().metric("triseal_evidence_stamped", &[]) >= 1.0);
+    // The authority is gone: exchanges go on, and it is said and counted.
+    drop(authority);
+    assert!(site.ask(&site.auth()).says_yes());
+    until("the failure is counted", || {
+        let failed = site
+            .misp()
+            .metric("triseal_evidence_stamp_failures_total", &[]);
+        (failed >= 1.0).then_some(())
+    });
+    let health = site.misp().healthz().text();
+    assert!(health.contains("are not time-stamped"), "{health}");
+    assert!(site.misp().says("was not time-stamped"));
     site.kill_misp();
 }
