@@ -176,6 +176,7 @@ impl Evidence {
         };
         std::fs::create_dir_all(&settings.folder).map_err(io("making its folder"))?;
         let lock = lock(&settings.folder)?;
+        bodies::finish(&settings.folder).map_err(io("erasing kept bodies to the end"))?;
         let (log, found) = Log::open(&settings.folder, &settings.gateway, disk)?;
         let heads = HeadFile::open(&settings.folder, log.disk()).map_err(io("its heads"))?;
         let queue = Arc::new(Queue::default());

@@ -226,19 +226,29 @@ fn probe(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
     std::fs::remove_file(&path)
 }
 
-/// Appends kept bodies to the files of their days and partners.
+/// Appends kept bodies to the files of their keys.
 fn keep(bodies: &[super::bodies::Sealed]) -> io::Result<()> {
     let mut by_file: BTreeMap<&Path, Vec<u8>> = BTreeMap::new();
     for sealed in bodies {
+        // Erased while it waited: nobody could ever open it.
+        if sealed.key.is_erased() {
+            continue;
+        }
         by_file
-            .entry(&sealed.file)
+            .entry(&sealed.key.sealed)
             .or_default()
             .extend_from_slice(&sealed.entry);
     }
     for (path, entries) in by_file {
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         let before = file.metadata()?.len();
-        if let Err(error) = file.write_all(&entries).and_then(|()| file.sync_data()) {
+        let named = || match path.parent() {
+            // Else a new file's name could be lost while its content is not.
+            Some(parent) if before == 0 => std::fs::File::open(parent)?.sync_all(),
+            _ => Ok(()),
+        };
+        let written = file.write_all(&entries).and_then(|()| file.sync_data());
+        if let Err(error) = written.and_then(|()| named()) {
             // Half an entry would hide those behind it.
             file.set_len(before)?;
             return Err(error);
