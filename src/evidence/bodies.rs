@@ -3,9 +3,11 @@
 //! wrapped key, and gives the room back.
 
 mod erase;
+mod place;
 
 pub use erase::erase;
 pub(super) use erase::finish;
+use place::{Files, day, name_parts, sync_folder};
 
 use std::{
     collections::HashMap,
@@ -321,55 +323,6 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// The UTC day of a moment.
-pub(super) fn day(now: Moment) -> String {
-    let mut text = Vec::new();
-    now.push_rfc3339(&mut text);
-    text.truncate(10);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// `<day>/<partner>-<n>`, of nothing but what days and partner ids are made of: it becomes a path.
-fn name_parts(name: &str) -> Result<(), BodyError> {
-    let fits = name.split_once('/').is_some_and(|(day, key)| {
-        let day_form = day.len() == 10
-            && day.bytes().enumerate().all(|(at, b)| {
-                if at == 4 || at == 7 {
-                    b == b'-'
-                } else {
-                    b.is_ascii_digit()
-                }
-            });
-        let id = key.rsplit_once('-').map_or("", |(id, _)| id);
-        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-        day_form && !id.is_empty() && key.len() <= 200 && key.bytes().all(letters)
-    });
-    if fits {
-        Ok(())
-    } else {
-        Err(BodyError::Name(name.to_owned()))
-    }
-}
-
-/// Where the parts of a key are.
-struct Files {
-    key: PathBuf,
-    erased: PathBuf,
-    sealed: PathBuf,
-}
-
-impl Files {
-    /// In the folder `bodies`.
-    fn of(folder: &Path, name: &str) -> Self {
-        let keys = folder.join("keys");
-        Self {
-            key: keys.join(format!("{name}.key")),
-            erased: keys.join(format!("{name}.erased")),
-            sealed: folder.join(format!("{name}.sealed")),
-        }
-    }
-}
-
 fn ready(name: &str, files: Files, key: &[u8]) -> Result<BodyKey, BodyError> {
     let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| BodyError::Cryptography)?;
     Ok(BodyKey {
@@ -398,11 +351,6 @@ fn digest(parts: &[&[u8]]) -> Hash {
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     hash
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
 }
 
 #[cfg(test)]

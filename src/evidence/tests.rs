@@ -3,7 +3,9 @@
 use std::{sync::Arc, thread::sleep};
 
 use super::{log::tests::FaultyDisk, *};
-use crate::{config::Algorithm, keys::SigningKey, observe::Metrics, trust::Fingerprint};
+use crate::{
+    clock::Moment, config::Algorithm, keys::SigningKey, observe::Metrics, trust::Fingerprint,
+};
 
 fn settings(folder: &Path) -> Settings {
     Settings {
@@ -231,7 +233,7 @@ async fn a_clock_that_steps_back_does_not_take_the_records_with_it() {
     required(&evidence, "c").unwrap().durable().await.unwrap();
     evidence.stop();
     let log = reader::Log::open(folder.path()).unwrap();
-    let read = |n| serde_json::from_slice::<Value>(&log.record(n).unwrap()).unwrap();
+    let read = |n| serde_json::from_slice::<serde_json::Value>(&log.record(n).unwrap()).unwrap();
     assert!(read(0).get("clockBack").is_none());
     for n in [1, 2] {
         assert_eq!(read(n)["time"], read(0)["time"]);

@@ -24,9 +24,10 @@ use crate::{clock::Clock, observe::EvidenceMetrics};
 /// How often heads are signed and the disk is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// With this many records in the last commit there is load, and it pays to wait a moment for as many again.
-const LOAD: usize = 8;
+/// A flush costs the processor more than making a record does. Where others are about to come it is put off by a moment, so often at
+/// most, and one flush does for them all; who is alone never waits.
 const LINGER: Duration = Duration::from_millis(1);
+const LINGER_TIMES: u32 = 3;
 
 /// What the thread works on.
 #[derive(Debug)]
@@ -47,14 +48,16 @@ impl Writer {
     /// Works until the queue is stopped, and leaves everything on disk under a last head.
     pub(super) fn run(mut self) {
         let mut last = Instant::now();
-        let mut batch = 0;
         loop {
-            let most = TICK.saturating_sub(last.elapsed());
-            if batch >= LOAD && self.queue.length() < batch / 2 {
-                std::thread::sleep(LINGER);
+            if self.queue.wait(TICK.saturating_sub(last.elapsed())) {
+                for _ in 0..LINGER_TIMES {
+                    if !self.queue.more_may_come() {
+                        break;
+                    }
+                    std::thread::sleep(LINGER);
+                }
             }
-            let (items, stopping) = self.queue.take(most);
-            batch = items.len();
+            let (items, stopping) = self.queue.take();
             if !items.is_empty() {
                 self.commit(items);
             }

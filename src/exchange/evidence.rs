@@ -122,8 +122,9 @@ pub(super) fn note(
             digest: Some(digest),
             bytes: trail.bytes_in,
         }),
+        // One that holds has its form already.
         signature: (trail.signature.as_ref().map(http::HeaderValue::as_bytes))
-            .filter(|v| is_detached(v)),
+            .filter(|v| trail.signed_by.is_some() || is_detached(v)),
         revocation_json: revocation.as_deref(),
         configuration_json: Some(&snapshot.seen().configuration),
         policy_json: decided.as_deref(),
@@ -146,6 +147,7 @@ pub(super) fn note(
         request: trail.kept_request.as_deref(),
         answer: body.filter(|body| bodies.answer() && !body.is_empty()),
     };
+    evidence.company(gateway.under_way());
     evidence.note(&draft, keep, level == EvidenceLevel::Required)
 }
 

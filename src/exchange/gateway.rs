@@ -394,6 +394,11 @@ impl Gateway {
         Ok(place)
     }
 
+    /// Exchanges that have begun and not ended.
+    pub(super) fn under_way(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     /// How late the busiest reactor was when it last looked.
     pub fn reactor_delay(&self) -> Duration {
         Duration::from_micros(self.reactor_delay_us.load(Ordering::Relaxed))

@@ -12,7 +12,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::evidence::{disk::RealDisk, heads, index::mark, reader};
+use crate::evidence::{disk::RealDisk, heads, index::mark, reader, tree};
 
 /// A real disk with faults on demand.
 #[derive(Clone, Debug, Default)]
