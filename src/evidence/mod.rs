@@ -8,7 +8,6 @@
 pub mod assemble;
 pub mod bodies;
 pub mod bundle;
-mod der;
 mod disk;
 mod findings;
 mod growth;

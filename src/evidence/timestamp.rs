@@ -10,13 +10,13 @@ mod token;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 
-use super::{
-    der::{self, INTEGER, OCTET_STRING, OID, SEQUENCE},
-    merkle::Hash,
-};
+use super::merkle::Hash;
 use crate::{
     clock::Moment,
-    trust::{Certificate, Unusable},
+    trust::{
+        Certificate, Unusable,
+        der::{self, INTEGER, OCTET_STRING, OID, SEQUENCE},
+    },
 };
 use token::{ID_SHA256, Info, Parts, is_for_time_stamping, small};
 

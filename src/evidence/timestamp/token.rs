@@ -13,12 +13,12 @@ use x509_parser::{certificate::X509Certificate, extensions::ParsedExtension, pre
 use super::{REPLY_MAX, StampProblem};
 use crate::{
     clock::Moment,
-    evidence::{
-        der::{self, Element, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET},
-        merkle::Hash,
-    },
+    evidence::merkle::Hash,
     keys::{KeyKind, PublicKey},
-    trust::Certificate,
+    trust::{
+        Certificate,
+        der::{self, Element, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET},
+    },
 };
 
 /// Certificates in one stamp.
