@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 use triseal::{
     clock::Clock,
-    evidence::{CallerSeen, Draft, Evidence, Keep, Settings, reader::Log},
+    evidence::{BodySeen, CallerSeen, Draft, Evidence, Keep, Settings, reader::Log},
     observe::Metrics,
 };
 
@@ -102,8 +102,11 @@ async fn append_alone(beside: &Path, window: Duration) -> serde_json::Value {
                 policy: Some("bench"),
             }),
             signature: Some(signature.as_bytes()),
-            status: 200,
-            answer_body: Some(([0; 32], 2_000)),
+            status: Some(200),
+            answer_body: Some(BodySeen {
+                digest: Some([0; 32]),
+                bytes: 2_000,
+            }),
             ..Draft::default()
         };
         let began = Instant::now();

@@ -22,12 +22,13 @@ class Proofs:
         self.bundle = self.home / "proof.json"
         self.record: dict = {}
         self.number = ""
+        self.receipt = self.home / "receipt-of-the-birth"
 
     # ---- pieces ----
 
-    def evidence(self, *arguments) -> subprocess.CompletedProcess:
-        """`triseal evidence …` beside the MISP's running gateway."""
-        config = ["--config", self.home / "misp" / "gateway.toml"]
+    def evidence(self, *arguments, gateway="misp") -> subprocess.CompletedProcess:
+        """`triseal evidence …` beside a running gateway."""
+        config = ["--config", self.home / gateway / "gateway.toml"]
         command = [self.doors.triseal, "evidence", arguments[0], *config, *arguments[1:]]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
@@ -58,18 +59,33 @@ class Proofs:
 
     # ---- the steps ----
 
-    def birth(self) -> None:
-        listed = self.evidence("list", "--correlation-id", self.doors.birth_id, "--json")
-        self.must(listed.returncode == 0 and listed.stdout, listed.stderr)
-        first = json.loads(listed.stdout.splitlines()[0])
-        self.number = str(first["index"])
-        fact("MISP One's log", f"record {self.number}: {first['route']} of {first['partner']}, {first['verdict']}")
-        self.exported(self.number, "--bodies")
-        self.record = json.loads(json.loads(self.bundle.read_text())["record"])
-        fact("proof.json", f"{self.bundle.stat().st_size // 1024} KiB: record, path, signed head, certificates, lists, bodies")
-        self.holds(self.bundle, ["inclusion", "head", "signer", "revocation", "body", "request signature"])
+    def recorded(self, gateway: str) -> list[dict]:
+        """What a gateway's log says of the birth: one correlation id goes all the way."""
+        listed = self.evidence("list", "--correlation-id", self.doors.birth_id, "--json", gateway=gateway)
+        self.must(listed.returncode == 0, listed.stderr)
+        return [json.loads(line) for line in listed.stdout.splitlines()]
 
-    def receipt(self) -> None:
+    def birth(self) -> None:
+        # Registration, packet, workflow, credential, confirmation.
+        near = patiently(lambda: len(all_ := self.recorded("crvs")) >= 5 and all_, "the birth is not in the log")
+        far = self.recorded("misp")
+        for one in near:
+            fact("Civil Registry", f"record {one['index']}: {one['errand'] or one['route']}, {one['verdict']}")
+        for one in far:
+            fact("MISP One", f"record {one['index']}: {one['route']} of {one['partner']}, {one['verdict']}")
+        self.number = str(far[0]["index"])
+        packet = next(one for one in near if one["errand"] == "opencrvs/received")
+        shown = self.evidence("show", str(packet["index"]), "--receipt", gateway="crvs")
+        self.must(shown.returncode == 0, shown.stderr)
+        self.receipt = self.home / "receipt-of-the-birth"
+        self.receipt.write_text(shown.stdout)
+        fact("the receipt", "Civil Registry kept MISP One's signed word that the packet is in its log")
+        self.exported(self.number, "--bodies", "--receipt", self.receipt)
+        self.record = json.loads(json.loads(self.bundle.read_text())["record"])
+        fact("proof.json", f"{self.bundle.stat().st_size // 1024} KiB: record, path, signed head, receipt, lists, bodies")
+        self.holds(self.bundle, ["inclusion", "head", "signer", "revocation", "body", "receipt", "request signature"])
+
+    def of_the_sdk(self) -> None:
         answer = self.story.answered
         self.must(answer is not None, "no answer was kept")
         receipt, body = self.home / "receipt", self.home / "answer"
@@ -83,9 +99,9 @@ class Proofs:
         done = self.evidence("erase", "--partner", "crvs", "--day", self.record["time"][:10])
         self.must("destroyed" in done.stdout, done.stdout + done.stderr)
         fact("erased", "the key of that day's bodies is destroyed; nobody reads them again")
-        self.exported(self.number, "--bodies")
+        self.exported(self.number, "--bodies", "--receipt", self.receipt)
         self.must("body" not in json.loads(self.bundle.read_text()), "a body is still there")
-        self.holds(self.bundle, ["inclusion", "head"])
+        self.holds(self.bundle, ["inclusion", "head", "receipt"])
 
     def flipped(self) -> None:
         bundle = json.loads(self.bundle.read_text())
@@ -108,8 +124,8 @@ def tell(story, doors: Doors, must) -> None:
     )
     for number, (title, right, step) in enumerate(
         [
-            ("The birth, proven", "triseal evidence export, verify", proofs.birth),
-            ("A receipt that the partner holds", "response-signature", proofs.receipt),
+            ("The receipt of the birth, proven", "triseal evidence export, verify", proofs.birth),
+            ("A receipt that a partner without a gateway holds", "response-signature", proofs.of_the_sdk),
             ("The personal data is erased; the proof holds", "triseal evidence erase", proofs.erased),
             ("One flipped byte", "found and named", proofs.flipped),
         ],

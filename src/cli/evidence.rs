@@ -163,7 +163,7 @@ fn erase(place: &Place, day: &str, partner: &str) -> Result<(), Problem> {
     }
     for key in gone {
         say(format_args!(
-            "{key}: the key is destroyed; what it sealed cannot be read again"
+            "{key}: the key is destroyed and what it sealed is removed; nobody reads it again"
         ));
     }
     Ok(())

@@ -1,5 +1,13 @@
 //! Kept bodies: sealed under a key for each UTC day and partner, so that what was said can be erased while that it was said stays
-//! proven. The keys are wrapped under the key of the store; erasing is destroying a wrapped key.
+//! proven. The keys are wrapped under the key of the store, and each has a file of its own for what it sealed; erasing is destroying a
+//! wrapped key, and gives the room back.
+
+mod erase;
+mod place;
+
+pub use erase::erase;
+pub(super) use erase::finish;
+use place::{Files, day, name_parts, sync_folder};
 
 use std::{
     collections::HashMap,
@@ -58,7 +66,8 @@ const KEYS_MAX: u32 = 1000;
 /// A body that is sealed, and not yet on disk.
 #[derive(Debug)]
 pub(super) struct Sealed {
-    pub(super) file: PathBuf,
+    /// Under which key.
+    pub(super) key: Arc<BodyKey>,
     /// The entry as it is appended.
     pub(super) entry: Vec<u8>,
     /// The digest of the sealed body.
@@ -79,7 +88,17 @@ pub(super) struct BodyKey {
     /// `<day>/<partner>-<n>`.
     pub(super) name: String,
     key: LessSafeKey,
-    file: PathBuf,
+    /// What it sealed.
+    pub(super) sealed: PathBuf,
+    /// There from the moment at which it is erased.
+    erased: PathBuf,
+}
+
+impl BodyKey {
+    /// Whether somebody erases it, or has. What it seals from then on can never be read.
+    pub(super) fn is_erased(&self) -> bool {
+        self.erased.exists()
+    }
 }
 
 impl std::fmt::Debug for BodyKey {
@@ -156,7 +175,7 @@ impl Bodies {
         }
         let sealed = digest(&[sealed]);
         Ok(Sealed {
-            file: self.file_of(&batch.key.name),
+            key: Arc::clone(&batch.key),
             sealed,
             plain,
             entry,
@@ -169,12 +188,11 @@ impl Bodies {
     /// [`BodyError`] when the file cannot be read, or what is there does not open.
     pub fn open(&self, key: &str, id: [u8; 16], which: Which) -> Result<Option<Opened>, BodyError> {
         name_parts(key)?;
-        let path = self.folder.join("keys").join(format!("{key}.key"));
-        let body_key = match self.read_key(key, &path) {
+        let body_key = match self.read_key(key) {
             Err(BodyError::Io(e)) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let bytes = match fs::read(self.file_of(key)) {
+        let bytes = match fs::read(&body_key.sealed) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
@@ -208,37 +226,38 @@ impl Bodies {
         Ok(None)
     }
 
-    /// Forgets keys whose file is gone, and those of other days.
+    /// Forgets keys that are erased, and those of other days. Called by who writes: what was written under a key in the moment in which it
+    /// was erased goes as well.
     pub(super) fn look_after(&self, now: Moment) {
         let today = day(now);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|name, key| name.starts_with(&today) && key.file.exists());
-    }
-
-    fn file_of(&self, key: &str) -> PathBuf {
-        let of = key.rsplit_once('-').map_or(key, |(of, _)| of);
-        self.folder.join(format!("{of}.sealed"))
+        held.retain(|name, key| {
+            let erased = key.is_erased();
+            if erased && let Err(error) = erase::reclaim(&key.sealed) {
+                tracing::warn!(%error, "evidence: the room of erased bodies is not given back; it is tried again at the next start");
+            }
+            name.starts_with(&today) && !erased
+        });
     }
 
     fn key(&self, day: &str, partner: &str) -> Result<Arc<BodyKey>, BodyError> {
         let of = format!("{day}/{partner}");
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = held.get(&of)
-            && key.file.exists()
+            && !key.is_erased()
         {
             return Ok(Arc::clone(key));
         }
-        let keys = self.folder.join("keys");
         for number in 1..=KEYS_MAX {
             let name = format!("{of}-{number}");
-            let path = keys.join(format!("{name}.key"));
-            if keys.join(format!("{name}.erased")).exists() {
+            let files = Files::of(&self.folder, &name);
+            if files.erased.exists() {
                 continue;
             }
-            let key = if path.exists() {
-                self.read_key(&name, &path)?
+            let key = if files.key.exists() {
+                self.read_key(&name)?
             } else {
-                self.make_key(&name, &path)?
+                self.make_key(&name, files)?
             };
             let key = Arc::new(key);
             held.insert(of, Arc::clone(&key));
@@ -247,29 +266,32 @@ impl Bodies {
         Err(BodyError::Name(of))
     }
 
-    fn read_key(&self, name: &str, path: &Path) -> Result<BodyKey, BodyError> {
-        let wrapped = fs::read(path)?;
+    fn read_key(&self, name: &str) -> Result<BodyKey, BodyError> {
+        let files = Files::of(&self.folder, name);
+        let wrapped = fs::read(&files.key)?;
         let key = (self.vault.open(place(name), &wrapped))
             .map_err(|_| BodyError::Key(name.to_owned()))?;
-        ready(name, path, &key)
+        ready(name, files, &key)
     }
 
-    fn make_key(&self, name: &str, path: &Path) -> Result<BodyKey, BodyError> {
+    fn make_key(&self, name: &str, files: Files) -> Result<BodyKey, BodyError> {
         let mut key = Zeroizing::new([0_u8; 32]);
         rand::fill(key.as_mut()).map_err(|_| BodyError::Cryptography)?;
         let wrapped =
             (self.vault.seal(place(name), key.as_ref())).map_err(|_| BodyError::Cryptography)?;
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        for file in [&files.key, &files.sealed] {
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent)?;
+            }
         }
-        if let Some(parent) = self.file_of(name).parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&files.key)?;
         file.write_all(&wrapped.bytes)?;
         file.sync_all()?;
-        sync_folder(path)?;
-        ready(name, path, key.as_ref())
+        sync_folder(&files.key)?;
+        ready(name, files, key.as_ref())
     }
 }
 
@@ -301,75 +323,13 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// Erases what was kept of a partner on a day: destroys the keys. The records and their proofs stay what they are. Gives the names of
-/// the keys that are gone. A running gateway goes on with a new key.
-///
-/// # Errors
-/// [`BodyError`] when a name is no day or partner, or a key cannot be overwritten.
-pub fn erase(folder: &Path, day: &str, partner: &str) -> Result<Vec<String>, BodyError> {
-    let keys = folder.join("bodies").join("keys");
-    let mut gone = Vec::new();
-    for number in 1..=KEYS_MAX {
-        let name = format!("{day}/{partner}-{number}");
-        name_parts(&name)?;
-        let (path, erased) = (
-            keys.join(format!("{name}.key")),
-            keys.join(format!("{name}.erased")),
-        );
-        let length = match fs::metadata(&path) {
-            Ok(meta) => meta.len(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && erased.exists() => continue,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => break,
-            Err(e) => return Err(e.into()),
-        };
-        // First, so that nobody makes a key of that name again.
-        fs::File::create(&erased)?.sync_all()?;
-        let mut file = OpenOptions::new().write(true).open(&path)?;
-        file.write_all(&vec![0; usize::try_from(length).unwrap_or(0)])?;
-        file.sync_all()?;
-        fs::remove_file(&path)?;
-        sync_folder(&path)?;
-        gone.push(name);
-    }
-    Ok(gone)
-}
-
-/// The UTC day of a moment.
-pub(super) fn day(now: Moment) -> String {
-    let mut text = Vec::new();
-    now.push_rfc3339(&mut text);
-    text.truncate(10);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// `<day>/<partner>-<n>`, of nothing but what days and partner ids are made of: it becomes a path.
-fn name_parts(name: &str) -> Result<(), BodyError> {
-    let fits = name.split_once('/').is_some_and(|(day, key)| {
-        let day_form = day.len() == 10
-            && day.bytes().enumerate().all(|(at, b)| {
-                if at == 4 || at == 7 {
-                    b == b'-'
-                } else {
-                    b.is_ascii_digit()
-                }
-            });
-        let id = key.rsplit_once('-').map_or("", |(id, _)| id);
-        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-        day_form && !id.is_empty() && key.len() <= 200 && key.bytes().all(letters)
-    });
-    if fits {
-        Ok(())
-    } else {
-        Err(BodyError::Name(name.to_owned()))
-    }
-}
-
-fn ready(name: &str, path: &Path, key: &[u8]) -> Result<BodyKey, BodyError> {
+fn ready(name: &str, files: Files, key: &[u8]) -> Result<BodyKey, BodyError> {
     let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| BodyError::Cryptography)?;
     Ok(BodyKey {
         name: name.to_owned(),
         key: LessSafeKey::new(key),
-        file: path.to_path_buf(),
+        sealed: files.sealed,
+        erased: files.erased,
     })
 }
 
@@ -393,110 +353,5 @@ fn digest(parts: &[&[u8]]) -> Hash {
     hash
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::Secret;
-
-    fn bodies(folder: &Path) -> Bodies {
-        Bodies::new(folder, Vault::new(&[Secret::new(vec![7; 32])]).unwrap())
-    }
-
-    fn keep(bodies: &Bodies, partner: &str, body: &[u8]) -> (Batch, Sealed) {
-        let batch = bodies.begin(Moment::from_s(0), partner).unwrap();
-        let sealed = bodies.seal(&batch, Which::Request, body).unwrap();
-        let mut file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&sealed.file)
-            .unwrap();
-        file.write_all(&sealed.entry).unwrap();
-        (batch, sealed)
-    }
-
-    #[test]
-    fn a_kept_body_opens_with_its_digests_until_its_key_is_erased_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let kept = bodies(folder.path());
-        let (one, sealed) = keep(&kept, "crvs", b"who it was");
-        let (other, _) = keep(&kept, "bank", b"somebody else");
-        assert!(!sealed.entry.windows(6).any(|w| w == b"who it"));
-        let opened = kept
-            .open(&one.key.name, one.id, Which::Request)
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            (opened.body(), opened.plain_digest()),
-            (&b"who it was"[..], sealed.plain)
-        );
-        assert!(
-            kept.open(&one.key.name, one.id, Which::Answer)
-                .unwrap()
-                .is_none()
-        );
-
-        let gone = erase(folder.path(), "1970-01-01", "crvs").unwrap();
-        assert_eq!(gone, ["1970-01-01/crvs-1"]);
-        assert!(
-            kept.open(&one.key.name, one.id, Which::Request)
-                .unwrap()
-                .is_none()
-        );
-        assert!(
-            kept.open(&other.key.name, other.id, Which::Request)
-                .unwrap()
-                .is_some()
-        );
-        // The same process goes on with another key.
-        let (next, _) = keep(&kept, "crvs", b"later");
-        assert_eq!(next.key.name, "1970-01-01/crvs-2");
-        assert_eq!(
-            erase(folder.path(), "1970-01-01", "crvs").unwrap(),
-            ["1970-01-01/crvs-2"]
-        );
-        assert!(
-            erase(folder.path(), "1970-01-01", "nobody")
-                .unwrap()
-                .is_empty()
-        );
-    }
-
-    #[test]
-    fn a_body_under_another_store_key_or_name_does_not_open() {
-        let folder = tempfile::tempdir().unwrap();
-        let (batch, _) = keep(&bodies(folder.path()), "crvs", b"x");
-        let other = Bodies::new(
-            folder.path(),
-            Vault::new(&[Secret::new(vec![8; 32])]).unwrap(),
-        );
-        assert!(matches!(
-            other.open(&batch.key.name, batch.id, Which::Request),
-            Err(BodyError::Key(_))
-        ));
-        let keys = folder.path().join("bodies/keys/1970-01-01");
-        fs::copy(keys.join("crvs-1.key"), keys.join("bank-1.key")).unwrap();
-        let moved = bodies(folder.path()).open("1970-01-01/bank-1", batch.id, Which::Request);
-        assert!(matches!(moved, Err(BodyError::Key(_))));
-    }
-
-    #[test]
-    fn a_name_that_would_be_another_path_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        for (day, partner) in [
-            ("..", "x"),
-            ("1970-01-01", "../x"),
-            ("1970-01-0a", "x"),
-            ("1970-01-01", ""),
-        ] {
-            assert!(
-                matches!(erase(folder.path(), day, partner), Err(BodyError::Name(_))),
-                "{day} {partner}"
-            );
-        }
-    }
-}
+mod tests;

@@ -1,23 +1,17 @@
 //! Tree heads: the gateway's signed word on how many records its log has and what they hash to.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-use super::{
-    disk::{Disk, LogFile},
-    tree::Hash,
-};
+use super::tree::Hash;
 use crate::{
     clock::Moment,
     config::Algorithm,
     keys::{KeyError, SigningKey},
     trust::Fingerprint,
 };
-
-/// The file of heads in the log's folder.
-pub(super) const FILE: &str = "heads.jws";
 
 /// The type in the protected header.
 pub const TYPE: &str = "triseal-tree-head";
@@ -94,75 +88,5 @@ const fn name(algorithm: Algorithm) -> &'static str {
         Algorithm::PS256 => "PS256",
         Algorithm::ES256 => "ES256",
         Algorithm::EdDSA => "EdDSA",
-    }
-}
-
-/// The heads of a log: the last one, and where whole lines end.
-#[derive(Debug, Default)]
-pub(super) struct Heads {
-    pub(super) last: Option<Head>,
-    length: u64,
-}
-
-/// Reads the heads of a folder. A torn last line counts as not written.
-pub(super) fn read(folder: &Path) -> io::Result<Heads> {
-    let bytes = match fs::read(folder.join(FILE)) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Heads::default()),
-        Err(e) => return Err(e),
-    };
-    let whole = bytes
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |at| at.saturating_add(1));
-    let lines = bytes.get(..whole).unwrap_or_default();
-    let last = lines.split(|b| *b == b'\n').rfind(|line| !line.is_empty());
-    let last = match last {
-        None => None,
-        Some(line) => Some(
-            std::str::from_utf8(line)
-                .ok()
-                .and_then(Head::parse)
-                .ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::InvalidData, "the last head cannot be read")
-                })?,
-        ),
-    };
-    Ok(Heads {
-        last,
-        length: u64::try_from(whole).unwrap_or(u64::MAX),
-    })
-}
-
-/// The file of heads, open for writing.
-#[derive(Debug)]
-pub(super) struct HeadFile {
-    file: Box<dyn LogFile>,
-    length: u64,
-}
-
-impl HeadFile {
-    pub(super) fn open(folder: &Path, disk: &dyn Disk) -> io::Result<Self> {
-        let length = read(folder)?.length;
-        let mut file = disk.open(&folder.join(FILE))?;
-        file.cut(length)?;
-        Ok(Self { file, length })
-    }
-
-    /// Appends a head; after an error nothing of it counts.
-    pub(super) fn append(&mut self, jws: &str) -> io::Result<()> {
-        let line = format!("{jws}\n");
-        let written = self
-            .file
-            .write(line.as_bytes(), self.length)
-            .and_then(|()| self.file.sync());
-        if let Err(error) = written {
-            // Else its rest would stand behind the next, shorter one.
-            self.file.cut(self.length)?;
-            return Err(error);
-        }
-        let bytes = u64::try_from(line.len()).unwrap_or(0);
-        self.length = self.length.saturating_add(bytes);
-        Ok(())
     }
 }

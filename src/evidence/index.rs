@@ -22,7 +22,7 @@ pub(super) struct Entry {
     pub(super) time: Moment,
     /// The mark of its correlation id.
     pub(super) correlation: u64,
-    /// The mark of its partner; 0 where there is none.
+    /// The mark of its partner, who called or was called; 0 where there is none.
     pub(super) partner: u64,
 }
 
@@ -61,7 +61,7 @@ impl Entry {
             end,
             time: moment(&seen.time)?,
             correlation: mark(&seen.correlation_id),
-            partner: seen.caller.map_or(0, |caller| mark(&caller.id)),
+            partner: seen.caller.or(seen.peer).map_or(0, |one| mark(&one.id)),
         })
     }
 }
@@ -74,11 +74,13 @@ struct Seen<'l> {
     #[serde(borrow)]
     correlation_id: std::borrow::Cow<'l, str>,
     #[serde(borrow)]
-    caller: Option<SeenCaller<'l>>,
+    caller: Option<SeenParty<'l>>,
+    #[serde(borrow)]
+    peer: Option<SeenParty<'l>>,
 }
 
 #[derive(Deserialize)]
-struct SeenCaller<'l> {
+struct SeenParty<'l> {
     #[serde(borrow)]
     id: std::borrow::Cow<'l, str>,
 }
@@ -149,6 +151,12 @@ mod tests {
         assert_eq!(entry.correlation, mark("abc"));
         assert_eq!(entry.partner, mark("crvs"));
         assert_eq!(Entry::from_bytes(&entry.to_bytes()), Some(entry));
+    }
+
+    #[test]
+    fn a_call_of_our_own_is_found_by_who_was_called() {
+        let line = br#"{"v":1,"time":"2026-11-22T23:05:00.123Z","gateway":"crvs","correlationId":"abc","peer":{"id":"misp"}}"#;
+        assert_eq!(Entry::of(line, 9).unwrap().partner, mark("misp"));
     }
 
     #[test]

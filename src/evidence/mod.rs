@@ -8,14 +8,16 @@
 pub mod assemble;
 pub mod bodies;
 pub mod bundle;
-mod der;
 mod disk;
+mod findings;
 mod growth;
 pub mod head;
+mod heads;
 mod index;
 mod jws;
 mod log;
 pub mod merkle;
+mod noted;
 mod queue;
 pub mod reader;
 mod record;
@@ -29,7 +31,8 @@ mod writer;
 pub use bodies::Bodies;
 pub use head::HeadSigner;
 pub use log::{Found, LogError};
-pub use record::{CallerSeen, Draft, Receipt, UpstreamSeen};
+pub use noted::Noted;
+pub use record::{BodySeen, CallerSeen, Draft, ErrandSeen, PeerSeen, Receipt, UpstreamSeen};
 pub use tree::{Hash, leaf_hash, node_hash};
 
 use std::{
@@ -39,13 +42,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use bodies::{Sealed, Which};
 use disk::{Disk, RealDisk};
 use growth::Growth;
-use head::HeadFile;
+use heads::HeadFile;
 use index::mark;
 use log::{Line, Log};
 use queue::{Item, Queue};
@@ -53,17 +55,10 @@ use record::KeptBodies;
 use writer::Writer;
 
 use crate::{
-    clock::{Clock, Moment},
+    clock::Clock,
     observe::EvidenceMetrics,
     refusal::{Code, Refusal},
 };
-
-/// A commit that took longer is reported.
-const SLOW: Duration = Duration::from_millis(500);
-/// With less time until the disk is full, it is reported.
-const FULL_SOON_S: i64 = 86_400;
-/// A clock that is further behind the last record is reported, in milliseconds.
-const BEHIND_MS: i64 = 1_000;
 
 /// How a log is kept.
 #[derive(Clone, Debug)]
@@ -102,51 +97,6 @@ pub struct Keep<'a> {
     pub answer: Option<&'a [u8]>,
 }
 
-/// A record that has its place in the log, or the certainty that none is wanted. Whoever answers waits for
-/// [`Noted::durable`] first.
-#[derive(Debug)]
-#[must_use]
-pub struct Noted {
-    leaf: Option<Hash>,
-    waits: Option<(oneshot::Receiver<bool>, Duration)>,
-}
-
-impl Noted {
-    /// No record is wanted, or none can be had and the policy goes on without.
-    pub const fn nothing() -> Self {
-        Self {
-            leaf: None,
-            waits: None,
-        }
-    }
-
-    /// The leaf that the answer's signature names.
-    pub const fn leaf(&self) -> Option<&Hash> {
-        self.leaf.as_ref()
-    }
-
-    /// Waits until the record is on disk, where the policy wants that.
-    ///
-    /// # Errors
-    /// `EVD-002` when it could not be written, `EVD-003` when that took too long.
-    pub async fn durable(self) -> Result<(), Refusal> {
-        let Some((done, most)) = self.waits else {
-            return Ok(());
-        };
-        match tokio::time::timeout(most, done).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(_) => Err(Refusal::new(
-                Code::EvidenceWrite,
-                "the record is not on disk",
-            )),
-            Err(_) => Err(Refusal::new(
-                Code::EvidenceSlow,
-                "the record was not on disk in time",
-            )),
-        }
-    }
-}
-
 impl Evidence {
     /// Opens or makes the log, verifies its tail and begins to write.
     ///
@@ -175,6 +125,7 @@ impl Evidence {
         };
         std::fs::create_dir_all(&settings.folder).map_err(io("making its folder"))?;
         let lock = lock(&settings.folder)?;
+        bodies::finish(&settings.folder).map_err(io("erasing kept bodies to the end"))?;
         let (log, found) = Log::open(&settings.folder, &settings.gateway, disk)?;
         let heads = HeadFile::open(&settings.folder, log.disk()).map_err(io("its heads"))?;
         let queue = Arc::new(Queue::default());
@@ -237,6 +188,11 @@ impl Evidence {
         self.metrics.strangers.inc();
     }
 
+    /// Tells how many exchanges are under way: the more there are, the more records one flush may serve.
+    pub fn company(&self, exchanges: usize) {
+        self.queue.set_company(exchanges);
+    }
+
     /// Gives a record its place in the log. Where it is not `required` and cannot be had, the loss is counted and the exchange goes
     /// on without.
     ///
@@ -261,7 +217,7 @@ impl Evidence {
 
     fn place(&self, draft: &Draft<'_>, keep: Keep<'_>, required: bool) -> Result<Noted, Refusal> {
         self.ready()?;
-        let partner = draft.caller.as_ref().map_or("", |caller| caller.id);
+        let partner = draft.partner();
         let kept = self.keep(partner, keep)?;
         let rest = match &kept {
             None => record::rest(draft, None),
@@ -331,41 +287,6 @@ impl Evidence {
             request,
             answer,
         }))
-    }
-
-    /// What is wrong, and how long it can last.
-    pub fn findings(&self, now: Moment) -> Vec<Value> {
-        let mut findings = Vec::new();
-        if let Some(trouble) = self.queue.trouble() {
-            findings.push(json!({"what": format!("evidence: {trouble}"), "secondsLeft": 0}));
-        }
-        let left = self.queue.seconds_left.load(Ordering::Relaxed);
-        if left < FULL_SOON_S {
-            let what = "evidence: the disk will be full at the present growth";
-            findings.push(json!({"what": what, "secondsLeft": left}));
-        }
-        let took = Duration::from_micros(self.queue.commit_us.load(Ordering::Relaxed));
-        if took > SLOW {
-            let what = format!(
-                "evidence: the disk is slow, the last commit took {} ms",
-                took.as_millis()
-            );
-            findings.push(json!({"what": what}));
-        }
-        let last = self.queue.lock().last_time;
-        let behind = last.map_or(0, |last| last.since_ms(now));
-        if behind > BEHIND_MS {
-            let what = format!(
-                "evidence: the clock is {} s behind the last record; until it has caught up, records bear that record's time",
-                behind / 1000
-            );
-            findings.push(json!({"what": what, "secondsLeft": behind / 1000}));
-        }
-        let lost = self.metrics.lost.get();
-        if lost > 0 {
-            findings.push(json!({"what": format!("evidence: {lost} records could not be written since the start"), "lost": lost}));
-        }
-        findings
     }
 
     /// Brings everything to the disk under a last head.

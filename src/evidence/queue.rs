@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -12,6 +12,9 @@ use tokio::sync::oneshot;
 
 use super::{bodies::Sealed, head::HeadSigner, log::Line};
 use crate::clock::Moment;
+
+/// With fewer exchanges under way nobody waits for another's record.
+const COMPANY: usize = 4;
 
 /// A record that waits, with what goes to disk before it.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(super) struct Queue {
     /// Why records cannot be written at present.
     trouble: Mutex<Option<String>>,
     troubled: AtomicBool,
+    /// Exchanges that were under way when the last record was made: whose records may be about to come.
+    company: AtomicUsize,
     /// How long the last commit took.
     pub(super) commit_us: AtomicU64,
     /// Seconds until the disk is full; `i64::MAX` where it does not fill.
@@ -65,8 +70,8 @@ impl Queue {
         }
     }
 
-    /// Everything that waits; sleeps at most so long for the first. `true` beside it: the log is to be closed.
-    pub(super) fn take(&self, most: Duration) -> (Vec<Item>, bool) {
+    /// Sleeps at most so long for the first that waits. Says whether there is one.
+    pub(super) fn wait(&self, most: Duration) -> bool {
         let mut waiting = self.lock();
         if waiting.items.is_empty() && !waiting.stopping {
             waiting.idle = true;
@@ -77,7 +82,28 @@ impl Queue {
                 .0;
             waiting.idle = false;
         }
+        !waiting.items.is_empty()
+    }
+
+    /// Whether it pays to wait a moment: several exchanges are under way, and fewer than half of them wait here.
+    pub(super) fn more_may_come(&self) -> bool {
+        let company = self.company.load(Ordering::Relaxed);
+        if company < COMPANY {
+            return false;
+        }
+        let waiting = self.lock();
+        !waiting.stopping && waiting.items.len() < company / 2
+    }
+
+    /// Everything that waits. `true` beside it: the log is to be closed.
+    pub(super) fn take(&self) -> (Vec<Item>, bool) {
+        let mut waiting = self.lock();
         (std::mem::take(&mut waiting.items), waiting.stopping)
+    }
+
+    /// Takes note of how many exchanges are under way.
+    pub(super) fn set_company(&self, company: usize) {
+        self.company.store(company, Ordering::Relaxed);
     }
 
     /// How many wait.
@@ -114,5 +140,46 @@ impl Queue {
     pub(super) fn set_trouble(&self, trouble: Option<String>) {
         self.troubled.store(trouble.is_some(), Ordering::Relaxed);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item() -> Item {
+        Item {
+            line: Line {
+                bytes: Vec::new(),
+                leaf: [0; 32],
+                time: Moment::from_s(0),
+                correlation: 0,
+                partner: 0,
+            },
+            bodies: Vec::new(),
+            done: None,
+        }
+    }
+
+    #[test]
+    fn who_is_alone_never_waits_for_company_and_nobody_waits_for_more_than_half() {
+        let queue = Queue::default();
+        queue.push(queue.lock(), item());
+        for alone in 0..COMPANY {
+            queue.set_company(alone);
+            assert!(!queue.more_may_come(), "{alone} under way");
+        }
+        queue.set_company(8);
+        for waiting in 1..4 {
+            assert!(queue.more_may_come(), "{waiting} of 8 wait");
+            queue.push(queue.lock(), item());
+        }
+        assert!(!queue.more_may_come());
+        queue.set_company(100);
+        assert!(queue.more_may_come());
+        // A stop waits for nobody.
+        queue.stop();
+        assert!(!queue.more_may_come());
+        assert_eq!(queue.take().0.len(), 4);
     }
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    head::{self, Head},
+    head::Head,
+    heads::{self, Heads},
     index::{ENTRY, Entry, Segment, mark},
     tree::{self, Hash},
 };
@@ -180,27 +181,12 @@ impl Log {
             })
     }
 
-    /// Every signed head, oldest first.
+    /// The newest signed head.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn heads(&self) -> Result<Vec<String>, ReadError> {
-        let path = self.folder.join(head::FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(io(&path)(error)),
-        };
-        // A line without its end is being written.
-        let whole = text
-            .rfind('\n')
-            .and_then(|at| text.get(..at))
-            .unwrap_or_default();
-        Ok(whole
-            .lines()
-            .filter(|l| !l.is_empty())
-            .map(str::to_owned)
-            .collect())
+    pub fn last_head(&self) -> Result<Option<String>, ReadError> {
+        self.head(Heads::last)
     }
 
     /// The oldest head that covers so many records.
@@ -208,8 +194,24 @@ impl Log {
     /// # Errors
     /// When the file cannot be read.
     pub fn head_at_least(&self, size: u64) -> Result<Option<String>, ReadError> {
-        let fits = |jws: &String| Head::parse(jws).is_some_and(|head| head.size >= size);
-        Ok(self.heads()?.into_iter().find(fits))
+        self.head(|heads| heads.at_least(size))
+    }
+
+    /// The newest head that covers no more than so many records.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn head_at_most(&self, size: u64) -> Result<Option<String>, ReadError> {
+        self.head(|heads| heads.at_most(size))
+    }
+
+    fn head(
+        &self,
+        which: impl FnOnce(&Heads) -> io::Result<Option<(String, Head)>>,
+    ) -> Result<Option<String>, ReadError> {
+        let found = Heads::open(&self.folder).and_then(|heads| which(&heads));
+        let found = found.map_err(io(&heads::path(&self.folder)))?;
+        Ok(found.map(|(text, _)| text))
     }
 
     fn segments(&self) -> Result<Vec<Segment>, ReadError> {
@@ -293,7 +295,8 @@ fn says(record: &[u8], query: &Query<'_>) -> bool {
     query
         .correlation_id
         .is_none_or(|id| text("/correlationId") == Some(id))
-        && query
-            .partner
-            .is_none_or(|id| text("/caller/id") == Some(id))
+        && query.partner.is_none_or(|id| {
+            let called = || text("/peer/id");
+            text("/caller/id").or_else(called) == Some(id)
+        })
 }

@@ -1,7 +1,9 @@
 //! One record: a line of JSON whose members stand in a fixed order (docs/evidence.md). Written by hand into one buffer, since it
 //! is written for every exchange.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+mod line;
+
+use line::Line;
 
 use super::{bodies::Sealed, tree::Hash};
 use crate::{clock::Moment, trust::Fingerprint};
@@ -13,20 +15,24 @@ pub struct Draft<'a> {
     pub gateway: &'a str,
     /// As in the header.
     pub correlation_id: &'a str,
-    /// The face it came by.
-    pub face: &'a str,
+    /// The face it came by; none where the gateway itself called.
+    pub face: Option<&'a str>,
+    /// The errand for which the gateway itself called, or took something.
+    pub errand: Option<ErrandSeen<'a>>,
     /// The route, where one was found.
     pub route: Option<&'a str>,
     /// The HTTP method.
-    pub method: &'a str,
+    pub method: Option<&'a str>,
     /// The identified partner.
     pub caller: Option<CallerSeen<'a>>,
+    /// The party that was called.
+    pub peer: Option<PeerSeen<'a>>,
     /// The certificate on the connection, in hex.
     pub tls: Option<&'a str>,
     /// The certificate that signed.
     pub signer: Option<Fingerprint>,
-    /// Digest and size of the request's body, where it was read whole.
-    pub request_body: Option<(Hash, u64)>,
+    /// The request's body, where it was read whole.
+    pub request_body: Option<BodySeen>,
     /// The header `signature`.
     pub signature: Option<&'a [u8]>,
     /// The certificates relied on, and what was known of their revocation: an array.
@@ -41,12 +47,47 @@ pub struct Draft<'a> {
     pub code: Option<&'a str>,
     /// The service behind.
     pub upstream: Option<UpstreamSeen<'a>>,
-    /// The answer's status.
-    pub status: u16,
-    /// Digest and size of the answer's body; none where it is passed on as it comes.
-    pub answer_body: Option<(Hash, u64)>,
+    /// The answer's status; none where there is no answer.
+    pub status: Option<u16>,
+    /// The answer's body, where it was whole.
+    pub answer_body: Option<BodySeen>,
+    /// Whether it is passed on as it comes.
+    pub streamed: bool,
     /// Microseconds since the request arrived.
     pub us: u64,
+}
+
+/// A body as it travelled.
+#[derive(Clone, Copy, Debug)]
+pub struct BodySeen {
+    /// Its digest; none where it travelled in plain on a call of our own, and the digest would be of a text that can be guessed.
+    pub digest: Option<Hash>,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// What the gateway did of its own accord.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrandSeen<'a> {
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its number in the store.
+    pub number: u64,
+    /// The step that was attempted.
+    pub step: &'a str,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// The correlation id of the exchange that brought what was taken.
+    pub cause: Option<&'a str>,
+}
+
+/// Who was called.
+#[derive(Debug)]
+pub struct PeerSeen<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its organisation.
+    pub organisation: &'a str,
 }
 
 /// Who called.
@@ -117,9 +158,12 @@ pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8
     let mut line = Line(Vec::with_capacity(signatures.saturating_add(2048)));
     line.text("gateway", draft.gateway);
     line.text("correlationId", draft.correlation_id);
-    line.text("face", draft.face);
+    line.optional("face", draft.face);
+    if let Some(errand) = &draft.errand {
+        line.errand(errand);
+    }
     line.optional("route", draft.route);
-    line.text("method", draft.method);
+    line.optional("method", draft.method);
     if let Some(caller) = &draft.caller {
         line.begin("caller");
         line.text("id", caller.id);
@@ -127,6 +171,12 @@ pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8
         line.text("kind", caller.kind);
         line.text("how", caller.how);
         line.optional("policy", caller.policy);
+        line.end();
+    }
+    if let Some(peer) = &draft.peer {
+        line.begin("peer");
+        line.text("id", peer.id);
+        line.text("organisation", peer.organisation);
         line.end();
     }
     line.optional("tls", draft.tls);
@@ -145,26 +195,18 @@ pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8
     line.json("configuration", draft.configuration_json);
     line.json("policy", draft.policy_json);
     line.json("facts", draft.facts_json);
-    line.text(
-        "verdict",
-        if draft.code.is_some() {
-            "refused"
-        } else {
-            "answered"
-        },
-    );
+    line.text("verdict", draft.verdict());
     line.optional("code", draft.code);
     if let Some(upstream) = &draft.upstream {
         line.upstream(upstream);
     }
-    line.begin("answer");
-    line.number("status", u64::from(draft.status));
-    if draft.answer_body.is_some() {
+    if let Some(status) = draft.status {
+        line.begin("answer");
+        line.number("status", u64::from(status));
         line.body(draft.answer_body.as_ref());
-    } else {
-        line.json("streamed", Some("true"));
+        line.json("streamed", draft.streamed.then_some("true"));
+        line.end();
     }
-    line.end();
     if let Some(bodies) = bodies {
         line.bodies(bodies);
     }
@@ -173,208 +215,23 @@ pub(super) fn rest(draft: &Draft<'_>, bodies: Option<&KeptBodies<'_>>) -> Vec<u8
     line.0
 }
 
-/// A buffer that members are appended to.
-struct Line(Vec<u8>);
-
-impl Line {
-    fn name(&mut self, name: &str) {
-        if self.0.last() != Some(&b'{') {
-            self.0.push(b',');
-        }
-        self.0.push(b'"');
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
-    }
-
-    fn begin(&mut self, name: &str) {
-        self.name(name);
-        self.0.push(b'{');
-    }
-
-    fn end(&mut self) {
-        self.0.push(b'}');
-    }
-
-    fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
-        // A write to memory does not fail.
-        let _ = serde_json::to_writer(&mut self.0, text);
-    }
-
-    fn optional(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(name, text);
+impl Draft<'_> {
+    /// Of a call of ours is said whether a whole, proven answer came; of something taken, that it was.
+    fn verdict(&self) -> &'static str {
+        match (&self.errand, self.code, self.status) {
+            (None, None, _) | (Some(_), None, Some(_)) => "answered",
+            (None, Some(_), _) => "refused",
+            (Some(_), Some(_), _) => "failed",
+            (Some(_), None, None) => "taken",
         }
     }
 
-    fn json(&mut self, name: &str, json: Option<&str>) {
-        if let Some(json) = json {
-            self.name(name);
-            self.0.extend_from_slice(json.as_bytes());
-        }
-    }
-
-    fn number(&mut self, name: &str, number: u64) {
-        self.name(name);
-        let _ = serde_json::to_writer(&mut self.0, &number);
-    }
-
-    fn hash(&mut self, name: &str, hash: &Hash) {
-        let mut text = [0; 43];
-        let written = URL_SAFE_NO_PAD.encode_slice(hash, &mut text).unwrap_or(0);
-        self.name(name);
-        self.0.push(b'"');
-        self.0
-            .extend_from_slice(text.get(..written).unwrap_or_default());
-        self.0.push(b'"');
-    }
-
-    fn hex(&mut self, name: &str, bytes: &[u8]) {
-        self.name(name);
-        self.0.push(b'"');
-        for byte in bytes {
-            for nibble in [byte >> 4, byte & 0xf] {
-                let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-                self.0.push(u8::try_from(digit).unwrap_or(b'0'));
-            }
-        }
-        self.0.push(b'"');
-    }
-
-    fn body(&mut self, body: Option<&(Hash, u64)>) {
-        if let Some((digest, bytes)) = body {
-            self.hash("bodyDigest", digest);
-            self.number("bodyBytes", *bytes);
-        }
-    }
-
-    fn upstream(&mut self, upstream: &UpstreamSeen<'_>) {
-        self.begin("upstream");
-        self.text("name", upstream.name);
-        if let Some(status) = upstream.status {
-            self.number("status", u64::from(status));
-        }
-        self.number("us", upstream.us);
-        if let Some(receipt) = upstream.receipt {
-            self.begin("receipt");
-            self.hash("leaf", &receipt.leaf);
-            self.text(
-                "signature",
-                &String::from_utf8_lossy(receipt.signature.as_bytes()),
-            );
-            self.end();
-        }
-        self.end();
-    }
-
-    fn bodies(&mut self, bodies: &KeptBodies<'_>) {
-        self.begin("body");
-        self.hex("id", bodies.id);
-        self.text("key", bodies.key);
-        for (name, sealed) in [("request", bodies.request), ("answer", bodies.answer)] {
-            if let Some(sealed) = sealed {
-                self.begin(name);
-                self.hash("sealedDigest", &sealed.sealed);
-                self.hash("plainDigest", &sealed.plain);
-                self.end();
-            }
-        }
-        self.end();
+    /// By whom the record is found: who called, or who was called.
+    pub(super) fn partner(&self) -> &str {
+        let called = || self.peer.as_ref().map_or("", |peer| peer.id);
+        self.caller.as_ref().map_or_else(called, |caller| caller.id)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_is_one_line_of_json_with_its_members_in_order() {
-        let receipt = Receipt {
-            leaf: [1; 32],
-            signature: http::HeaderValue::from_static("a..b"),
-        };
-        let draft = Draft {
-            gateway: "misp",
-            correlation_id: "abc",
-            face: "partners",
-            route: Some("ida-auth"),
-            method: "POST",
-            caller: Some(CallerSeen {
-                id: "crvs",
-                organisation: "Civil \"Registry\"\n",
-                kind: "auth",
-                how: "certificate",
-                policy: Some("ekyc"),
-            }),
-            tls: Some("00ff"),
-            signer: Some(Fingerprint::from_bytes([0xab; 32])),
-            request_body: Some(([2; 32], 7)),
-            signature: Some(b"x..y"),
-            revocation_json: Some("[]"),
-            configuration_json: Some("{}"),
-            policy_json: Some("{}"),
-            facts_json: Some("{}"),
-            code: None,
-            upstream: Some(UpstreamSeen {
-                name: "ida",
-                status: Some(200),
-                us: 5,
-                receipt: Some(&receipt),
-            }),
-            status: 200,
-            answer_body: Some(([3; 32], 9)),
-            us: 11,
-        };
-        let line = head(Moment::from_s(0), true, &rest(&draft, None));
-        let text = std::str::from_utf8(&line).unwrap();
-        assert_eq!(text.matches('\n').count(), 1);
-        let read: serde_json::Value = serde_json::from_str(text).unwrap();
-        assert_eq!(read["caller"]["organisation"], "Civil \"Registry\"\n");
-        assert_eq!(read["upstream"]["receipt"]["signature"], "a..b");
-        assert_eq!(read["signer"], "ab".repeat(32));
-        let order = [
-            "v",
-            "time",
-            "clockBack",
-            "gateway",
-            "correlationId",
-            "face",
-            "route",
-            "method",
-            "caller",
-            "tls",
-            "signer",
-            "request",
-            "revocation",
-            "configuration",
-            "policy",
-            "facts",
-            "verdict",
-            "upstream",
-            "answer",
-            "us",
-        ];
-        let mut from = 0;
-        for name in order {
-            let at = text[from..].find(&format!("\"{name}\":"));
-            from += at.unwrap_or_else(|| panic!("{name} is missing or out of order"));
-        }
-    }
-
-    #[test]
-    fn a_refusal_of_a_stream_says_so() {
-        let draft = Draft {
-            code: Some("RT-001"),
-            status: 404,
-            ..Draft::default()
-        };
-        let line = head(Moment::from_s(0), false, &rest(&draft, None));
-        let read: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(read["verdict"], "refused");
-        assert_eq!(
-            read["answer"],
-            serde_json::json!({"status": 404, "streamed": true})
-        );
-        assert!(read.get("clockBack").is_none() && read.get("request").is_none());
-    }
-}
+mod tests;

@@ -3,7 +3,9 @@
 use std::{sync::Arc, thread::sleep};
 
 use super::{log::tests::FaultyDisk, *};
-use crate::{config::Algorithm, keys::SigningKey, observe::Metrics, trust::Fingerprint};
+use crate::{
+    clock::Moment, config::Algorithm, keys::SigningKey, observe::Metrics, trust::Fingerprint,
+};
 
 fn settings(folder: &Path) -> Settings {
     Settings {
@@ -44,8 +46,11 @@ fn draft(id: &str) -> Draft<'_> {
             how: "certificate",
             policy: None,
         }),
-        status: 200,
-        answer_body: Some(([1; 32], 2)),
+        status: Some(200),
+        answer_body: Some(BodySeen {
+            digest: Some([1; 32]),
+            bytes: 2,
+        }),
         ..Draft::default()
     }
 }
@@ -85,7 +90,7 @@ async fn every_record_that_was_waited_for_is_in_the_log_under_a_head() {
         assert_eq!(leaf_hash(&log.record(n).unwrap()), leaf);
         assert_eq!(log.subtree(0, n).unwrap(), leaf);
     }
-    let head = head::Head::parse(log.heads().unwrap().last().unwrap()).unwrap();
+    let head = head::Head::parse(&log.last_head().unwrap().unwrap()).unwrap();
     assert_eq!((head.size, head.log.as_str()), (40, log.id()));
     assert!(log.head_at_least(40).unwrap().is_some());
     assert!(log.head_at_least(41).unwrap().is_none());
@@ -228,7 +233,7 @@ async fn a_clock_that_steps_back_does_not_take_the_records_with_it() {
     required(&evidence, "c").unwrap().durable().await.unwrap();
     evidence.stop();
     let log = reader::Log::open(folder.path()).unwrap();
-    let read = |n| serde_json::from_slice::<Value>(&log.record(n).unwrap()).unwrap();
+    let read = |n| serde_json::from_slice::<serde_json::Value>(&log.record(n).unwrap()).unwrap();
     assert!(read(0).get("clockBack").is_none());
     for n in [1, 2] {
         assert_eq!(read(n)["time"], read(0)["time"]);

@@ -3,7 +3,9 @@
 //! What is believed: the anchors that were given, and nothing in the bundle. Issuers come from the anchors' files alone
 //! (`crate::trust`, offline). Whatever stands in the bundle is either proven, or said to be unproven, or breaks the chain.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+mod heads;
+mod parts;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -11,19 +13,17 @@ use super::{
     bundle::{self, Bundle, BundleProblem, Decoded},
     jws::Jws,
     merkle::{self, Hash},
-    timestamp::Stamp,
 };
 use crate::{
     clock::Moment,
-    trust::{Anchor, Certificate, Fingerprint, Listed},
+    trust::{Anchor, Certificate, Fingerprint},
 };
 use aws_lc_rs::digest::{SHA256, digest};
+use heads::{head_signature, order, time_stamp};
+use parts::Parts;
 
 /// The type of a tree head.
 pub const HEAD_TYPE: &str = "triseal-tree-head";
-/// Octets of salt before a kept body.
-const SALT: usize = 16;
-
 /// How a link stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -215,14 +215,31 @@ fn told(record: &Map<String, Value>) -> String {
     let answer = record.get("answer").and_then(|a| a.get("status"));
     let status = answer.map_or_else(|| "?".to_owned(), ToString::to_string);
     let code = record.get("code").and_then(Value::as_str);
-    let mut told = format!(
-        "gateway {} says: at {} partner {caller} asked {} {} and was {} with status {status}",
-        text("gateway"),
-        text("time"),
-        text("method"),
-        text("route"),
-        text("verdict"),
-    );
+    let mut told = match record.get("errand") {
+        None => format!(
+            "gateway {} says: at {} partner {caller} asked {} {} and was {} with status {status}",
+            text("gateway"),
+            text("time"),
+            text("method"),
+            text("route"),
+            text("verdict"),
+        ),
+        Some(errand) => {
+            let of_errand = |name: &str| errand.get(name).and_then(Value::as_str).unwrap_or("?");
+            let (peer, upstream) = (record.get("peer"), record.get("upstream"));
+            let id = peer.and_then(|p| p.get("id")?.as_str());
+            let name = upstream.and_then(|u| u.get("name")?.as_str());
+            format!(
+                "gateway {} says: at {} it called {} in step {} of an errand ({}): {} with status {status}",
+                text("gateway"),
+                text("time"),
+                id.or(name).unwrap_or("nobody"),
+                of_errand("step"),
+                of_errand("kind"),
+                text("verdict"),
+            )
+        }
+    };
     if let Some(code) = code {
         told.push_str(&format!(" ({code})"));
     }
@@ -274,308 +291,6 @@ fn unused(
         let name = c.fingerprint();
         name != head.signer && Some(name) != receipt && signer != Some(&*name.to_string())
     })
-}
-
-fn head_signature(
-    bundle: &Bundle,
-    head: &Head,
-    certificates: &[Certificate],
-    belief: &Belief,
-    links: &mut Links<'_>,
-) -> Result<(), Stop> {
-    let Some(certificate) = certificates.iter().find(|c| c.fingerprint() == head.signer) else {
-        let words = format!(
-            "the certificate {} that signed the head is missing",
-            head.signer
-        );
-        return links.broken("head", words);
-    };
-    if !Head::signed_by(&bundle.head, certificate) {
-        let words = format!(
-            "the head does not bear the signature of `{}`",
-            certificate.subject()
-        );
-        return links.broken("head", words);
-    }
-    let when = shown(head.time);
-    let words = format!("`{}` signed the tree head at {when}", certificate.subject());
-    links.holds("head", words);
-    let found = certificate.organisation();
-    match &belief.organisation {
-        Some(wanted) if found != Some(wanted) => {
-            let words = format!(
-                "the head was signed for the organisation `{}`, not for `{wanted}`",
-                found.unwrap_or("-")
-            );
-            return links.broken("signer", words);
-        }
-        _ => {}
-    }
-    match belief.anchor.signature_path(certificate, head.time) {
-        Err(why) => links.broken("signer", format!("`{}`: {why}", certificate.subject())),
-        Ok((path, listed)) => {
-            links.holds("signer", format!("{}: valid on {when}", path.join(" ← ")));
-            match listed {
-                Listed::Good { as_of } => {
-                    let words = format!("none of them is revoked in lists from {}", shown(as_of));
-                    links.holds("revocation", words);
-                }
-                Listed::Unknown { issuer } => {
-                    let words = format!(
-                        "no revocation list of `{issuer}` is in the bundle; give one with --crl"
-                    );
-                    links.unproven("revocation", words);
-                }
-            }
-            if belief.organisation.is_none() {
-                let organisation = found.unwrap_or("-");
-                let words =
-                    format!("the log says it is `{organisation}`'s; --organisation makes sure");
-                links.unproven("owner", words);
-            } else {
-                links.holds("owner", format!("the log is `{}`'s", found.unwrap_or("-")));
-            }
-            Ok(())
-        }
-    }
-}
-
-/// The record is of the head's log and not younger than the head.
-fn order(record: &Map<String, Value>, head: &Head, links: &mut Links<'_>) -> Result<(), Stop> {
-    let gateway = record.get("gateway").and_then(Value::as_str);
-    if gateway.is_none() || head.log.rsplit_once('/').map(|(name, _)| name) != gateway {
-        return links.broken("order", "the record is another gateway's than the log");
-    }
-    let time = record.get("time").and_then(Value::as_str).and_then(moment);
-    match time {
-        Some(time) if time <= head.time => {
-            links.holds("order", "the record is older than the head that covers it");
-            Ok(())
-        }
-        _ => links.broken(
-            "order",
-            "the record is younger than the head that covers it",
-        ),
-    }
-}
-
-fn time_stamp(
-    bundle: &Bundle,
-    decoded: &Decoded,
-    head: &Head,
-    belief: &Belief,
-    links: &mut Links<'_>,
-) -> Result<(), Stop> {
-    const NAME: &str = "time stamp";
-    let Some(token) = &decoded.timestamp else {
-        links.unproven(
-            NAME,
-            "there is none: when the head was signed is its signer's word",
-        );
-        return Ok(());
-    };
-    let stamp = match Stamp::read(token, &sha256(bundle.head.as_bytes())) {
-        Ok(stamp) => stamp,
-        Err(why) => return links.broken(NAME, why.to_string()),
-    };
-    let (who, when) = (stamp.authority().subject(), shown(stamp.time()));
-    if stamp.time() < head.time.plus_ms(-STAMP_TOLERANCE_MS) {
-        return links.broken(
-            NAME,
-            format!("`{who}` stamped the head at {when}, before it was signed"),
-        );
-    }
-    let Some(anchor) = &belief.authority else {
-        let words =
-            format!("`{who}` stamped this head at {when}; --tsa-anchor makes sure who that is");
-        links.unproven(NAME, words);
-        return Ok(());
-    };
-    match stamp.chain(anchor) {
-        Err(why) => links.broken(NAME, why.to_string()),
-        Ok(path) => {
-            let words = format!("the head existed at {when}: {}", path.join(" ← "));
-            links.holds(NAME, words);
-            Ok(())
-        }
-    }
-}
-
-/// How far the authority's clock may be behind the gateway's.
-const STAMP_TOLERANCE_MS: i64 = 300_000;
-
-struct Parts<'a> {
-    record: &'a Map<String, Value>,
-    certificates: &'a [Certificate],
-    leaf: &'a Hash,
-}
-
-impl Parts<'_> {
-    fn text(&self, pointer: [&str; 2]) -> Option<&str> {
-        let [outer, inner] = pointer;
-        self.record.get(outer)?.get(inner)?.as_str()
-    }
-
-    fn certificate(&self, name: &Fingerprint) -> Option<&Certificate> {
-        self.certificates.iter().find(|c| c.fingerprint() == *name)
-    }
-
-    /// A kept body, when it is in the bundle and is the record's.
-    fn kept(
-        &self,
-        bundle: &Bundle,
-        which: &'static str,
-        links: &mut Links<'_>,
-    ) -> Result<Option<Vec<u8>>, Stop> {
-        const NAME: &str = "body";
-        let kept = self.record.get("body").and_then(|body| body.get(which));
-        let part = bundle.body.as_ref();
-        let part = part.and_then(|b| {
-            if which == "request" {
-                &b.request
-            } else {
-                &b.answer
-            }
-            .as_ref()
-        });
-        let Some(text) = part else {
-            if kept.is_some() {
-                let words = format!(
-                    "the {which} was kept; it was erased or left out, and its digests hold without it"
-                );
-                links.unproven(NAME, words);
-            }
-            return Ok(None);
-        };
-        let digest_in = |name| kept.and_then(|k| k.get(name)).and_then(Value::as_str);
-        let Ok(salted) = STANDARD.decode(text) else {
-            return links.broken(NAME, format!("body.{which} is no base64"));
-        };
-        let plain = salted.get(SALT..).unwrap_or_default();
-        let fits = digest_in("plainDigest") == Some(&*bundle::shown(&sha256(&salted)))
-            && self.text([which, "bodyDigest"]) == Some(&*bundle::shown(&sha256(plain)));
-        if !fits {
-            return links.broken(
-                NAME,
-                format!("body.{which} is not the one whose digests the record has"),
-            );
-        }
-        let words = format!(
-            "the {which} ({} octets) is the one whose digests the record has",
-            plain.len()
-        );
-        links.holds(NAME, words);
-        Ok(Some(plain.to_vec()))
-    }
-
-    fn receipt(
-        &self,
-        bundle: &Bundle,
-        kept: Option<&[u8]>,
-        belief: &Belief,
-        links: &mut Links<'_>,
-    ) -> Result<(), Stop> {
-        const NAME: &str = "receipt";
-        let Some(receipt) = &bundle.receipt else {
-            links.unproven(
-                NAME,
-                "none is in the bundle; whoever asked has it in the header `response-signature`",
-            );
-            return Ok(());
-        };
-        let Some(jws) = Jws::parse(&receipt.signature).filter(Jws::is_detached) else {
-            return links.broken(NAME, "it is no detached JWS");
-        };
-        if jws.text("leaf") != Some(&*bundle::shown(self.leaf)) {
-            return links.broken(
-                NAME,
-                "the receipt is of another record: its `leaf` is not this record's leaf hash",
-            );
-        }
-        let given = match receipt.answer.as_ref().map(|text| STANDARD.decode(text)) {
-            Some(Err(_)) => return links.broken(NAME, "receipt.answer is no base64"),
-            Some(Ok(body)) => Some(body),
-            None => None,
-        };
-        let Some(body) = given.as_deref().or(kept) else {
-            links.unproven(NAME, "its leaf is this record's; the answer's body is not here, so its signature was not checked");
-            return Ok(());
-        };
-        if self.text(["answer", "bodyDigest"]) != Some(&*bundle::shown(&sha256(body))) {
-            return links.broken(
-                NAME,
-                "the answer is not the one whose digest the record has",
-            );
-        }
-        let Some(certificate) = jws.signer().and_then(|name| self.certificate(&name)) else {
-            return links.broken(NAME, "the certificate that signed the answer is missing");
-        };
-        if !jws.is_over(certificate, body) {
-            return links.broken(NAME, "the answer does not bear its signature");
-        }
-        let time = self.record.get("time").and_then(Value::as_str);
-        let time = time.and_then(moment).unwrap_or(Moment::from_ms(0));
-        if let Err(why) = belief.anchor.signature_path(certificate, time) {
-            return links.broken(NAME, format!("`{}`: {why}", certificate.subject()));
-        }
-        let words = format!(
-            "`{}` signed this very answer and named this record",
-            certificate.subject()
-        );
-        links.holds(NAME, words);
-        Ok(())
-    }
-
-    fn request_signature(
-        &self,
-        body: Option<&[u8]>,
-        belief: &Belief,
-        links: &mut Links<'_>,
-    ) -> Result<(), Stop> {
-        const NAME: &str = "request signature";
-        let (Some(signature), Some(signer)) = (
-            self.text(["request", "signature"]),
-            self.record.get("signer").and_then(Value::as_str),
-        ) else {
-            links.unproven(NAME, "the record has no signature that held");
-            return Ok(());
-        };
-        let Some(body) = body else {
-            links.unproven(
-                NAME,
-                "it was checked by the gateway; to check it again takes the request's body",
-            );
-            return Ok(());
-        };
-        let certificate = self
-            .certificates
-            .iter()
-            .find(|c| c.fingerprint().to_string() == signer);
-        let Some(certificate) = certificate else {
-            links.unproven(
-                NAME,
-                "the certificate that signed the request is not in the bundle",
-            );
-            return Ok(());
-        };
-        let subject = certificate.subject();
-        if !Jws::parse(signature).is_some_and(|jws| jws.is_over(certificate, body)) {
-            return links.broken(NAME, format!("`{subject}` did not sign this request"));
-        }
-        let time = self.record.get("time").and_then(Value::as_str);
-        let time = time.and_then(moment).unwrap_or(Moment::from_ms(0));
-        match belief.anchor.signature_path(certificate, time) {
-            Ok((path, _)) => links.holds(
-                NAME,
-                format!("{}: signed this very request", path.join(" ← ")),
-            ),
-            Err(why) => {
-                let words = format!("`{subject}` signed this very request; who that is: {why}");
-                links.unproven(NAME, words);
-            }
-        }
-        Ok(())
-    }
 }
 
 fn sha256(bytes: &[u8]) -> Hash {

@@ -14,7 +14,8 @@ use super::{
     bodies::Bodies,
     disk::Disk,
     growth::Growth,
-    head::{self, Head, HeadFile},
+    head::{self, Head},
+    heads::HeadFile,
     log::{Line, Log},
     queue::{Item, Queue},
 };
@@ -23,9 +24,10 @@ use crate::{clock::Clock, observe::EvidenceMetrics};
 /// How often heads are signed and the disk is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// With this many records in the last commit there is load, and it pays to wait a moment for as many again.
-const LOAD: usize = 8;
+/// A flush costs the processor more than making a record does. Where others are about to come it is put off by a moment, so often at
+/// most, and one flush does for them all; who is alone never waits.
 const LINGER: Duration = Duration::from_millis(1);
+const LINGER_TIMES: u32 = 3;
 
 /// What the thread works on.
 #[derive(Debug)]
@@ -46,14 +48,16 @@ impl Writer {
     /// Works until the queue is stopped, and leaves everything on disk under a last head.
     pub(super) fn run(mut self) {
         let mut last = Instant::now();
-        let mut batch = 0;
         loop {
-            let most = TICK.saturating_sub(last.elapsed());
-            if batch >= LOAD && self.queue.length() < batch / 2 {
-                std::thread::sleep(LINGER);
+            if self.queue.wait(TICK.saturating_sub(last.elapsed())) {
+                for _ in 0..LINGER_TIMES {
+                    if !self.queue.more_may_come() {
+                        break;
+                    }
+                    std::thread::sleep(LINGER);
+                }
             }
-            let (items, stopping) = self.queue.take(most);
-            batch = items.len();
+            let (items, stopping) = self.queue.take();
             if !items.is_empty() {
                 self.commit(items);
             }
@@ -225,19 +229,29 @@ fn probe(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
     std::fs::remove_file(&path)
 }
 
-/// Appends kept bodies to the files of their days and partners.
+/// Appends kept bodies to the files of their keys.
 fn keep(bodies: &[super::bodies::Sealed]) -> io::Result<()> {
     let mut by_file: BTreeMap<&Path, Vec<u8>> = BTreeMap::new();
     for sealed in bodies {
+        // Erased while it waited: nobody could ever open it.
+        if sealed.key.is_erased() {
+            continue;
+        }
         by_file
-            .entry(&sealed.file)
+            .entry(&sealed.key.sealed)
             .or_default()
             .extend_from_slice(&sealed.entry);
     }
     for (path, entries) in by_file {
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         let before = file.metadata()?.len();
-        if let Err(error) = file.write_all(&entries).and_then(|()| file.sync_data()) {
+        let named = || match path.parent() {
+            // Else a new file's name could be lost while its content is not.
+            Some(parent) if before == 0 => std::fs::File::open(parent)?.sync_all(),
+            _ => Ok(()),
+        };
+        let written = file.write_all(&entries).and_then(|()| file.sync_data());
+        if let Err(error) = written.and_then(|()| named()) {
             // Half an entry would hide those behind it.
             file.set_len(before)?;
             return Err(error);

@@ -1,30 +1,34 @@
 //! Step 8, first half: the exchange gets its place in the evidence log before its answer is signed, and the answer leaves when the
 //! record is on disk, where the policy wants that.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+mod check;
+mod outward;
+mod seen;
+
+pub(super) use check::check;
+pub use outward::Step;
+pub(super) use outward::{Outward, Travelled};
+pub(super) use seen::Seen;
+
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Gateway, Handlers, Sealed, Snapshot, Trail, seal};
+use super::{Connection, Gateway, Handlers, Sealed, Snapshot, Trail, identify, seal};
 use crate::{
     clock::{Clock, Moment},
-    config::{EvidenceBodies, EvidenceLevel, PartnerKind, Report, Role},
+    config::{EvidenceBodies, EvidenceLevel, PartnerKind, Role},
     envelope::sha256,
     evidence::{
-        Bodies, CallerSeen, Draft, Evidence, HeadSigner, Keep, LogError, Noted, Settings,
+        Bodies, BodySeen, CallerSeen, Draft, Evidence, HeadSigner, Keep, LogError, Noted, Settings,
         UpstreamSeen, assemble,
     },
     observe::EvidenceMetrics,
+    partners::Caller,
     policy::Route,
     refusal::{Code, Refusal},
-    trust::{Binding, Fingerprint},
 };
 
 /// An answer whose record is on disk, or is not required. Only [`commit`] makes one.
@@ -100,9 +104,10 @@ pub(super) fn note(
     let draft = Draft {
         gateway: gateway.name(),
         correlation_id: trail.correlation_id(),
-        face: &trail.connection.face,
+        face: Some(&trail.connection.face),
+        errand: None,
         route: trail.route().map(|route| route.name()),
-        method: trail.method.as_str(),
+        method: Some(trail.method.as_str()),
         caller: Some(CallerSeen {
             id: partner.id().as_str(),
             organisation: partner.organisation(),
@@ -110,11 +115,16 @@ pub(super) fn note(
             how: caller.how().as_str(),
             policy: trail.policy.as_deref(),
         }),
+        peer: None,
         tls: trail.connection.leaf_fingerprint(),
         signer: trail.signed_by,
-        request_body: trail.request_digest.map(|digest| (digest, trail.bytes_in)),
+        request_body: trail.request_digest.map(|digest| BodySeen {
+            digest: Some(digest),
+            bytes: trail.bytes_in,
+        }),
+        // One that holds has its form already.
         signature: (trail.signature.as_ref().map(http::HeaderValue::as_bytes))
-            .filter(|v| is_detached(v)),
+            .filter(|v| trail.signed_by.is_some() || is_detached(v)),
         revocation_json: revocation.as_deref(),
         configuration_json: Some(&snapshot.seen().configuration),
         policy_json: decided.as_deref(),
@@ -128,15 +138,77 @@ pub(super) fn note(
                 us: trail.upstream_us(),
                 receipt: trail.receipt.as_ref(),
             }),
-        status: status.as_u16(),
-        answer_body: body.map(|body| (sha256(body), u64::try_from(body.len()).unwrap_or(u64::MAX))),
+        status: Some(status.as_u16()),
+        answer_body: body.map(whole),
+        streamed: body.is_none(),
         us: u64::try_from(trail.started.elapsed().as_micros()).unwrap_or(u64::MAX),
     };
     let keep = Keep {
         request: trail.kept_request.as_deref(),
         answer: body.filter(|body| bodies.answer() && !body.is_empty()),
     };
+    evidence.company(gateway.under_way());
     evidence.note(&draft, keep, level == EvidenceLevel::Required)
+}
+
+/// Records what the HTTP gate refused, where a known partner's certificate is on the connection: gives who it is. The answer is on its way
+/// already, so this is best effort, whatever the level. There is at most one for a connection: the gate ends it.
+pub(super) fn refused_at_the_gate(
+    gateway: &Gateway,
+    connection: &Connection,
+    code: Code,
+    correlation_id: &str,
+) -> Option<Caller> {
+    let snapshot = gateway.snapshot();
+    let caller = identify::behind(&snapshot, connection, gateway.clock().now());
+    let general = snapshot.config().evidence.as_ref();
+    let (Some(_), Some(evidence)) = (
+        general.filter(|general| general.level != EvidenceLevel::Off),
+        gateway.evidence(),
+    ) else {
+        return caller;
+    };
+    let Some(known) = &caller else {
+        evidence.stranger();
+        return None;
+    };
+    let partner = known.partner();
+    let draft = Draft {
+        gateway: gateway.name(),
+        correlation_id,
+        face: Some(&connection.face),
+        caller: Some(CallerSeen {
+            id: partner.id().as_str(),
+            organisation: partner.organisation(),
+            kind: kind(partner.kind()),
+            how: known.how().as_str(),
+            policy: None,
+        }),
+        tls: connection.leaf_fingerprint(),
+        configuration_json: Some(&snapshot.seen().configuration),
+        code: Some(code.as_str()),
+        status: Some(code.status()),
+        ..Draft::default()
+    };
+    // A loss is counted there.
+    let _ = evidence.note(&draft, Keep::default(), false);
+    caller
+}
+
+/// A body with its digest.
+fn whole(body: &[u8]) -> BodySeen {
+    BodySeen {
+        digest: Some(sha256(body)),
+        ..sized(body)
+    }
+}
+
+/// A body without.
+fn sized(body: &[u8]) -> BodySeen {
+    BodySeen {
+        digest: None,
+        bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
+    }
 }
 
 fn json(value: &impl serde::Serialize) -> String {
@@ -264,234 +336,11 @@ pub(super) fn use_signer(evidence: &Evidence, snapshot: &Snapshot, now: Moment) 
 fn keep_certificates(evidence: &Evidence, snapshot: &Snapshot) {
     let partners = snapshot.directory().iter().map(|p| p.certificates());
     let own = std::iter::once(snapshot.own().certificates());
-    let bindings = own.chain(partners).flat_map(|party| party.bindings());
+    let all = own.chain(partners).chain(snapshot.peers());
+    let bindings = all.flat_map(|party| party.bindings());
     let signing = bindings.filter(|b| b.role() == Role::Signature);
     let kept = assemble::keep_certificates(evidence.folder(), signing.map(|b| &**b.certificate()));
     if let Err(error) = kept {
         tracing::error!(%error, "evidence: signature certificates could not be kept beside the log; bundles need them when they are replaced");
     }
-}
-
-/// Checks the section and what routes say of it.
-pub(super) fn check(config: &crate::config::Config, report: &mut Report<'_>) {
-    let general = config.evidence.as_ref();
-    let mut keeps = general.is_some_and(|e| e.bodies != EvidenceBodies::None);
-    for (i, route) in config.route.iter().enumerate() {
-        let own = &route.evidence;
-        keeps |= own.bodies.is_some_and(|b| b != EvidenceBodies::None);
-        if general.is_none() && (own.level.is_some() || own.bodies.is_some()) {
-            let what = "the route says what is recorded, but there is no [evidence]";
-            report.within(format!("route[{i}]")).error(
-                "evidence",
-                what,
-                "Add [evidence], or remove it here.",
-            );
-        }
-    }
-    let Some(general) = general else {
-        return;
-    };
-    let mut here = report.within("evidence");
-    if keeps && config.store.is_none() {
-        let remedy = "Add [store] with a key, or keep no bodies.";
-        here.error(
-            "bodies",
-            "kept bodies are sealed under the key of the store, and there is none",
-            remedy,
-        );
-    }
-    if general.queue_max == 0 {
-        here.error(
-            "queue_max",
-            "no record could ever wait",
-            "Leave it out for the default.",
-        );
-    }
-    if let Some(authority) = &general.time_stamping {
-        check_authority(authority, config, &mut here.within("time_stamping"));
-    }
-    if general.commit_timeout_ms == 0 {
-        here.error(
-            "commit_timeout_ms",
-            "no record is on disk in no time",
-            "Leave it out for the default.",
-        );
-    }
-}
-
-fn check_authority(
-    authority: &crate::config::TimeStamping,
-    config: &crate::config::Config,
-    report: &mut Report<'_>,
-) {
-    if !config.upstream.iter().any(|u| u.name == authority.upstream) {
-        let what = format!("there is no upstream `{}`", authority.upstream);
-        report.error("upstream", what, "Add it as [[upstream]].");
-    }
-    if authority.anchors.is_empty() {
-        report.error(
-            "anchors",
-            "no stamp could ever be believed",
-            "Name the anchor of the authority.",
-        );
-    }
-    for name in &authority.anchors {
-        if !config.anchor.iter().any(|a| a.name == *name) {
-            report.error(
-                "anchors",
-                format!("there is no anchor `{name}`"),
-                "Add it as [[anchor]].",
-            );
-        }
-    }
-    if !authority.path.starts_with('/') || authority.every_s == 0 {
-        let what = "the path begins with `/`, and `every_s` is at least 1";
-        report.error("", what, "Correct it.");
-    }
-}
-
-/// What of a snapshot stands in every record: computed once, not for every exchange.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    configuration: String,
-    bindings: RwLock<HashMap<(Fingerprint, Role), Held>>,
-}
-
-#[derive(Debug)]
-struct Held {
-    json: Arc<str>,
-    /// The first moment at which it may be another.
-    until: Option<Moment>,
-}
-
-impl Seen {
-    /// The digest is over the files that say who may do what; private keys, secrets and revocation lists are left out.
-    pub(super) fn of<'f>(
-        file: &Path,
-        generation: u64,
-        read: impl Iterator<Item = &'f PathBuf>,
-    ) -> Self {
-        let base = file.parent().unwrap_or_else(|| Path::new(""));
-        let mut all = Vec::new();
-        for path in read {
-            let named = path.extension().and_then(|e| e.to_str());
-            if !matches!(
-                named,
-                Some("toml" | "json" | "cedar" | "cedarschema" | "pem")
-            ) {
-                continue;
-            }
-            let Ok(content) = std::fs::read(path) else {
-                continue;
-            };
-            let has = |word: &[u8]| content.windows(word.len()).any(|w| w == word);
-            if named == Some("pem") && (has(b"PRIVATE KEY") || has(b"X509 CRL")) {
-                continue;
-            }
-            let name = path
-                .strip_prefix(base)
-                .unwrap_or(path)
-                .to_string_lossy()
-                .into_owned();
-            all.push((name, sha256(&content)));
-        }
-        all.sort();
-        let mut input = Vec::new();
-        for (name, digest) in &all {
-            input.extend_from_slice(&u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
-            input.extend_from_slice(name.as_bytes());
-            input.extend_from_slice(digest);
-        }
-        let digest = URL_SAFE_NO_PAD.encode(sha256(&input));
-        Self {
-            configuration: format!(r#"{{"digest":"{digest}","generation":{generation}}}"#),
-            bindings: RwLock::default(),
-        }
-    }
-
-    /// What was known of the caller's certificates that were relied on.
-    fn revocation(&self, snapshot: &Snapshot, trail: &Trail, now: Moment) -> Option<String> {
-        let certificates = trail.caller.as_ref()?.partner().certificates();
-        let tls =
-            (trail.caller.as_ref()?.fingerprint()).and_then(|f| certificates.find_in(Role::Tls, f));
-        let signature = trail.signed_by.and_then(|f| {
-            let own = || snapshot.own().certificates().find_in(Role::Signature, &f);
-            certificates.find_in(Role::Signature, &f).or_else(own)
-        });
-        let mut json = String::new();
-        for binding in [tls, signature].into_iter().flatten() {
-            json.push(if json.is_empty() { '[' } else { ',' });
-            json.push_str(&self.binding(snapshot, binding, now));
-        }
-        if json.is_empty() {
-            return None;
-        }
-        json.push(']');
-        Some(json)
-    }
-
-    /// Bounded by the number of bindings in the snapshot.
-    fn binding(&self, snapshot: &Snapshot, binding: &Binding, now: Moment) -> Arc<str> {
-        let key = (binding.fingerprint(), binding.role());
-        {
-            let held = self.bindings.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(held) = held.get(&key)
-                && held.until.is_none_or(|until| now < until)
-            {
-                return Arc::clone(&held.json);
-            }
-        }
-        let view = binding.revocation(snapshot.anchors(), now);
-        let mut members = serde_json::Map::new();
-        let role = match binding.role() {
-            Role::Tls => "tls",
-            Role::Encryption => "encryption",
-            Role::Signature => "signature",
-        };
-        members.insert("role".to_owned(), role.into());
-        members.insert("fingerprint".to_owned(), key.0.to_string().into());
-        members.insert("standing".to_owned(), view.standing.as_str().into());
-        if let Some(list) = &view.list {
-            members.insert("list".to_owned(), list.issuer.clone().into());
-            members.insert(
-                "thisUpdate".to_owned(),
-                super::rfc3339(list.this_update).into(),
-            );
-            members.insert(
-                "nextUpdate".to_owned(),
-                super::rfc3339(list.next_update).into(),
-            );
-        }
-        let json: Arc<str> = ordered(&members).into();
-        let held = Held {
-            json: Arc::clone(&json),
-            until: binding.next_change(snapshot.anchors(), now),
-        };
-        self.bindings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, held);
-        json
-    }
-}
-
-/// The members in the order of the format, whatever order the map has.
-fn ordered(members: &serde_json::Map<String, serde_json::Value>) -> String {
-    let names = [
-        "role",
-        "fingerprint",
-        "standing",
-        "list",
-        "thisUpdate",
-        "nextUpdate",
-    ];
-    let all: Vec<String> = names
-        .iter()
-        .filter_map(|name| {
-            members
-                .get(*name)
-                .map(|value| format!("\"{name}\":{value}"))
-        })
-        .collect();
-    format!("{{{}}}", all.join(","))
 }

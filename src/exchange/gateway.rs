@@ -365,6 +365,14 @@ impl Gateway {
         id
     }
 
+    /// The correlation id that something came with, or else one for what begins here.
+    pub fn known_or_new(&self, known: String) -> String {
+        if known.is_empty() {
+            return self.new_correlation_id();
+        }
+        known
+    }
+
     /// A place for one exchange.
     ///
     /// # Errors
@@ -383,6 +391,11 @@ impl Gateway {
             refusal
         })?;
         Ok(place)
+    }
+
+    /// Exchanges that have begun and not ended.
+    pub(super) fn under_way(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// How late the busiest reactor was when it last looked.
@@ -435,16 +448,18 @@ impl Gateway {
     /// Records what the HTTP gate refused before it became a request.
     pub fn refused_at_the_gate(&self, connection: &Connection, code: Code) {
         self.metrics.refused(&connection.face, code);
+        let correlation_id = &*self.new_correlation_id();
+        let partner = evidence::refused_at_the_gate(self, connection, code, correlation_id);
         self.access.write(&Line {
             time: self.clock.now(),
             gateway: &self.name,
-            correlation_id: &self.new_correlation_id(),
+            correlation_id,
             face: &connection.face,
             from: &connection.peer_text,
             http: "1.1",
             method: "-",
             route: None,
-            partner: None,
+            partner: partner.as_ref().map(|caller| caller.partner().id().as_str()),
             tls_certificate: connection.leaf_fingerprint(),
             signed_by: None,
             outcome: "refused",

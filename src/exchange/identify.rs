@@ -87,6 +87,26 @@ fn partner(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Result<
     Ok(caller)
 }
 
+/// Who is behind a connection by its certificate, welcome or not; for records of what never became a request.
+pub(super) fn behind(snapshot: &Snapshot, connection: &Connection, now: Moment) -> Option<Caller> {
+    let leaf = connection.leaf.as_deref()?;
+    match connection.kind {
+        FaceKind::Partner => partner(snapshot, connection, now)
+            .ok()
+            .or_else(|| snapshot.directory().known(leaf)),
+        FaceKind::Service => snapshot
+            .directory()
+            .identify_service(
+                connection.peer.ip(),
+                None,
+                Some(leaf),
+                snapshot.anchors(),
+                now,
+            )
+            .ok(),
+    }
+}
+
 /// Whether a connection may stay open under `snapshot`: its certificate still leads to an active partner.
 pub(super) fn still_admitted(
     snapshot: &Snapshot,

@@ -6,7 +6,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Gateway, Snapshot, jose, logins};
+pub use super::evidence::Step;
+use super::{
+    Gateway, Snapshot,
+    evidence::{Outward, Travelled},
+    jose, logins,
+};
 use crate::{
     config::Envelope,
     envelope::jose::{MEDIA_TYPE, sign_request, signature_digest},
@@ -63,7 +68,8 @@ impl std::fmt::Debug for Answered {
 }
 
 impl Gateway {
-    /// Calls an upstream and takes its whole answer. Nothing is repeated that may have arrived.
+    /// Calls an upstream for an exchange, which has its own record, or for the gateway's own needs (keys, documents, logins, time stamps),
+    /// which has none. Takes its whole answer; nothing is repeated that may have arrived.
     ///
     /// # Errors
     /// `UP-…` when there is no whole, proven answer; `GW-002` when the upstream is not in the configuration.
@@ -74,6 +80,60 @@ impl Gateway {
         envelope: Envelope,
         call: Call,
         correlation_id: &str,
+    ) -> Result<Answered, Refusal> {
+        let travelled = &mut Travelled::default();
+        self.send(
+            snapshot,
+            (upstream, envelope),
+            call,
+            correlation_id,
+            travelled,
+        )
+        .await
+    }
+
+    /// The same for the step of an errand, which leaves a record of its own: with the receipt that the peer gave, where it gave one.
+    ///
+    /// # Errors
+    /// As [`Gateway::call`]; `EVD-…` where the record is required and is not on disk. The step is then to be done again, although the
+    /// upstream may have done it.
+    pub async fn call_for(
+        &self,
+        step: Step<'_>,
+        snapshot: &Snapshot,
+        upstream: &str,
+        envelope: Envelope,
+        call: Call,
+    ) -> Result<Answered, Refusal> {
+        let to = (upstream, envelope);
+        let mut travelled = Travelled::default();
+        let Some(record) = Outward::begin(self, snapshot, step)? else {
+            return self
+                .send(snapshot, to, call, step.correlation_id, &mut travelled)
+                .await;
+        };
+        let method = call.method.clone();
+        let mut answered = self
+            .send(snapshot, to, call, step.correlation_id, &mut travelled)
+            .await;
+        if let Ok(answered) = &mut answered {
+            travelled.receipt = answered.receipt.take();
+        }
+        let failed = answered.as_ref().err().map(Refusal::code);
+        let recorded = record.end(upstream, &method, &travelled, failed).await;
+        let mut answered = answered?;
+        recorded?;
+        answered.receipt = travelled.receipt;
+        Ok(answered)
+    }
+
+    async fn send(
+        &self,
+        snapshot: &Snapshot,
+        (upstream, envelope): (&str, Envelope),
+        call: Call,
+        correlation_id: &str,
+        travelled: &mut Travelled,
     ) -> Result<Answered, Refusal> {
         let service = snapshot
             .upstream(upstream)
@@ -98,17 +158,21 @@ impl Gateway {
         };
         let began = Instant::now();
         let answer = match envelope {
-            Envelope::InsecurePlain => {
-                (logins::call(snapshot, service, outgoing, body, self.metrics()).await)
-                    .map(|answer| (answer, None))
+            Envelope::InsecurePlain => self
+                .call_plain(snapshot, service, outgoing, body, travelled)
+                .await
+                .map(|answer| (answer, None)),
+            Envelope::Jose => {
+                self.call_sealed(snapshot, service, outgoing, body, travelled)
+                    .await
             }
-            Envelope::Jose => self.call_sealed(snapshot, service, outgoing, body).await,
             Envelope::MosipIda | Envelope::AsReceived | Envelope::Opened => {
                 let cause = "not an envelope for a call in plain";
                 return Err(Refusal::new(Code::Fault, cause));
             }
         };
-        service.took(self.metrics(), began.elapsed());
+        travelled.took = began.elapsed();
+        service.took(self.metrics(), travelled.took);
         let (answer, receipt) = answer.inspect_err(|refusal| {
             self.metrics()
                 .upstream_failures
@@ -123,6 +187,20 @@ impl Gateway {
         })
     }
 
+    async fn call_plain(
+        &self,
+        snapshot: &Snapshot,
+        service: &Upstream,
+        outgoing: Outgoing,
+        body: Bytes,
+        travelled: &mut Travelled,
+    ) -> Result<Answer, Refusal> {
+        travelled.request = body.clone();
+        let answer = logins::call(snapshot, service, outgoing, body, self.metrics()).await;
+        travelled.came(&answer);
+        answer
+    }
+
     /// Seals the body to the upstream's party, signs for the address that is called, and opens the answer to that very request.
     async fn call_sealed(
         &self,
@@ -130,6 +208,7 @@ impl Gateway {
         service: &Upstream,
         mut outgoing: Outgoing,
         body: Bytes,
+        travelled: &mut Travelled,
     ) -> Result<(Answer, Option<Receipt>), Refusal> {
         if outgoing.path_and_query.contains('?') {
             let cause = "a query is not under a signature, so a sealed call has none";
@@ -150,6 +229,8 @@ impl Gateway {
             let sealed_type = HeaderValue::from_static(MEDIA_TYPE);
             outgoing.headers.insert(header::CONTENT_TYPE, sealed_type);
         }
+        travelled.sealed = true;
+        travelled.request = sealed.clone();
         let signer = jose::signer(snapshot, now)?;
         let mut down = Refusal::from(Code::UpstreamDown);
         for origin in service.origins() {
@@ -159,8 +240,11 @@ impl Gateway {
             let request = signature_digest(Some(value.as_bytes()));
             let mut outgoing = outgoing.clone();
             let value = jose::header_value(&value)?;
+            travelled.signature = Some((value.clone(), signer.fingerprint()));
             outgoing.headers.insert(jose::SIGNATURE, value);
-            match service.call_at(&origin, outgoing, sealed.clone()).await {
+            let answer = service.call_at(&origin, outgoing, sealed.clone()).await;
+            travelled.came(&answer);
+            match answer {
                 Err(refusal) if refusal.code() == Code::UpstreamDown => down = refusal,
                 Err(refusal) => return Err(refusal),
                 Ok(answer) => {

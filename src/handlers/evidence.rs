@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
+use super::form::Fields;
 use crate::{
     clock::Moment,
     evidence::{
@@ -99,24 +100,7 @@ fn unknown(cause: &str) -> Refusal {
 }
 
 fn ask(path: &str, query: Option<&str>) -> Result<Question, Refusal> {
-    let mut asked = Asked::default();
-    for pair in query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|p| !p.is_empty())
-    {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let place = match name {
-            "from" => &mut asked.from,
-            "until" => &mut asked.until,
-            "to" => &mut asked.to,
-            "limit" => &mut asked.limit,
-            _ => return Err(form("a parameter that is not known")),
-        };
-        if place.replace(value.replace("%3A", ":")).is_some() {
-            return Err(form("a parameter twice"));
-        }
-    }
+    let asked = Asked::read(query.unwrap_or_default())?;
     let mut end = path.rsplit('/');
     let (last, before) = (
         end.next().unwrap_or_default(),
@@ -154,6 +138,25 @@ struct Asked {
     until: Option<String>,
     to: Option<String>,
     limit: Option<String>,
+}
+
+impl Asked {
+    fn read(query: &str) -> Result<Self, Refusal> {
+        let broken = "a parameter that stands twice or is not encoded properly, or too many";
+        let fields = Fields::parse(query).ok_or_else(|| form(broken))?;
+        let mut asked = Self::default();
+        for (name, value) in fields.iter() {
+            let place = match name {
+                "from" => &mut asked.from,
+                "until" => &mut asked.until,
+                "to" => &mut asked.to,
+                "limit" => &mut asked.limit,
+                _ => return Err(form("a parameter that is not known")),
+            };
+            *place = Some(value.to_owned());
+        }
+        Ok(asked)
+    }
 }
 
 fn form(cause: &'static str) -> Refusal {
@@ -215,7 +218,7 @@ fn answer(
             Ok(bundle.to_text().into_bytes())
         }
         Question::Head => {
-            let head = log.heads().map_err(|e| read(&e))?.pop().ok_or_else(early)?;
+            let head = log.last_head().map_err(|e| read(&e))?.ok_or_else(early)?;
             let (_, head) = with_certificate(&log, &head)?;
             Ok(head.to_string().into_bytes())
         }
@@ -226,14 +229,11 @@ fn answer(
 fn consistent(log: &Log, from: u64, to: Option<u64>) -> Result<Vec<u8>, Refusal> {
     let size = log.size().map_err(|e| read(&e))?;
     let text = match to {
-        Some(to) => log.head_at_least(to).map_err(|e| read(&e))?,
-        None => {
-            // The tree's files may be a moment behind the newest head.
-            let heads = log.heads().map_err(|e| read(&e))?;
-            let covered = |text: &&String| Head::read(text).is_ok_and(|head| head.size <= size);
-            heads.iter().rfind(covered).cloned()
-        }
-    };
+        Some(to) => log.head_at_least(to),
+        // The tree's files may be a moment behind the newest head.
+        None => log.head_at_most(size),
+    }
+    .map_err(|e| read(&e))?;
     let (head, mut told) = with_certificate(log, &text.ok_or_else(early)?)?;
     if from > head.size {
         return Err(unknown("the log has not so many records"));
@@ -262,6 +262,7 @@ fn summary(index: u64, line: &[u8]) -> Value {
         "index": index,
         "time": record.get("time"),
         "route": record.get("route"),
+        "errand": record.pointer("/errand/kind"),
         "verdict": record.get("verdict"),
         "code": record.get("code"),
         "correlationId": record.get("correlationId"),
@@ -324,8 +325,27 @@ mod tests {
             ("/x/consistency", None),
             ("/x/consistency", Some("from=+3")),
             ("/x/heads", None),
+            // One value, one reading.
+            ("/x/records", Some("limit=5&%6Cimit=6")),
+            ("/x/records", Some("limit=%2535")),
+            ("/x/records", Some("limit=%3")),
+            ("/x/records", Some("limit=")),
+            ("/x/records", Some("limit=+5")),
+            ("/x/records", Some("limit=5%00")),
+            ("/x/records", Some("from=2026-11-22T00%253A00%253A00Z")),
+            ("/x/records", Some("Limit=5")),
+            ("/x/records", Some("limit=5&of=crvs")),
+            ("/x/records", Some("limit")),
         ] {
             assert!(ask(path, query).is_err(), "{path} {query:?}");
         }
+        let colons = "from=2026-11-22T00:00:00Z&until=2026-11-23T00%3a00%3A00Z";
+        let whole = Question::Records {
+            from: verify::moment("2026-11-22T00:00:00Z"),
+            until: verify::moment("2026-11-23T00:00:00Z"),
+            limit: LIST,
+        };
+        assert_eq!(ask("/x/records", Some(colons)).unwrap(), whole);
+        assert_eq!(ask("/x/records", Some("l%69mit=%35")).unwrap(), records(5));
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::json;
 
 use crate::{
     config::{Envelope, TimeStamping},
@@ -26,6 +27,8 @@ use crate::{
     store::{Errand, Settlement},
 };
 
+/// Under which name the health page shows what is wrong.
+const WHO: &str = "evidence-stamps";
 /// The pause after a stamp that was not had, unless they are asked for more often, in milliseconds.
 const AGAIN_MS: i64 = 60_000;
 
@@ -34,6 +37,8 @@ const AGAIN_MS: i64 = 60_000;
 pub(super) struct StampHeads {
     /// When the next one is asked for, in milliseconds.
     next: AtomicI64,
+    /// Since when the authority has given none, in milliseconds; 0 while it gives them.
+    failing_since: AtomicI64,
 }
 
 impl StampHeads {
@@ -41,13 +46,14 @@ impl StampHeads {
     pub(super) const fn new() -> Self {
         Self {
             next: AtomicI64::new(i64::MIN),
+            failing_since: AtomicI64::new(0),
         }
     }
 }
 
 impl Doer for StampHeads {
     fn kind(&self) -> &'static str {
-        "evidence-stamps"
+        WHO
     }
 
     fn attempt<'a>(
@@ -78,11 +84,16 @@ impl Doer for StampHeads {
                 .unwrap_or(i64::MAX)
                 .saturating_mul(1000);
             let pause_ms = match stamp(gateway, settings, evidence.folder()).await {
-                Ok(true) => every_ms,
+                Ok(true) => {
+                    gateway.metrics().evidence.stamps.inc();
+                    self.well(gateway);
+                    every_ms
+                }
                 // Nothing new to stamp: look again soon.
                 Ok(false) => every_ms.min(1000),
                 Err(why) => {
-                    tracing::warn!(why, "evidence: the tree head was not time-stamped");
+                    gateway.metrics().evidence.stamp_failures.inc();
+                    self.failed(gateway, &why, now);
                     every_ms.min(AGAIN_MS)
                 }
             };
@@ -92,10 +103,38 @@ impl Doer for StampHeads {
     }
 }
 
+impl StampHeads {
+    fn well(&self, gateway: &Gateway) {
+        if self.failing_since.swap(0, Ordering::Relaxed) != 0 {
+            tracing::info!("evidence: the authority stamps tree heads again");
+            gateway.report(WHO, Vec::new());
+        }
+    }
+
+    /// Said each time, and on the health page until it stamps again.
+    fn failed(&self, gateway: &Gateway, why: &str, now_ms: i64) {
+        let since = match self.failing_since.load(Ordering::Relaxed) {
+            0 => {
+                self.failing_since.store(now_ms, Ordering::Relaxed);
+                now_ms
+            }
+            since => since,
+        };
+        let for_s = now_ms.saturating_sub(since) / 1000;
+        tracing::warn!(
+            why,
+            for_s,
+            "evidence: the tree head was not time-stamped; records are written all the same, and the next stamp covers them"
+        );
+        let what = format!("evidence: tree heads are not time-stamped: {why}");
+        gateway.report(WHO, vec![json!({"what": what, "forSeconds": for_s})]);
+    }
+}
+
 /// Stamps the newest head, when it has none yet.
 async fn stamp(gateway: &Gateway, settings: &TimeStamping, folder: &Path) -> Result<bool, String> {
     let log = Log::open(folder).map_err(|e| e.to_string())?;
-    let Some(text) = log.heads().map_err(|e| e.to_string())?.pop() else {
+    let Some(text) = log.last_head().map_err(|e| e.to_string())? else {
         return Ok(false);
     };
     let head = Head::read(&text)?;
@@ -138,6 +177,8 @@ async fn stamp(gateway: &Gateway, settings: &TimeStamping, folder: &Path) -> Res
             Ok(_) => {
                 assemble::keep_stamp(folder, head.size, &text, stamp.token())
                     .map_err(|e| e.to_string())?;
+                let size = i64::try_from(head.size).unwrap_or(i64::MAX);
+                gateway.metrics().evidence.stamped.set(size);
                 tracing::info!(
                     records = head.size,
                     "evidence: the tree head was time-stamped"

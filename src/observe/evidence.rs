@@ -27,6 +27,12 @@ pub struct EvidenceMetrics {
     pub clock_back: IntCounter,
     /// 1 while records cannot be written.
     pub broken: IntGauge,
+    /// Tree heads that were time-stamped.
+    pub stamps: IntCounter,
+    /// Tries that ended without a time stamp.
+    pub stamp_failures: IntCounter,
+    /// Records under the last stamped head.
+    pub stamped: IntGauge,
 }
 
 impl EvidenceMetrics {
@@ -92,6 +98,18 @@ impl EvidenceMetrics {
             broken: gauge(
                 "triseal_evidence_broken",
                 "1 while records cannot be written.",
+            )?,
+            stamps: counter(
+                "triseal_evidence_stamps_total",
+                "Tree heads that the authority time-stamped.",
+            )?,
+            stamp_failures: counter(
+                "triseal_evidence_stamp_failures_total",
+                "Tries that ended without a time stamp.",
+            )?,
+            stamped: gauge(
+                "triseal_evidence_stamped",
+                "Records under the last time-stamped head.",
             )?,
         })
     }

@@ -10,7 +10,7 @@
 mod anchor;
 mod binding;
 mod certificate;
-mod der;
+pub(crate) mod der;
 mod fingerprint;
 mod offline;
 mod own;

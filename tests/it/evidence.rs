@@ -54,7 +54,7 @@ fn record(site: &Site, folder: &str, correlation_id: &str) -> (Value, Hash) {
 }
 
 /// The leaf in the signature of an answer in MOSIP's form.
-fn leaf_of(answer: &Answer) -> Option<Hash> {
+pub fn leaf_of(answer: &Answer) -> Option<Hash> {
     let value = answer.header("response-signature")?;
     let jws = DetachedJws::parse_answer(value, &Forms::STRICT).unwrap();
     jws.receipt().copied()
@@ -73,11 +73,11 @@ fn root(leaves: &[Hash]) -> Hash {
 
 /// Every leaf hash of a log, computed from its records; the last head must be that of the tree over them.
 #[track_caller]
-fn verified(folder: &Path) -> Vec<Hash> {
+pub fn verified(folder: &Path) -> Vec<Hash> {
     let log = Log::open(folder).unwrap();
     let records = log.records(0..u64::MAX).unwrap();
     let leaves: Vec<Hash> = records.map(|r| leaf_hash(&r.unwrap().1)).collect();
-    let head = Head::parse(log.heads().unwrap().last().unwrap()).unwrap();
+    let head = Head::parse(&log.last_head().unwrap().unwrap()).unwrap();
     let size = usize::try_from(head.size).unwrap();
     assert_eq!(head.root, root(&leaves[..size]));
     assert_eq!(head.log, log.id());
@@ -211,6 +211,45 @@ fn a_refused_partner_is_recorded_and_a_stranger_is_counted() {
         site.misp().metric("triseal_evidence_records_total", &[]),
         1.0
     );
+}
+
+#[test]
+fn what_the_http_gate_refuses_a_partner_is_recorded_and_of_a_stranger_counted() {
+    let site = Site::misp_running("evidence-gate");
+    let smuggled = b"POST /idauthentication/v1/auth/a/b/c HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let answer = site.connect().ask(smuggled);
+    assert_eq!((answer.status, answer.code().as_str()), (400, "HTTP-002"));
+    let line = until("the line is written", || {
+        (site.misp().access().into_iter()).find(|line| line["code"] == "HTTP-002")
+    });
+    assert_eq!(line["partner"], "crvs");
+    let (refused, _) = record(&site, LOG, line["correlation_id"].as_str().unwrap());
+    assert_eq!(
+        (refused["verdict"].as_str(), refused["code"].as_str()),
+        (Some("refused"), Some("HTTP-002"))
+    );
+    assert_eq!(refused["caller"]["id"], "crvs");
+    assert_eq!(refused["tls"], line["tls_certificate"]);
+    // Nothing of it was read, so nothing is said of it.
+    for member in ["route", "method", "request", "signer"] {
+        assert_eq!(refused[member], Value::Null, "{member}");
+    }
+    assert_eq!(refused["answer"], serde_json::json!({"status": 400}));
+
+    let pki = site.path("pki").display().to_string();
+    let stranger = "stranger:Civil Registry";
+    let made = triseal(["pki", "add", "--dir", &pki, "--party", stranger]);
+    assert_eq!(made.code, 0, "{}", made.all());
+    let mut client = (site.client_of(&site.party("stranger"), "tls"))
+        .connect(site.partner_face())
+        .unwrap();
+    assert_eq!(client.ask(smuggled).code(), "HTTP-002");
+    until("the stranger is counted", || {
+        let strangers = site.misp().metric("triseal_evidence_strangers_total", &[]);
+        (strangers >= 1.0).then_some(())
+    });
+    let records = site.misp().metric("triseal_evidence_records_total", &[]);
+    assert_eq!(records, 1.0);
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn anchor(site: &Site) -> String {
     site.path("pki/anchors/partner.pem").display().to_string()
 }
 
-fn verify(site: &Site, bundle: &Path) -> Output {
+pub fn verify(site: &Site, bundle: &Path) -> Output {
     let bundle = bundle.display().to_string();
     triseal([
         "evidence",
@@ -110,7 +110,7 @@ fn verify(site: &Site, bundle: &Path) -> Output {
 }
 
 /// The verifier that shares no code with us.
-fn independently(site: &Site, bundle: &Path) -> Output {
+pub fn independently(site: &Site, bundle: &Path) -> Output {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence_verify.py");
     let bundle = bundle.display().to_string();
     let args = [
@@ -517,5 +517,19 @@ fn heads_are_time_stamped_by_openssl_and_the_stamp_is_verified() {
         "{}",
         theirs.all()
     );
+    assert!(site.misp().metric("triseal_evidence_stamps_total", &[]) >= 1.0);
+    assert!(site.misp().metric("triseal_evidence_stamped", &[]) >= 1.0);
+    // The authority is gone: exchanges go on, and it is said and counted.
+    drop(authority);
+    assert!(site.ask(&site.auth()).says_yes());
+    until("the failure is counted", || {
+        let failed = site
+            .misp()
+            .metric("triseal_evidence_stamp_failures_total", &[]);
+        (failed >= 1.0).then_some(())
+    });
+    let health = site.misp().healthz().text();
+    assert!(health.contains("are not time-stamped"), "{health}");
+    assert!(site.misp().says("was not time-stamped"));
     site.kill_misp();
 }

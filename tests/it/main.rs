@@ -45,6 +45,8 @@ mod envelopes;
 mod esignet;
 mod esignet_page;
 mod evidence;
+mod evidence_disk;
+mod evidence_outward;
 mod evidence_proof;
 mod forge;
 mod ida_refusals;

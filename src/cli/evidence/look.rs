@@ -67,6 +67,9 @@ pub(super) struct Show {
     /// Print the line as it stands in the log: these octets are what is hashed.
     #[arg(long)]
     raw: bool,
+    /// Print the receipt alone that the gateway which was called gave for it: what that gateway's `export` takes as --receipt.
+    #[arg(long, conflicts_with = "raw")]
+    receipt: bool,
 }
 
 #[derive(Debug, Args)]
@@ -118,7 +121,10 @@ pub(super) fn list(args: &List) -> Result<(), Problem> {
             "{index:>8}  {}  {:<12} {:<20} {:<9} {:<8} {}",
             text("time"),
             text("partner"),
-            text("route"),
+            match text("errand").as_str() {
+                "-" => text("route"),
+                errand => errand.to_owned(),
+            },
             text("verdict"),
             text("code"),
             text("correlationId")
@@ -133,13 +139,24 @@ fn summary(index: u64, line: &[u8]) -> Value {
     json!({
         "index": index,
         "time": record.get("time"),
-        "partner": record.pointer("/caller/id"),
+        "partner": record.pointer("/caller/id").or_else(|| record.pointer("/peer/id")),
         "route": record.get("route"),
+        "errand": errand(&record),
         "verdict": record.get("verdict"),
         "code": record.get("code"),
         "correlationId": record.get("correlationId"),
         "leaf": bundle::shown(&merkle::leaf_hash(line)),
     })
+}
+
+/// The errand of a call outward: its kind and step.
+fn errand(record: &Value) -> Option<String> {
+    let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str);
+    Some(format!(
+        "{}/{}",
+        text("/errand/kind")?,
+        text("/errand/step")?
+    ))
 }
 
 pub(super) fn show(args: &Show) -> Result<(), Problem> {
@@ -151,6 +168,15 @@ pub(super) fn show(args: &Show) -> Result<(), Problem> {
     }
     let record: Value =
         serde_json::from_slice(&line).map_err(|e| Problem::Form(format!("the record: {e}")))?;
+    if args.receipt {
+        let held = record.pointer("/upstream/receipt/signature");
+        let held = held.and_then(Value::as_str).ok_or_else(|| {
+            let what = "the record holds no receipt: nobody was called, or who was called keeps no evidence";
+            Problem::Form(what.to_owned())
+        })?;
+        say(held);
+        return Ok(());
+    }
     say(format_args!("{record:#}"));
     Ok(())
 }

@@ -163,14 +163,14 @@ fn newest(source: &Source) -> Result<String, Problem> {
         Source::Fetched(fetched) => Ok(fetched.head.clone()),
         Source::Folder(log) => {
             for _ in 0..PATIENCE_S {
-                if let Some(text) = log.heads()?.pop()
+                if let Some(text) = log.last_head()?
                     && Head::read(&text).is_ok_and(|head| log.size().is_ok_and(|n| head.size <= n))
                 {
                     return Ok(text);
                 }
                 std::thread::sleep(std::time::Duration::from_secs(1));
             }
-            let last = log.heads()?.pop();
+            let last = log.last_head()?;
             last.ok_or_else(|| Problem::Form("the log has no signed head yet".to_owned()))
         }
     }

@@ -25,6 +25,9 @@ pub(super) struct Record {
     pub(super) method: Option<String>,
     #[serde(default)]
     pub(super) caller: Option<Caller>,
+    /// There in records of what the gateway did of its own accord: rules do not decide about that.
+    #[serde(default)]
+    pub(super) errand: Option<serde::de::IgnoredAny>,
     #[serde(default)]
     pub(super) facts: Option<Facts>,
     #[serde(default)]

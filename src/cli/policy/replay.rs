@@ -99,6 +99,9 @@ pub(super) fn run(args: &Replay, clock: &Clock) -> Result<ExitCode, String> {
 }
 
 fn one(rules: &Rules, since: Moment, record: records::Record, counts: &mut Counts) {
+    if record.errand.is_some() {
+        return;
+    }
     let (Some(facts), Some(route), Some(method), Some(caller)) =
         (record.facts, record.route, record.method, record.caller)
     else {

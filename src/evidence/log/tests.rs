@@ -12,7 +12,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::evidence::{disk::RealDisk, index::mark, reader};
+use crate::evidence::{disk::RealDisk, heads, index::mark, reader, tree};
 
 /// A real disk with faults on demand.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +126,7 @@ fn write_head(folder: &Path, log: &Log) {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as B64};
     let payload = serde_json::json!({"log": log.id(), "size": log.size(), "root": B64.encode(log.root()), "time": "x"});
     let jws = format!("e30.{}.x\n", B64.encode(payload.to_string()));
-    fs::write(folder.join(head::FILE), jws).unwrap();
+    fs::write(heads::path(folder), jws).unwrap();
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! Stamps of `openssl ts`, and what is near them.
 
 use super::super::testing::{Authority, SIGNER, TSA};
-use super::*;
+use super::{token::generalized_time, *};
 
 #[test]
 fn a_stamp_of_openssl_is_taken_and_leads_to_its_anchor() {

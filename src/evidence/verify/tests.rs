@@ -1,6 +1,9 @@
 //! Bundles made by hand, whole and with one thing wrong.
 
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde_json::json;
 
 use super::super::{
@@ -8,7 +11,7 @@ use super::super::{
     testing::{Authority, SIGNER, TSA},
     timestamp::Request,
 };
-use super::*;
+use super::{parts::SALT, *};
 use crate::{clock::Clock, config::Algorithm, keys::SigningKey};
 
 struct Case {

@@ -320,6 +320,7 @@ async fn call(
         began.elapsed(),
         answer.as_ref().ok().map(|a| a.status.as_u16()),
     );
+    trail.received(answer.as_ref().ok().and_then(|a| a.receipt.clone()));
     answer
 }
 

@@ -11,7 +11,7 @@ use crate::{
     envelope::json,
     exchange::{
         Gateway, Snapshot,
-        outward::{Answered, Call},
+        outward::{Answered, Call, Step},
     },
 };
 
@@ -74,6 +74,7 @@ pub(super) fn body(settings: &Settings, transaction: &Transaction) -> Option<Vec
 /// Confirms a registration.
 pub(super) async fn confirm(
     gateway: &Gateway,
+    step: Step<'_>,
     snapshot: &Snapshot,
     settings: &Settings,
     transaction: &Transaction,
@@ -97,12 +98,12 @@ pub(super) async fn confirm(
         body: Bytes::from(body),
     };
     let answer = gateway
-        .call(
+        .call_for(
+            step,
             snapshot,
             &settings.core,
             Envelope::InsecurePlain,
             call,
-            &transaction.correlation_id,
         )
         .await;
     match answer {

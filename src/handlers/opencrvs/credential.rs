@@ -77,13 +77,42 @@ async fn hand_on(gateway: &Gateway, delivered: &Delivered) -> Taken {
         proven: subject(verified.proven()),
         unproven: subject(verified.unproven()),
     };
+    let subject_id = received.subject_id.clone();
     match receive(gateway, received).await {
-        Ok(CredentialTaken::Taken | CredentialTaken::Duplicate) => Taken::Done,
+        // A duplicate may be one that was taken and not recorded.
+        Ok(CredentialTaken::Taken | CredentialTaken::Duplicate) => {
+            recorded(gateway, &subject_id, delivered.correlation_id()).await
+        }
         Ok(CredentialTaken::Unknown) => {
             Taken::Never("no registration with that id is here".to_owned())
         }
         Ok(CredentialTaken::Refused(why)) => Taken::Never(why.to_owned()),
         Err(error) => Taken::Later(error.to_string()),
+    }
+}
+
+/// The record that ties the delivery to its registration.
+async fn recorded(gateway: &Gateway, subject_id: &str, cause: &str) -> Taken {
+    let later = |why: String| Taken::Later(why);
+    let Some(store) = gateway.store() else {
+        return later(StoreError::Closed.to_string());
+    };
+    let errand = match store.find_alias(REGISTRATION, subject_id).await {
+        Ok(Some(errand)) => errand,
+        Ok(None) => return Taken::Done,
+        Err(error) => return later(error.to_string()),
+    };
+    let Some(transaction) = Transaction::read(errand.body()) else {
+        return later("the stored registration cannot be read".to_owned());
+    };
+    let snapshot = gateway.snapshot();
+    let step = transaction.step(&errand);
+    match gateway
+        .record_taken(&snapshot, step, CREDENTIAL_RECEIVED, cause)
+        .await
+    {
+        Ok(()) => Taken::Done,
+        Err(refusal) => later(refusal.to_string()),
     }
 }
 

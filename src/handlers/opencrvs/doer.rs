@@ -81,11 +81,11 @@ async fn create(
     };
     let created = packet::create(
         gateway,
+        transaction.step(errand),
         snapshot,
         &settings.upstream,
         settings.envelope,
         request,
-        &transaction.correlation_id,
     )
     .await;
     match created {
@@ -109,11 +109,11 @@ async fn start(
     };
     let started = packet::start_workflow(
         gateway,
+        transaction.step(errand),
         snapshot,
         &settings.upstream,
         settings.envelope,
         request,
-        &transaction.correlation_id,
     )
     .await;
     match started {
@@ -155,7 +155,8 @@ async fn confirm(
             "the token ended before MOSIP had decided: OpenCRVS core would not take it. Send the registration again with a new token of the same event",
         );
     }
-    match confirm::confirm(gateway, snapshot, settings, &transaction, &token).await {
+    let step = transaction.step(errand);
+    match confirm::confirm(gateway, step, snapshot, settings, &transaction, &token).await {
         Confirmed::Yes => Settlement::Finish {
             step: CONFIRMED,
             body: transaction.finished().write(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::store::Errand;
+use crate::{exchange::outward::Step, store::Errand};
 
 /// The steps, in their order. The first call is made in `received`; MOSIP works in `workflow-started`.
 pub(super) const RECEIVED: &str = "received";
@@ -69,6 +69,14 @@ impl Transaction {
 
     pub(super) fn write(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// What the records of a step are kept under: the exchange that brought the registration.
+    pub(super) fn step<'a>(&'a self, errand: &'a Errand) -> Step<'a> {
+        Step {
+            errand,
+            correlation_id: &self.correlation_id,
+        }
     }
 
     /// The same without what is needed no more.

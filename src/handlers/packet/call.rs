@@ -1,4 +1,4 @@
-//! Making packets and starting workflows for whoever needs it: the road of a route, and errands that have none.
+//! Making packets and starting workflows in an errand's steps.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -11,7 +11,10 @@ use super::{
 use crate::{
     config::Envelope,
     envelope::time,
-    exchange::{Gateway, Snapshot, outward::Call},
+    exchange::{
+        Gateway, Snapshot,
+        outward::{Call, Step},
+    },
 };
 
 const CREATE_PATH: &str = "/commons/v1/packetmanager/createPacket";
@@ -24,11 +27,11 @@ const WORKFLOW_PATH: &str = "/registrationprocessor/v1/workflowmanager/workflowi
 /// Whether it is worth asking again is in the error.
 pub async fn create(
     gateway: &Gateway,
+    step: Step<'_>,
     snapshot: &Snapshot,
     upstream: &str,
     envelope: Envelope,
     packet: &Value,
-    correlation_id: &str,
 ) -> Result<Created, PacketError> {
     let id = (packet.get("id").and_then(Value::as_str)).unwrap_or_default();
     let body = json!({
@@ -39,7 +42,7 @@ pub async fn create(
     });
     let call = call(Method::PUT, CREATE_PATH, &body);
     let answer = gateway
-        .call(snapshot, upstream, envelope, call, correlation_id)
+        .call_for(step, snapshot, upstream, envelope, call)
         .await?;
     answer::created(id, &answer)
 }
@@ -51,11 +54,11 @@ pub async fn create(
 /// Whether it is worth asking again is in the error.
 pub async fn start_workflow(
     gateway: &Gateway,
+    step: Step<'_>,
     snapshot: &Snapshot,
     upstream: &str,
     envelope: Envelope,
     workflow: &Value,
-    correlation_id: &str,
 ) -> Result<Started, PacketError> {
     let body = json!({
         "id": "mosip.registration.processor.workflow.instance",
@@ -65,7 +68,7 @@ pub async fn start_workflow(
     });
     let call = call(Method::POST, WORKFLOW_PATH, &body);
     let answer = gateway
-        .call(snapshot, upstream, envelope, call, correlation_id)
+        .call_for(step, snapshot, upstream, envelope, call)
         .await?;
     answer::started(&answer)
 }

@@ -114,6 +114,7 @@ impl Packet {
             began.elapsed(),
             answer.as_ref().ok().map(|a| a.status.as_u16()),
         );
+        trail.received(answer.as_ref().ok().and_then(|a| a.receipt.clone()));
         answer
     }
 }

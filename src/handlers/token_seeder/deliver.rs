@@ -15,7 +15,7 @@ use crate::{
     exchange::{
         Gateway, Snapshot,
         errands::Doer,
-        outward::{Answered, Call},
+        outward::{Answered, Call, Step},
     },
     handlers::websub::DISCARD,
     policy::CallbackTarget,
@@ -105,6 +105,7 @@ async fn attempt(gateway: &Gateway, snapshot: &Snapshot, errand: &Errand) -> Res
         gateway,
         snapshot,
         target,
+        errand,
         correlation_id: format!("{KIND}-{}", delivery.id),
     };
     let headers = login::log_in(&outward, &expected.shown).await?;
@@ -125,7 +126,7 @@ async fn attempt(gateway: &Gateway, snapshot: &Snapshot, errand: &Errand) -> Res
         media_type: media_type.and_then(|text| HeaderValue::from_str(text).ok()),
         body: Bytes::from(body),
     };
-    let answered = outward.call(call).await;
+    let answered = outward.deliver(call).await;
     if matches!(expected.shown, Shown::Odoo { .. }) {
         login::log_out(&outward, headers).await;
     }
@@ -137,11 +138,25 @@ pub(super) struct Outward<'a> {
     gateway: &'a Gateway,
     snapshot: &'a Snapshot,
     pub(super) target: &'a CallbackTarget,
+    errand: &'a Errand,
     correlation_id: String,
 }
 
 impl Outward<'_> {
-    /// Calls the target's upstream, and nothing else.
+    /// Delivers to the target's upstream; that leaves a record.
+    async fn deliver(&self, call: Call) -> Result<Answered, Failure> {
+        let step = Step {
+            errand: self.errand,
+            correlation_id: &self.correlation_id,
+        };
+        let (upstream, envelope) = (self.target.upstream(), self.target.envelope());
+        self.gateway
+            .call_for(step, self.snapshot, upstream, envelope, call)
+            .await
+            .map_err(|refusal| self.failed(&refusal))
+    }
+
+    /// Calls the target's upstream, and nothing else. For logins, of which there is no record.
     pub(super) async fn call(&self, call: Call) -> Result<Answered, Failure> {
         self.gateway
             .call(

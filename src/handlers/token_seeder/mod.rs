@@ -207,6 +207,7 @@ async fn call(
         began.elapsed(),
         answered.as_ref().ok().map(|a| a.status.as_u16()),
     );
+    trail.received(answered.as_ref().ok().and_then(|a| a.receipt.clone()));
     answered
 }
 

@@ -20,6 +20,7 @@ use crate::{
     exchange::{
         Gateway, Snapshot,
         errands::Doer,
+        outward::Step,
         subscriptions::{Subscription, Taker},
     },
     store::{Errand, Settlement, Store},
@@ -31,6 +32,7 @@ pub struct Delivered {
     subscription: String,
     topic: String,
     key: String,
+    correlation_id: String,
     event: Event,
     credential: Option<Verified>,
 }
@@ -49,6 +51,11 @@ impl Delivered {
     /// What makes this delivery one and the same, across retries and restarts.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The correlation id of the exchange that brought it.
+    pub fn correlation_id(&self) -> &str {
+        &self.correlation_id
     }
 
     /// `event.id`.
@@ -144,14 +151,18 @@ impl Deliveries {
         let limit = all.attempts_max();
         if *subscription.taker() == Taker::Partners {
             let topic = subscription.topic();
-            return match outbound::fan_out(gateway, store, topic, errand.key(), body).await {
+            let brought = (&*arrived.correlation_id, body);
+            return match outbound::fan_out(gateway, store, topic, errand.key(), brought).await {
                 Ok(0) => park("no partner is subscribed to the topic"),
                 Ok(_) => Settlement::Done,
                 Err(error) => again(errand, limit, error.to_string()),
             };
         }
         let delivered = match read(gateway, &snapshot, subscription, errand.key(), body).await {
-            Ok(delivered) => delivered,
+            Ok(delivered) => Delivered {
+                correlation_id: gateway.known_or_new(arrived.correlation_id),
+                ..delivered
+            },
             Err(Problem(word, why)) => return park(&format!("{word}: {why}")),
         };
         match claimed(gateway, store, &delivered).await {
@@ -181,7 +192,12 @@ impl Deliveries {
                 },
                 _,
             ) => {
-                service::hand_on(gateway, &snapshot, (upstream, *envelope, path), &delivered).await
+                let step = Step {
+                    errand,
+                    correlation_id: delivered.correlation_id(),
+                };
+                let to = (&**upstream, *envelope, &**path);
+                service::hand_on(gateway, &snapshot, step, to, &delivered).await
             }
             (Taker::OpenCrvs, None) | (Taker::Partners, _) => {
                 Taken::Never("this binary has nobody who takes it".to_owned())
@@ -223,6 +239,7 @@ async fn read(
         subscription: subscription.name().to_owned(),
         topic: subscription.topic().to_owned(),
         key: key.to_owned(),
+        correlation_id: String::new(),
         event,
         credential,
     })

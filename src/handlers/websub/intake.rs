@@ -21,6 +21,9 @@ pub(super) struct Arrived {
     pub(super) subscription: String,
     /// When it arrived.
     pub(super) at_ms: i64,
+    /// Of the exchange that brought it; empty in what an older version stored.
+    #[serde(default)]
+    pub(super) correlation_id: String,
 }
 
 /// Stores a delivery and answers it.
@@ -29,7 +32,7 @@ pub(super) async fn take(
     room: &quarantine::Room,
     handling: Handling,
     subscription: &Subscription,
-    body: &Bytes,
+    (correlation_id, body): (&str, &Bytes),
 ) -> Result<Reply, Refusal> {
     let name = subscription.name();
     let count = |outcome: &str| {
@@ -60,7 +63,7 @@ pub(super) async fn take(
         // A failure would tell a forger something, and stop the true hub for good if the secrets had drifted apart.
         return Ok(accepted(handling));
     }
-    let put = deliver(gateway, name, body).await?;
+    let put = deliver(gateway, name, correlation_id, body).await?;
     count(match put {
         Put::Stored => "stored",
         Put::Known(_) => "duplicate",
@@ -73,12 +76,14 @@ pub(super) async fn take(
 pub(super) async fn deliver(
     gateway: &Gateway,
     subscription: &str,
+    correlation_id: &str,
     body: &[u8],
 ) -> Result<Put, Refusal> {
     let now = gateway.clock().now();
     let arrived = Arrived {
         subscription: subscription.to_owned(),
         at_ms: now.ms(),
+        correlation_id: correlation_id.to_owned(),
     };
     let bytes = record::write(&arrived, body)
         .ok_or_else(|| Refusal::new(Code::Fault, "a record that cannot be written"))?;

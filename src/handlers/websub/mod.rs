@@ -110,7 +110,7 @@ impl WebSub {
                     &self.quarantine,
                     handling,
                     subscription,
-                    &body,
+                    (trail.correlation_id(), &body),
                 )
                 .await
             }

@@ -11,7 +11,11 @@ use super::{
     subscriber::{self, Record},
 };
 use crate::{
-    exchange::{Gateway, errands::Doer, outward::Call},
+    exchange::{
+        Gateway,
+        errands::Doer,
+        outward::{Call, Step},
+    },
     store::{Errand, NewErrand, Settlement, Store, StoreError},
 };
 
@@ -20,6 +24,9 @@ use crate::{
 struct Addressed {
     partner: String,
     topic: String,
+    /// Of the exchange that brought it; empty in what an older version stored.
+    #[serde(default)]
+    correlation_id: String,
 }
 
 /// Puts one delivery in the outbox for each partner that has subscribed; says to how many.
@@ -31,7 +38,7 @@ pub(super) async fn fan_out(
     store: &Store,
     topic: &str,
     delivery: &str,
-    body: &[u8],
+    (correlation_id, body): (&str, &[u8]),
 ) -> Result<usize, StoreError> {
     let now = gateway.clock().now();
     let snapshot = gateway.snapshot();
@@ -54,6 +61,7 @@ pub(super) async fn fan_out(
         let addressed = Addressed {
             partner: id.to_owned(),
             topic: topic.to_owned(),
+            correlation_id: correlation_id.to_owned(),
         };
         let Some(bytes) = record::write(&addressed, body) else {
             continue;
@@ -155,9 +163,15 @@ async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {
         media_type: Some(HeaderValue::from_static("application/json")),
         body: Bytes::copy_from_slice(body),
     };
-    let id = gateway.new_correlation_id();
+    let step = Step {
+        errand,
+        correlation_id: &gateway.known_or_new(to.correlation_id),
+    };
     let (upstream, envelope) = (subscribing.upstream(), subscribing.envelope());
-    match gateway.call(&snapshot, upstream, envelope, call, &id).await {
+    match gateway
+        .call_for(step, &snapshot, upstream, envelope, call)
+        .await
+    {
         Ok(answer) if answer.status.is_success() => Settlement::Done,
         Ok(answer) if answer.status == StatusCode::GONE => {
             park("the partner's gateway says that the subscription is gone")

@@ -153,7 +153,7 @@ async fn check(gateway: &Gateway, errand: &Errand) -> Settlement {
     let value = unsigned.signature.as_deref().unwrap_or_default();
     match signature::verify_value(value, subscription.secret().expose(), body) {
         Err(why) => park(&format!("the hub's signature is {why}")),
-        Ok(()) => match intake::deliver(gateway, subscription.name(), body).await {
+        Ok(()) => match intake::deliver(gateway, subscription.name(), "", body).await {
             Ok(_) => Settlement::Done,
             Err(refusal) => Settlement::Retry {
                 reason: refusal.to_string(),

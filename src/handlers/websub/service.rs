@@ -9,13 +9,17 @@ use serde_json::{Value, json};
 use super::delivery::{Delivered, Taken};
 use crate::{
     config::Envelope,
-    exchange::{Gateway, Snapshot, outward::Call},
+    exchange::{
+        Gateway, Snapshot,
+        outward::{Call, Step},
+    },
 };
 
 /// Posts a delivery. The service is to answer with success when it has kept it; it may get the same one again.
 pub(super) async fn hand_on(
     gateway: &Arc<Gateway>,
     snapshot: &Snapshot,
+    step: Step<'_>,
     (upstream, envelope, path): (&str, Envelope, &str),
     delivered: &Delivered,
 ) -> Taken {
@@ -30,8 +34,10 @@ pub(super) async fn hand_on(
         media_type: Some(HeaderValue::from_static("application/json")),
         body: Bytes::from(content(delivered).to_string()),
     };
-    let id = gateway.new_correlation_id();
-    match gateway.call(snapshot, upstream, envelope, call, &id).await {
+    match gateway
+        .call_for(step, snapshot, upstream, envelope, call)
+        .await
+    {
         Ok(answer) if answer.status.is_success() => Taken::Done,
         Ok(answer) => Taken::Later(format!("the service answered {}", answer.status.as_u16())),
         Err(refusal) => Taken::Later(format!("the service: {refusal}")),

@@ -11,7 +11,11 @@ use super::{FORM, kind, record};
 use crate::{
     clock::Moment,
     config::Envelope,
-    exchange::{Gateway, errands::Doer, outward::Call},
+    exchange::{
+        Gateway,
+        errands::Doer,
+        outward::{Call, Step},
+    },
     handlers::form,
     refusal::Refusal,
     store::{Errand, Settlement},
@@ -117,7 +121,7 @@ async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {
             reason: "the record cannot be read".to_owned(),
         };
     };
-    match confirmed(gateway, partner, topic, &asked).await {
+    match confirmed(gateway, errand, (partner, topic), &asked).await {
         Ok(true) => {
             let (word, active) = match asked {
                 Asked::Subscribe(mut active) => {
@@ -160,8 +164,8 @@ async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {
 /// Whether the partner's callback says that it meant it.
 async fn confirmed(
     gateway: &Gateway,
-    partner: &str,
-    topic: &str,
+    errand: &Errand,
+    (partner, topic): (&str, &str),
     asked: &Asked,
 ) -> Result<bool, Refusal> {
     let snapshot = gateway.snapshot();
@@ -207,10 +211,13 @@ async fn confirmed(
     } else {
         call.path_and_query = format!("{path}?{question}");
     }
-    let id = gateway.new_correlation_id();
+    let step = Step {
+        errand,
+        correlation_id: &gateway.new_correlation_id(),
+    };
     let (upstream, envelope) = (subscribing.upstream(), subscribing.envelope());
     let answer = gateway
-        .call(&snapshot, upstream, envelope, call, &id)
+        .call_for(step, &snapshot, upstream, envelope, call)
         .await?;
     Ok(answer.status.is_success() && answer.body == challenge.as_bytes())
 }

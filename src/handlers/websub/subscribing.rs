@@ -25,7 +25,7 @@ use crate::{
     exchange::{
         Gateway, Snapshot,
         errands::Doer,
-        outward::{Answered, Call},
+        outward::{Answered, Call, Step},
         subscriptions::{Subscription, Subscriptions},
     },
     handlers::form,
@@ -260,7 +260,7 @@ async fn send(
         snapshot,
         subscriptions,
         subscription,
-        &pending.mode,
+        (errand, &pending.mode),
     )
     .await
     {
@@ -306,7 +306,7 @@ async fn request(
     snapshot: &Snapshot,
     subscriptions: &Subscriptions,
     subscription: &Subscription,
-    mode: &str,
+    (errand, mode): (&Errand, &str),
 ) -> Result<Answered, crate::refusal::Refusal> {
     let lease = subscription.lease().as_secs().to_string();
     let secret = subscription.secret().expose_text().unwrap_or_default();
@@ -326,9 +326,14 @@ async fn request(
         media_type: Some(HeaderValue::from_static(FORM)),
         body: Bytes::from(form::written(&form)),
     };
-    let id = gateway.new_correlation_id();
+    let step = Step {
+        errand,
+        correlation_id: &gateway.new_correlation_id(),
+    };
     let (upstream, envelope) = (subscriptions.upstream(), subscriptions.envelope());
-    gateway.call(snapshot, upstream, envelope, call, &id).await
+    gateway
+        .call_for(step, snapshot, upstream, envelope, call)
+        .await
 }
 
 /// What the hub said.

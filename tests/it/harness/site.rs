@@ -48,6 +48,8 @@ pub struct Site {
     misp: Option<Gateway>,
     crvs: Option<Gateway>,
     environment: Vec<(String, String)>,
+    /// What stands before the command line of every gateway.
+    through: Vec<String>,
 }
 
 impl Site {
@@ -71,6 +73,7 @@ impl Site {
             misp: None,
             crvs: None,
             environment: Vec::new(),
+            through: Vec::new(),
         };
         let (old, new) = (
             world.dir().display().to_string(),
@@ -169,9 +172,17 @@ impl Site {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Starts gateways through another command from here on, which ends in becoming them, such as `nsenter`.
+    pub fn start_through(&mut self, command: Vec<String>) {
+        self.through = command;
+    }
+
     fn launch(&self, name: &str, outputs: &str, more: &[&str]) -> Process {
         let config = self.path(&format!("{name}/gateway.toml"));
-        let mut args = vec!["run".to_owned(), "--config".to_owned()];
+        let triseal = env!("CARGO_BIN_EXE_triseal").to_owned();
+        let mut command = self.through.clone();
+        command.extend([triseal, "run".to_owned(), "--config".to_owned()]);
+        let mut args = command.split_off(1);
         args.push(config.display().to_string());
         args.extend(more.iter().map(|&arg| arg.to_owned()));
         let environment: Vec<_> = self
@@ -179,7 +190,7 @@ impl Site {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let program = Path::new(env!("CARGO_BIN_EXE_triseal"));
+        let program = Path::new(&command[0]);
         Process::start(program, args, &environment, &self.dir, outputs)
     }
 

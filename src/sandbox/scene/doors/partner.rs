@@ -28,6 +28,11 @@ fn credentials(ports: Ports, host: &str) -> String {
 url = "sqlite:state/store.db"
 key = [{{ file = "secrets/store-key" }}]
 
+# ---- Evidence: also of what the gateway does by itself, with the receipts that the MISP's gateway gives ----
+
+[evidence]
+level = "required"
+
 # ---- Credentials: the MISP's gateway delivers to the face `misp`; what comes is believed when MOSIP's proof holds ----
 
 [[face]]
