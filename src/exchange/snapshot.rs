@@ -143,6 +143,7 @@ impl Snapshot {
             .and_then(|raw| Location::read(raw, &base, &mut report.within("store")));
         let shared = sharing::build(&config, &anchors, &own, &mut report, now);
         evidence::check(&config, &mut report);
+        super::replacements::check(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
