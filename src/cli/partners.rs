@@ -1,5 +1,7 @@
 //! `triseal partners`: hashes for partner files, and who is in them.
 
+mod replace;
+
 use std::{
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
@@ -43,6 +45,7 @@ enum What {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    ReplaceCertificate(Box<replace::Replace>),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -81,6 +84,8 @@ enum PartnersError {
     )]
     NoSecret,
     #[error("{0}")]
+    Replace(#[from] replace::ReplaceError),
+    #[error("{0}")]
     Io(#[from] io::Error),
 }
 
@@ -98,6 +103,7 @@ pub fn run(command: &PartnersCommand, clock: &Clock) -> ExitCode {
             }
             hash(config, SecretKind::from(*kind), &mut input, &mut output)
         }
+        What::ReplaceCertificate(args) => args.run(clock, &mut output).map_err(Into::into),
         What::List { config } => list(config, clock.now(), &mut output, &mut io::stderr().lock()),
     };
     match done {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Gateway, Snapshot, jose, logins};
 use crate::{
+    clock::Clock,
     config::Envelope,
     envelope::jose::{MEDIA_TYPE, sign_request, signature_digest},
     evidence::Receipt,
@@ -102,7 +103,7 @@ impl Gateway {
                 (logins::call(snapshot, service, outgoing, body, self.metrics()).await)
                     .map(|answer| (answer, None))
             }
-            Envelope::Jose => self.call_sealed(snapshot, service, outgoing, body).await,
+            Envelope::Jose => call_sealed(self.clock(), snapshot, service, outgoing, body).await,
             Envelope::MosipIda | Envelope::AsReceived | Envelope::Opened => {
                 let cause = "not an envelope for a call in plain";
                 return Err(Refusal::new(Code::Fault, cause));
@@ -122,53 +123,56 @@ impl Gateway {
             receipt,
         })
     }
+}
 
-    /// Seals the body to the upstream's party, signs for the address that is called, and opens the answer to that very request.
-    async fn call_sealed(
-        &self,
-        snapshot: &Snapshot,
-        service: &Upstream,
-        mut outgoing: Outgoing,
-        body: Bytes,
-    ) -> Result<(Answer, Option<Receipt>), Refusal> {
-        if outgoing.path_and_query.contains('?') {
-            let cause = "a query is not under a signature, so a sealed call has none";
-            return Err(Refusal::new(Code::Fault, cause));
-        }
-        let party = snapshot
-            .peer_of(service.name())
-            .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
-        if outgoing.headers.contains_key(header::CONTENT_ENCODING) {
-            let cause = "a body that is to be sealed is compressed";
-            return Err(Refusal::new(Code::MediaType, cause));
-        }
-        outgoing.headers.remove(header::ACCEPT_ENCODING);
-        let content_type = outgoing.headers.remove(header::CONTENT_TYPE);
-        let now = self.clock().now();
-        let sealed = jose::sealed(snapshot, party, &body, content_type.as_ref(), now)?;
-        if !sealed.is_empty() {
-            let sealed_type = HeaderValue::from_static(MEDIA_TYPE);
-            outgoing.headers.insert(header::CONTENT_TYPE, sealed_type);
-        }
-        let signer = jose::signer(snapshot, now)?;
-        let mut down = Refusal::from(Code::UpstreamDown);
-        for origin in service.origins() {
-            let uri = format!("{origin}{}", outgoing.path_and_query);
-            let now = self.clock().now();
-            let value = sign_request(signer, now, outgoing.method.as_str(), &uri, &sealed)?;
-            let request = signature_digest(Some(value.as_bytes()));
-            let mut outgoing = outgoing.clone();
-            let value = jose::header_value(&value)?;
-            outgoing.headers.insert(jose::SIGNATURE, value);
-            match service.call_at(&origin, outgoing, sealed.clone()).await {
-                Err(refusal) if refusal.code() == Code::UpstreamDown => down = refusal,
-                Err(refusal) => return Err(refusal),
-                Ok(answer) => {
-                    let now = self.clock().now();
-                    return jose::open_answer(snapshot, party, &request, answer, now);
-                }
+/// Seals the body to the upstream's party, signs for the address that is called, and opens the answer to that very request.
+///
+/// # Errors
+/// `UP-…` when there is no whole, proven answer.
+pub async fn call_sealed(
+    clock: &Clock,
+    snapshot: &Snapshot,
+    service: &Upstream,
+    mut outgoing: Outgoing,
+    body: Bytes,
+) -> Result<(Answer, Option<Receipt>), Refusal> {
+    if outgoing.path_and_query.contains('?') {
+        let cause = "a query is not under a signature, so a sealed call has none";
+        return Err(Refusal::new(Code::Fault, cause));
+    }
+    let party = snapshot
+        .peer_of(service.name())
+        .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
+    if outgoing.headers.contains_key(header::CONTENT_ENCODING) {
+        let cause = "a body that is to be sealed is compressed";
+        return Err(Refusal::new(Code::MediaType, cause));
+    }
+    outgoing.headers.remove(header::ACCEPT_ENCODING);
+    let content_type = outgoing.headers.remove(header::CONTENT_TYPE);
+    let now = clock.now();
+    let sealed = jose::sealed(snapshot, party, &body, content_type.as_ref(), now)?;
+    if !sealed.is_empty() {
+        let sealed_type = HeaderValue::from_static(MEDIA_TYPE);
+        outgoing.headers.insert(header::CONTENT_TYPE, sealed_type);
+    }
+    let signer = jose::signer(snapshot, now)?;
+    let mut down = Refusal::from(Code::UpstreamDown);
+    for origin in service.origins() {
+        let uri = format!("{origin}{}", outgoing.path_and_query);
+        let now = clock.now();
+        let value = sign_request(signer, now, outgoing.method.as_str(), &uri, &sealed)?;
+        let request = signature_digest(Some(value.as_bytes()));
+        let mut outgoing = outgoing.clone();
+        let value = jose::header_value(&value)?;
+        outgoing.headers.insert(jose::SIGNATURE, value);
+        match service.call_at(&origin, outgoing, sealed.clone()).await {
+            Err(refusal) if refusal.code() == Code::UpstreamDown => down = refusal,
+            Err(refusal) => return Err(refusal),
+            Ok(answer) => {
+                let now = clock.now();
+                return jose::open_answer(snapshot, party, &request, answer, now);
             }
         }
-        Err(down)
     }
+    Err(down)
 }
