@@ -222,3 +222,36 @@ fn a_replacement_is_recorded_like_any_exchange() {
         "{shown}"
     );
 }
+
+#[test]
+fn what_the_operator_withdraws_is_bound_no_longer() {
+    let mut site = before("certificates-withdrawn", "");
+    site.start_misp();
+    let new = New::good("signature", "p256").make(&site, "new");
+    let mut client = site.connect();
+    let asked = challenge(&site, &mut client, "signature", &new).json(&site);
+    let right = replacement(&asked, "signature", &new, &proof(&asked, "signature", &new));
+    let exchange = question(&site, "replacement", &right).send(&mut client);
+    assert_eq!(exchange.answer.status, 200, "{}", exchange.answer.code());
+    let config = site.path("misp/gateway.toml").display().to_string();
+    let partners = |more: &[&str]| {
+        let args = ["partners", "replacements", "--config", &config];
+        triseal(args.iter().chain(more))
+    };
+    let listed = partners(&[]);
+    assert!(
+        listed.out.contains("bound") && listed.out.contains("crvs signature"),
+        "{}",
+        listed.all()
+    );
+    let number = listed.out.split_whitespace().next().unwrap().to_owned();
+    let done = partners(&["--withdraw", &number]);
+    assert_eq!(done.code, 0, "{}", done.all());
+    until("the running gateway follows", || {
+        (current(&site).len() == 3).then_some(())
+    });
+    let asks = Request::get(&site, &format!("{PATH}/current"));
+    let exchange = signed_by(asks, &new, Algorithm::ES256).send(&mut site.connect());
+    assert_eq!(exchange.refused(&site), "SIG-004");
+    assert!(partners(&["--withdraw", &number]).code != 0);
+}

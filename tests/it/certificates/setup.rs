@@ -1,6 +1,9 @@
 //! A site whose MISP gateway lets partners replace their certificates, and certificates to replace them with.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use triseal::{
@@ -19,10 +22,13 @@ pub const PATH: &str = "/certificates";
 /// Nothing is started.
 pub fn before(name: &str, settings: &str) -> Site {
     let site = Site::new(name);
+    let key = site.path("misp/secrets/store-key");
+    std::fs::write(&key, triseal(["store", "key"]).out).unwrap();
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
     site.append(
         "misp/gateway.toml",
         &format!(
-            "[store]\nurl = \"sqlite:state/store.db\"\nkey = [{{ file = \"secrets/pepper\" }}]\n\n\
+            "[store]\nurl = \"sqlite:state/store.db\"\nkey = [{{ file = \"secrets/store-key\" }}]\n\n\
              [[route]]\nname = \"certificates\"\npath = \"{PATH}/{{rest}}\"\nhandler = \"certificates\"\n\
              from = {{ face = \"partner\", envelope = \"jose\" }}\n\n[certificates]\n{settings}"
         ),
