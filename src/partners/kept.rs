@@ -138,3 +138,58 @@ impl KeptReplacement {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(at_ms: i64) -> KeptReplacement {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::default().self_signed(&key);
+        let replacement = Replacement {
+            certificates: vec![Certificate::from_der(made.unwrap().der().to_vec()).unwrap()],
+            role: Role::Signature,
+            algorithm: Some(Algorithm::ES256),
+            valid_from: Moment::from_ms(5),
+            replaces: vec![Fingerprint::from_bytes([7; 32])],
+            overlap_until: Moment::from_ms(9),
+        };
+        KeptReplacement::new("crvs", &replacement, Moment::from_ms(at_ms))
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_as_it_was() {
+        let kept = one(1);
+        let text = serde_json::to_vec(&kept).unwrap();
+        let again: KeptReplacement = serde_json::from_slice(&text).unwrap();
+        assert_eq!(again, kept);
+        let read = again.read().unwrap();
+        assert_eq!(
+            KeptReplacement::new("crvs", &read, Moment::from_ms(1)),
+            kept
+        );
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_is_nothing() {
+        let spoil: [fn(&mut KeptReplacement); 4] = [
+            |one| one.role = "Signature".to_owned(),
+            |one| one.algorithm = Some("HS256".to_owned()),
+            |one| one.chain = vec!["AAAA".to_owned()],
+            |one| one.replaces = vec!["AAAA".to_owned()],
+        ];
+        for spoil in spoil {
+            let mut kept = one(1);
+            spoil(&mut kept);
+            assert!(kept.read().is_none(), "{kept:?}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_is_applied_first_whatever_order_they_are_read_in() {
+        let (first, second) = (one(1), one(2));
+        let kept = Kept::default().with(second).with(first);
+        let times: Vec<i64> = kept.iter().map(|one| one.at_ms).collect();
+        assert_eq!(times, [1, 2]);
+    }
+}
