@@ -230,7 +230,8 @@ pub(super) fn at_start(
     snapshot: Arc<Snapshot>,
     store: Option<&Store>,
 ) -> Result<Arc<Snapshot>, StartError> {
-    let Some(store) = store.filter(|_| wanted(snapshot.config())) else {
+    // Also where no route is left for it: what was replaced stays replaced.
+    let Some(store) = store else {
         return Ok(snapshot);
     };
     // Somewhere else: whoever starts a gateway may be in a runtime or not.
@@ -248,6 +249,10 @@ pub(super) fn at_start(
     });
     let kept = match read {
         Ok(kept) => kept,
+        Err(error) if !wanted(snapshot.config()) => {
+            tracing::warn!(error, "what is in the store cannot be read yet");
+            return Ok(snapshot);
+        }
         Err(error) => {
             tracing::error!(
                 error,
@@ -293,7 +298,10 @@ impl Doer for Follow {
 /// Brings what is in the store into force.
 async fn follow(gateway: &Arc<Gateway>) {
     let snapshot = gateway.snapshot();
-    let Some(store) = gateway.store().filter(|_| wanted(snapshot.config())) else {
+    let Some(store) = gateway
+        .store()
+        .filter(|_| wanted(snapshot.config()) || !snapshot.kept().is_empty())
+    else {
         return;
     };
     let kept = match kept(store).await {

@@ -19,7 +19,7 @@ use serde_json::Value;
 use self::ask::{Ask, ChallengeAsk, ReplacementAsk};
 use crate::{
     clock::Moment,
-    config::Role,
+    config::{HandlerKind, Role},
     envelope::{
         jose,
         possession::{self, Challenge, Nonce, PossessionProblem, SEALED},
@@ -28,7 +28,7 @@ use crate::{
         Content, Gateway, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail, json_only,
         plain_refusal, replacements, replay, rfc3339,
     },
-    keys::ContentWrapKey,
+    keys::{ContentWrapKey, KeyKind},
     partners::Partner,
     refusal::{Code, Refusal},
     trust::{Candidate, Certificate, Replacement, Unfit, Unusable},
@@ -136,6 +136,8 @@ async fn replace(
     let gateway = trail.gateway();
     let valid_from = begin(handling, ask.valid_from, now)?;
     let challenge = own_challenge(&ask, handling, trail, now)?;
+    // Before anything is tried: a challenge is good for one answer, right or wrong.
+    once(gateway, &ask.challenge, &challenge, now).await?;
     let fitting = fit(
         handling,
         ask.certificates,
@@ -153,7 +155,6 @@ async fn replace(
         };
         Refusal::new(code, problem.to_string())
     })?;
-    once(gateway, &ask.challenge, &challenge, now).await?;
     let told = told::replacement(&fitting, partner(handling), now);
     let whose = partner(handling).id().as_str();
     replacements::keep(gateway, whose, &fitting).await?;
@@ -259,6 +260,11 @@ fn fit(
     let own = partner(handling).certificates();
     let fitting = own.fit(candidate, snapshot.anchors(), now).map_err(unfit)?;
     let leaf = (fitting.leaf()).ok_or_else(|| Refusal::from(Code::Fault))?;
+    if role == Role::Encryption && leaf.key().kind() != KeyKind::Rsa && speaks_ida(handling) {
+        let cause =
+            "MOSIP's own formats are sealed to RSA keys alone, and the partner uses IDA routes";
+        return Err(Refusal::new(Code::ReplacementKey, cause));
+    }
     let mine = |key| {
         let mut bound = own.bindings().iter();
         bound.any(|b| b.certificate().key().same_key(key))
@@ -269,6 +275,14 @@ fn fit(
         return Err(Refusal::new(Code::ReplacementBound, cause));
     }
     Ok(fitting)
+}
+
+/// Whether the partner may use a route that seals to it in MOSIP's own format.
+fn speaks_ida(handling: &Handling) -> bool {
+    let routes = handling.snapshot().routes().iter();
+    routes
+        .filter(|route| route.handler() == HandlerKind::Ida)
+        .any(|route| partner(handling).may_use(route.name()).is_ok())
 }
 
 fn unfit(why: Unfit) -> Refusal {

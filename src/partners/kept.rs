@@ -40,7 +40,8 @@ impl Kept {
     pub fn with(mut self, one: KeptReplacement) -> Self {
         let all = self.0.entry(one.partner.clone()).or_default();
         all.push(one);
-        all.sort_by_key(|one| one.at_ms);
+        // One order, whatever order they came in: gateways compare what they have.
+        all.sort_by(|a, b| (a.at_ms, &a.chain).cmp(&(b.at_ms, &b.chain)));
         self
     }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     cli::store::{CommandError, on_store},
     clock::{Clock, Moment},
-    config::{Config, HandlerKind},
+    config::Config,
     exchange::{replacements, rfc3339},
     partners::Kept,
 };
@@ -58,11 +58,10 @@ fn list(all: &[replacements::Stored], output: &mut impl Write) -> io::Result<()>
     Ok(())
 }
 
-/// What is to be bound beside the partner files; nothing where no route lets partners replace anything, or nothing is stored yet.
+/// What is to be bound beside the partner files; nothing where there is no store, or none yet.
 pub(super) fn kept(config: &Path, raw: &Config, notes: &mut impl Write) -> io::Result<Kept> {
-    let routed = (raw.route.iter()).any(|route| route.handler == HandlerKind::Certificates);
     let mut kept = Kept::default();
-    if routed {
+    if raw.store.is_some() {
         let read = on_store(config, async |store, _| {
             kept = replacements::kept(store).await?;
             Ok(())
