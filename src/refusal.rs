@@ -340,6 +340,42 @@ codes! {
     /// No signed head covers the record yet.
     EvidenceEarly = "EVD-022", Gateway, 503, "The proof is not ready yet. Ask again in two seconds.";
 
+    // A partner's own certificates.
+    /// The request is not of the form.
+    ReplacementForm = "CRT-001", Caller, 400, "Send exactly the members that the page on replacing certificates lists, each once.";
+    /// What was sent is no certificate that can be read.
+    ReplacementUnreadable = "CRT-002", Caller, 400, "Send the new certificate in PEM, followed by its issuers where it needs them, 1 to 6 in all.";
+    /// The certificate does not chain to the partner's anchors.
+    ReplacementPath = "CRT-003", Caller, 400, "The new certificate does not chain to the authorities that are agreed for this role. Have it issued by one of them, and send the issuers between.";
+    /// The certificate names another organisation.
+    ReplacementOrganisation = "CRT-004", Caller, 400, "The new certificate names another organisation than you are registered with. Its first O must be exactly that name.";
+    /// Its key usage does not fit the role.
+    ReplacementUsage = "CRT-005", Caller, 400, "The key usage or extended key usage of the new certificate does not fit this role.";
+    /// Its key or the algorithm is none that is taken.
+    ReplacementKey = "CRT-006", Caller, 400, "The key of the new certificate is too small, of a kind that this role does not take, or does not go with the algorithm.";
+    /// The certificate is not valid now, or ends before it is to begin.
+    ReplacementTime = "CRT-007", Caller, 400, "The new certificate is not valid now, or ends before it is to begin. Send it when its time has come.";
+    /// The certificate is revoked, or nobody can say.
+    ReplacementRevoked = "CRT-008", Caller, 400, "The new certificate or an issuer of it is revoked, or its revocation list is not at hand.";
+    /// The certificate or its key is bound already.
+    ReplacementBound = "CRT-009", Caller, 409, "The certificate or its key is in use already. Make a new key for it, which serves this role alone.";
+    /// As many certificates of the role as may be hold or wait.
+    ReplacementTooMany = "CRT-010", Caller, 409, "As many certificates of this role as may be hold already. Wait for the end of one, or ask the gateway's operator to withdraw one.";
+    /// There is nothing to replace.
+    ReplacementNothing = "CRT-011", Caller, 409, "You have no certificate in this role that could be replaced. Ask the gateway's operator to add the first.";
+    /// The challenge is none of ours, or for another partner, role, certificate or connection.
+    ChallengeForeign = "CRT-012", Caller, 403, "The challenge was not made for this partner, role, certificate and connection. Ask for a new one.";
+    /// The challenge is too old.
+    ChallengeStale = "CRT-013", Caller, 403, "The challenge is too old. Ask for a new one, and answer it at once.";
+    /// The challenge was used before.
+    ChallengeUsed = "CRT-014", Caller, 409, "The challenge was used before. Ask for a new one.";
+    /// The proof is not of the form.
+    ProofForm = "CRT-015", Caller, 400, "The proof is not of the form: a compact JWS with the asked algorithm and `typ`, or the 256 bits that were sealed, in base64url.";
+    /// The proof does not prove that the caller holds the new key.
+    ProofWrong = "CRT-016", Caller, 403, "The proof does not show that you hold the new key. Answer the challenge with the private key of the certificate that you sent.";
+    /// The moment from which it is to hold cannot be.
+    ReplacementBegin = "CRT-017", Caller, 400, "`validFrom` lies in the past or too far ahead. Leave it out for now, or name an earlier moment.";
+
     // Ourselves.
     /// More exchanges than the gateway takes at once.
     Overloaded = "GW-001", Gateway, 503, "The gateway is busy. Try again in a few seconds.";

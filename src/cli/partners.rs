@@ -1,5 +1,8 @@
 //! `triseal partners`: hashes for partner files, and who is in them.
 
+mod replace;
+mod replacements;
+
 use std::{
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
@@ -13,7 +16,7 @@ use crate::{
     clock::{Clock, Moment},
     config::{Config, Document, Mistakes, PartnerKind, Report, Role, config_schema},
     keys::{Secret, read_secret},
-    partners::{Directory, Partner, Pepper, SecretKind, secrets::SECRET_MAX_BYTES},
+    partners::{Directory, Known, Partner, Pepper, SecretKind, secrets::SECRET_MAX_BYTES},
     trust::Anchors,
 };
 
@@ -43,6 +46,8 @@ enum What {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    ReplaceCertificate(Box<replace::Replace>),
+    Replacements(replacements::Replacements),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -81,6 +86,10 @@ enum PartnersError {
     )]
     NoSecret,
     #[error("{0}")]
+    Replace(#[from] replace::ReplaceError),
+    #[error("{0}")]
+    Store(#[from] super::store::CommandError),
+    #[error("{0}")]
     Io(#[from] io::Error),
 }
 
@@ -98,6 +107,8 @@ pub fn run(command: &PartnersCommand, clock: &Clock) -> ExitCode {
             }
             hash(config, SecretKind::from(*kind), &mut input, &mut output)
         }
+        What::ReplaceCertificate(args) => args.run(clock, &mut output).map_err(Into::into),
+        What::Replacements(args) => args.run(clock, &mut output).map_err(Into::into),
         What::List { config } => list(config, clock.now(), &mut output, &mut io::stderr().lock()),
     };
     match done {
@@ -160,6 +171,7 @@ fn list(
     let pepper = pepper(&document, &raw)?;
     let routes: Vec<&str> = raw.route.iter().map(|r| r.name.as_str()).collect();
     let policies: Vec<&str> = raw.policy.iter().map(|p| p.id.as_str()).collect();
+    let kept = replacements::kept(config, &raw, notes)?;
     let directory = match &raw.gateway.partners {
         None => Directory::empty(),
         Some(folder) => {
@@ -168,8 +180,11 @@ fn list(
                 &folder,
                 pepper.as_ref(),
                 &anchors,
-                &routes,
-                &policies,
+                Known {
+                    routes: &routes,
+                    policies: &policies,
+                    kept: &kept,
+                },
                 now,
                 &mut mistakes,
             )

@@ -51,6 +51,10 @@ pub(super) enum CommandError {
     Unknown(String),
     #[error("{0}: already confirmed, so there is nothing to try again")]
     Done(String),
+    #[error(
+        "{0}: no replaced certificate that is bound has this number; see `triseal partners replacements`"
+    )]
+    NoReplacement(i64),
     #[error("the system has no randomness")]
     NoRandomness,
     #[error("{} errands have contents that do not decrypt (ids {}); they were left as they are", .0.len(), list(.0))]

@@ -3,6 +3,7 @@
 //! The doc comments here are what an operator's editor shows (`triseal check --schema`). Meaning is checked by the rooms
 //! the sections belong to, when a snapshot is built.
 
+mod certificates;
 mod esignet;
 mod evidence;
 mod login;
@@ -14,6 +15,7 @@ mod store;
 mod token_seeder;
 mod websub;
 
+pub use certificates::*;
 pub use esignet::*;
 pub use evidence::*;
 pub use login::*;
@@ -86,6 +88,9 @@ pub struct Config {
     /// Evidence.
     #[serde(default)]
     pub evidence: Option<Evidence>,
+    /// How partners replace their own certificates. Without it, a route for that has the defaults.
+    #[serde(default)]
+    pub certificates: Option<Certificates>,
     /// Bounds. The defaults are safe.
     #[serde(default)]
     pub limits: Limits,
@@ -477,6 +482,8 @@ pub enum HandlerKind {
     OpenCrvs,
     /// A partner's own records and their proofs.
     Evidence,
+    /// A partner replaces its own certificates.
+    Certificates,
     /// Any other service, passed on as it is.
     Relay,
 }

@@ -16,6 +16,7 @@ pub mod key_set;
 pub mod keymanager;
 mod mark;
 pub mod mosip_ida;
+pub mod possession;
 mod replay;
 mod signer;
 #[cfg(test)]

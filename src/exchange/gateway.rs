@@ -14,13 +14,17 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Connection, Shed, Snapshot, errands, evidence, identify, overload, record::rfc3339};
+use super::{
+    Connection, Shed, Snapshot, errands, evidence, identify, overload, record::rfc3339,
+    replacements,
+};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
     envelope::{Handed, ReplayGuard},
     evidence::Evidence,
     observe::{AccessLog, Line, Metrics},
+    partners::Kept,
     refusal::{Code, Refusal},
     shared::Shared,
     store::{Store, Watch},
@@ -140,6 +144,13 @@ impl Gateway {
         std::fs::create_dir_all(&state).map_err(io(format!("state folder {}", state.display())))?;
         let faces = config.face.len();
         let (window, replay_max) = (snapshot.window(), config.limits.replay_max);
+        let metrics = Metrics::new()?;
+        let store = snapshot
+            .store()
+            .map(|location| Store::open_watched(location, watch(&metrics)))
+            .transpose()?;
+        let snapshot = replacements::at_start(config_file, &clock, snapshot, store.as_ref())?;
+        let config = snapshot.config();
         let replay = match handed {
             Some(handed) => ReplayGuard::take_over(&state, window, replay_max, handed),
             None => ReplayGuard::open(&state, window, replay_max, now),
@@ -148,11 +159,6 @@ impl Gateway {
         let shared = Shared::open(snapshot.shared(), &state, &clock)
             .map_err(io(format!("shared state in {}", state.display())))?;
         snapshot.share_tokens(shared.tokens());
-        let metrics = Metrics::new()?;
-        let store = snapshot
-            .store()
-            .map(|location| Store::open_watched(location, watch(&metrics)))
-            .transpose()?;
         let evidence = evidence::start(&snapshot, &metrics.evidence, &clock)?;
         let access = AccessLog::start(snapshot.access_file().as_deref())
             .map_err(io("access log".to_owned()))?;
@@ -207,6 +213,36 @@ impl Gateway {
             return Err(mistakes);
         };
         previous.warn_of_fixed_settings(&next, &self.config_file, &mut mistakes);
+        self.publish(next);
+        Ok(mistakes)
+    }
+
+    /// Publishes everything anew with other replacements. `keep` runs when the new snapshot is right and before it is in force;
+    /// when it fails, nothing has changed.
+    ///
+    /// # Errors
+    /// Every mistake in the new version, or what `keep` said.
+    pub(super) fn reload_with<E>(
+        &self,
+        kept: impl FnOnce(&Snapshot) -> Result<Arc<Kept>, E>,
+        keep: impl FnOnce() -> Result<(), E>,
+        refuse: impl FnOnce(Mistakes) -> E,
+    ) -> Result<(), E> {
+        let _one = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let previous = self.snapshot();
+        let kept = kept(&previous)?;
+        let (next, mistakes) =
+            Snapshot::build_with(&self.config_file, &self.clock, Some(&previous), kept);
+        let next = next.ok_or_else(|| refuse(mistakes))?;
+        keep()?;
+        self.publish(next);
+        Ok(())
+    }
+
+    fn publish(&self, next: Snapshot) {
         let generation = next.generation();
         next.share_tokens(self.shared.tokens());
         if let Some(evidence) = &self.evidence {
@@ -216,7 +252,6 @@ impl Gateway {
         self.metrics.reloads.with_label_values(&["published"]).inc();
         self.pulse
             .send_modify(|pulse| pulse.generation = generation);
-        Ok(mistakes)
     }
 
     /// The snapshot in force. A request takes it once.
@@ -459,7 +494,9 @@ impl Gateway {
             http: "1.1",
             method: "-",
             route: None,
-            partner: partner.as_ref().map(|caller| caller.partner().id().as_str()),
+            partner: partner
+                .as_ref()
+                .map(|caller| caller.partner().id().as_str()),
             tls_certificate: connection.leaf_fingerprint(),
             signed_by: None,
             outcome: "refused",

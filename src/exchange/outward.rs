@@ -13,6 +13,7 @@ use super::{
     jose, logins,
 };
 use crate::{
+    clock::Clock,
     config::Envelope,
     envelope::jose::{MEDIA_TYPE, sign_request, signature_digest},
     evidence::Receipt,
@@ -163,8 +164,7 @@ impl Gateway {
                 .await
                 .map(|answer| (answer, None)),
             Envelope::Jose => {
-                self.call_sealed(snapshot, service, outgoing, body, travelled)
-                    .await
+                seal_and_call(self.clock(), snapshot, service, outgoing, body, travelled).await
             }
             Envelope::MosipIda | Envelope::AsReceived | Envelope::Opened => {
                 let cause = "not an envelope for a call in plain";
@@ -200,59 +200,73 @@ impl Gateway {
         travelled.came(&answer);
         answer
     }
+}
 
-    /// Seals the body to the upstream's party, signs for the address that is called, and opens the answer to that very request.
-    async fn call_sealed(
-        &self,
-        snapshot: &Snapshot,
-        service: &Upstream,
-        mut outgoing: Outgoing,
-        body: Bytes,
-        travelled: &mut Travelled,
-    ) -> Result<(Answer, Option<Receipt>), Refusal> {
-        if outgoing.path_and_query.contains('?') {
-            let cause = "a query is not under a signature, so a sealed call has none";
-            return Err(Refusal::new(Code::Fault, cause));
-        }
-        let party = snapshot
-            .peer_of(service.name())
-            .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
-        if outgoing.headers.contains_key(header::CONTENT_ENCODING) {
-            let cause = "a body that is to be sealed is compressed";
-            return Err(Refusal::new(Code::MediaType, cause));
-        }
-        outgoing.headers.remove(header::ACCEPT_ENCODING);
-        let content_type = outgoing.headers.remove(header::CONTENT_TYPE);
-        let now = self.clock().now();
-        let sealed = jose::sealed(snapshot, party, &body, content_type.as_ref(), now)?;
-        if !sealed.is_empty() {
-            let sealed_type = HeaderValue::from_static(MEDIA_TYPE);
-            outgoing.headers.insert(header::CONTENT_TYPE, sealed_type);
-        }
-        travelled.sealed = true;
-        travelled.request = sealed.clone();
-        let signer = jose::signer(snapshot, now)?;
-        let mut down = Refusal::from(Code::UpstreamDown);
-        for origin in service.origins() {
-            let uri = format!("{origin}{}", outgoing.path_and_query);
-            let now = self.clock().now();
-            let value = sign_request(signer, now, outgoing.method.as_str(), &uri, &sealed)?;
-            let request = signature_digest(Some(value.as_bytes()));
-            let mut outgoing = outgoing.clone();
-            let value = jose::header_value(&value)?;
-            travelled.signature = Some((value.clone(), signer.fingerprint()));
-            outgoing.headers.insert(jose::SIGNATURE, value);
-            let answer = service.call_at(&origin, outgoing, sealed.clone()).await;
-            travelled.came(&answer);
-            match answer {
-                Err(refusal) if refusal.code() == Code::UpstreamDown => down = refusal,
-                Err(refusal) => return Err(refusal),
-                Ok(answer) => {
-                    let now = self.clock().now();
-                    return jose::open_answer(snapshot, party, &request, answer, now);
-                }
+/// Seals the body to the upstream's party, signs for the address that is called, and opens the answer to that very request.
+///
+/// # Errors
+/// `UP-…` when there is no whole, proven answer.
+pub async fn call_sealed(
+    clock: &Clock,
+    snapshot: &Snapshot,
+    service: &Upstream,
+    outgoing: Outgoing,
+    body: Bytes,
+) -> Result<(Answer, Option<Receipt>), Refusal> {
+    let mut travelled = Travelled::default();
+    seal_and_call(clock, snapshot, service, outgoing, body, &mut travelled).await
+}
+
+async fn seal_and_call(
+    clock: &Clock,
+    snapshot: &Snapshot,
+    service: &Upstream,
+    mut outgoing: Outgoing,
+    body: Bytes,
+    travelled: &mut Travelled,
+) -> Result<(Answer, Option<Receipt>), Refusal> {
+    if outgoing.path_and_query.contains('?') {
+        let cause = "a query is not under a signature, so a sealed call has none";
+        return Err(Refusal::new(Code::Fault, cause));
+    }
+    let party = snapshot
+        .peer_of(service.name())
+        .ok_or_else(|| Refusal::new(Code::Fault, "the upstream has no party"))?;
+    if outgoing.headers.contains_key(header::CONTENT_ENCODING) {
+        let cause = "a body that is to be sealed is compressed";
+        return Err(Refusal::new(Code::MediaType, cause));
+    }
+    outgoing.headers.remove(header::ACCEPT_ENCODING);
+    let content_type = outgoing.headers.remove(header::CONTENT_TYPE);
+    let now = clock.now();
+    let sealed = jose::sealed(snapshot, party, &body, content_type.as_ref(), now)?;
+    if !sealed.is_empty() {
+        let sealed_type = HeaderValue::from_static(MEDIA_TYPE);
+        outgoing.headers.insert(header::CONTENT_TYPE, sealed_type);
+    }
+    travelled.sealed = true;
+    travelled.request = sealed.clone();
+    let signer = jose::signer(snapshot, now)?;
+    let mut down = Refusal::from(Code::UpstreamDown);
+    for origin in service.origins() {
+        let uri = format!("{origin}{}", outgoing.path_and_query);
+        let now = clock.now();
+        let value = sign_request(signer, now, outgoing.method.as_str(), &uri, &sealed)?;
+        let request = signature_digest(Some(value.as_bytes()));
+        let mut outgoing = outgoing.clone();
+        let value = jose::header_value(&value)?;
+        travelled.signature = Some((value.clone(), signer.fingerprint()));
+        outgoing.headers.insert(jose::SIGNATURE, value);
+        let answer = service.call_at(&origin, outgoing, sealed.clone()).await;
+        travelled.came(&answer);
+        match answer {
+            Err(refusal) if refusal.code() == Code::UpstreamDown => down = refusal,
+            Err(refusal) => return Err(refusal),
+            Ok(answer) => {
+                let now = clock.now();
+                return jose::open_answer(snapshot, party, &request, answer, now);
             }
         }
-        Err(down)
     }
+    Err(down)
 }

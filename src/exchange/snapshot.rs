@@ -17,7 +17,7 @@ use crate::{
     config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
-    partners::{Directory, Partner},
+    partners::{Directory, Kept, Known, Partner},
     policy::{Policies, RouteTable, Rules, SeederPolicy, rules},
     refusal::{Code, Refusal},
     shared,
@@ -39,6 +39,8 @@ pub struct Snapshot {
     own: Own,
     peers: BTreeMap<String, PartyCertificates>,
     directory: Directory,
+    /// What partners replaced themselves, as it stands in the directory.
+    kept: Arc<Kept>,
     policies: Policies,
     rules: Option<Rules>,
     routes: RouteTable,
@@ -90,9 +92,20 @@ struct Substitutes {
 impl Snapshot {
     /// Reads and checks everything. The snapshot is there only when nothing is wrong; warnings come beside it.
     pub fn build(file: &Path, clock: &Clock, previous: Option<&Self>) -> (Option<Self>, Mistakes) {
+        let kept = previous.map_or_else(Arc::default, |p| Arc::clone(&p.kept));
+        Self::build_with(file, clock, previous, kept)
+    }
+
+    /// The same, with what partners replaced themselves.
+    pub fn build_with(
+        file: &Path,
+        clock: &Clock,
+        previous: Option<&Self>,
+        kept: Arc<Kept>,
+    ) -> (Option<Self>, Mistakes) {
         let mut mistakes = Mistakes::default();
         let (snapshot, watched) =
-            config::watching(|| Self::read(file, clock, previous, &mut mistakes));
+            config::watching(|| Self::read(file, clock, previous, kept, &mut mistakes));
         let snapshot = snapshot.filter(|_| !mistakes.refuse()).map(|mut s| {
             if s.config.evidence.is_some() {
                 s.seen = evidence::Seen::of(file, s.generation, watched.iter());
@@ -111,6 +124,7 @@ impl Snapshot {
         file: &Path,
         clock: &Clock,
         previous: Option<&Self>,
+        kept: Arc<Kept>,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
         let now = clock.now();
@@ -143,6 +157,7 @@ impl Snapshot {
             .and_then(|raw| Location::read(raw, &base, &mut report.within("store")));
         let shared = sharing::build(&config, &anchors, &own, &mut report, now);
         evidence::check(&config, &mut report);
+        super::replacements::check(&config, &mut report);
         let subscriptions = Subscriptions::build(&config, &routes, &mut report);
         let registrations = Registrations::build(&config, &mut report);
         let seed = upstream_seed(&config, &anchors, &own, now);
@@ -166,7 +181,7 @@ impl Snapshot {
             &mut report,
             now,
         );
-        let directory = directory(&config, &document, &anchors, now, mistakes);
+        let directory = directory(&config, &document, (&anchors, &kept), now, mistakes);
         let world = rules::World {
             gateway: &config.gateway.name,
             routes: &routes,
@@ -228,6 +243,7 @@ impl Snapshot {
             own,
             peers,
             directory,
+            kept,
             policies,
             rules,
             routes,
@@ -342,6 +358,11 @@ impl Snapshot {
     /// The partners.
     pub const fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// What partners replaced themselves.
+    pub const fn kept(&self) -> &Arc<Kept> {
+        &self.kept
     }
 
     /// The policies.
@@ -624,7 +645,7 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
 fn directory(
     config: &Config,
     document: &Document,
-    anchors: &Anchors,
+    (anchors, kept): (&Anchors, &Kept),
     now: Moment,
     mistakes: &mut Mistakes,
 ) -> Directory {
@@ -648,8 +669,11 @@ fn directory(
                 folder,
                 pepper.as_ref(),
                 anchors,
-                &route_names,
-                &policy_names,
+                Known {
+                    routes: &route_names,
+                    policies: &policy_names,
+                    kept,
+                },
                 now,
                 mistakes,
             )

@@ -126,6 +126,16 @@ impl Trail {
         &self.snapshot
     }
 
+    /// The fingerprint of the client's certificate, as logs write it.
+    pub fn leaf_fingerprint(&self) -> Option<&str> {
+        self.connection.leaf_fingerprint()
+    }
+
+    /// The certificate whose key signed the request.
+    pub const fn signed_by(&self) -> Option<Fingerprint> {
+        self.signed_by
+    }
+
     /// The timer of this exchange's deadlines, for its own task.
     pub(super) fn patience(&self) -> Waits {
         match &self.patience {

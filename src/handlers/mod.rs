@@ -1,6 +1,7 @@
 //! The protocols of the routes. Each handler is given a `Permitted` and gives back a `Reply`; sealing, signing and
 //! recording are not theirs to do.
 
+mod certificates;
 pub mod esignet;
 mod evidence;
 mod evidence_stamps;
@@ -12,6 +13,7 @@ mod relay;
 pub mod token_seeder;
 pub mod websub;
 
+pub use certificates::Certificates;
 pub use esignet::Esignet;
 pub use evidence::Evidence;
 pub use ida::Ida;
@@ -34,6 +36,7 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
     let handlers = Handlers::default()
         .with(HandlerKind::Ida, Ida::new(metrics.clone()))
         .with(HandlerKind::Esignet, Esignet)
+        .with(HandlerKind::Certificates, Certificates)
         .with(HandlerKind::Evidence, Evidence)
         .with(HandlerKind::Packet, Packet::new(Arc::clone(gateway)))
         .with(HandlerKind::OpenCrvs, opencrvs)
@@ -42,6 +45,7 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
         .with(HandlerKind::Relay, Relay::new(metrics.clone()));
     let mut doers = websub::doers(Some(Arc::new(opencrvs::Credentials)));
     doers.push(registering);
+    doers.push(Box::new(crate::exchange::replacements::Follow));
     doers.push(Box::new(token_seeder::Deliveries));
     doers.push(Box::new(esignet::FetchKeys));
     doers.push(Box::new(evidence_stamps::StampHeads::new()));

@@ -72,6 +72,8 @@ pub struct Metrics {
     pub shared_up: IntGauge,
     /// Seconds for which this gateway may go on without it.
     pub shared_alone_left: IntGauge,
+    /// Certificates that partners replaced themselves, by role.
+    pub replacements: IntCounterVec,
     /// When the process started, as seconds since 1970.
     pub start_time: Gauge,
     /// The evidence log.
@@ -256,6 +258,11 @@ impl Metrics {
             )?,
             store_commit_seconds,
             store_failures,
+            replacements: counters(
+                "triseal_certificate_replacements_total",
+                "Certificates that partners replaced themselves",
+                &["role"],
+            )?,
             shed: counters(
                 "triseal_shed_total",
                 "Refused as overload, by who it was.",

@@ -38,6 +38,17 @@ pub struct Directory {
     pub(super) networks: Vec<(Network, Arc<Partner>)>,
 }
 
+/// What partner files are held against, beside the anchors.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Names of routes.
+    pub routes: &'a [&'a str],
+    /// Ids of policies.
+    pub policies: &'a [&'a str],
+    /// What partners replaced themselves.
+    pub kept: &'a super::Kept,
+}
+
 /// A partner with what it was made from, while the directory is put together.
 struct Loaded {
     document: Document,
@@ -59,8 +70,7 @@ impl Directory {
         folder: &Path,
         pepper: Option<&Secret>,
         anchors: &Anchors,
-        known_routes: &[&str],
-        known_policies: &[&str],
+        known: Known<'_>,
         now: Moment,
         mistakes: &mut Mistakes,
     ) -> Self {
@@ -101,8 +111,9 @@ impl Directory {
         }
         let around = Surroundings {
             anchors,
-            routes: known_routes,
-            policies: known_policies,
+            routes: known.routes,
+            policies: known.policies,
+            kept: known.kept,
             pepper: pepper.is_some(),
             now,
         };

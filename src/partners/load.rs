@@ -26,6 +26,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) anchors: &'a Anchors,
     pub(super) routes: &'a [&'a str],
     pub(super) policies: &'a [&'a str],
+    pub(super) kept: &'a super::Kept,
     pub(super) pepper: bool,
     pub(super) now: Moment,
 }
@@ -51,8 +52,9 @@ pub(super) fn partner(
         report,
         around.now,
     );
-    let certificates =
+    let mut certificates =
         PartyCertificates::build(PartySpec::from(raw), around.anchors, report, around.now);
+    (around.kept).apply(raw, &mut certificates, around.anchors, report);
     let routes = routes(raw, around.routes, report);
     let api_keys = api_keys(raw, around, report);
     let licence_keys = licence_keys(raw, around, report);

@@ -8,6 +8,7 @@
 pub mod directory;
 pub mod id;
 pub mod identify;
+pub mod kept;
 pub mod keys;
 pub mod load;
 pub mod network;
@@ -19,9 +20,10 @@ pub mod secrets;
 pub(crate) mod testing;
 pub mod websub;
 
-pub use directory::Directory;
+pub use directory::{Directory, Known};
 pub use id::PartnerId;
 pub use identify::{Caller, How};
+pub use kept::{Kept, KeptReplacement};
 pub use keys::{ApiKey, LicenceKey};
 pub use network::Network;
 pub use oidc_client::{OidcClient, Redirects};

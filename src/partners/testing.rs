@@ -114,8 +114,11 @@ impl World {
             &folder,
             pepper,
             &self.anchors,
-            &ROUTES,
-            &POLICIES,
+            super::Known {
+                routes: &ROUTES,
+                policies: &POLICIES,
+                kept: &super::Kept::default(),
+            },
             NOW,
             &mut mistakes,
         );

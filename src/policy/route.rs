@@ -301,6 +301,18 @@ fn envelopes(raw: &config::Route, report: &mut Report<'_>) {
                 );
             }
         }
+        HandlerKind::Certificates => {
+            if (raw.from.face, from) != (FaceKind::Partner, Envelope::Jose) {
+                report.error(
+                    "from",
+                    "certificates are replaced by partners alone, in messages that they sign",
+                    "Use from = { face = \"partner\", envelope = \"jose\" }.",
+                );
+            }
+            if to.is_some() {
+                report.error("to", "certificates are replaced here", "Remove it.");
+            }
+        }
         HandlerKind::Packet
         | HandlerKind::Esignet
         | HandlerKind::WebSub
@@ -364,6 +376,9 @@ fn methods(raw: &config::Route, report: &mut Report<'_>) -> Vec<Method> {
             methods.extend([Method::GET, Method::POST, Method::PUT]);
         }
         HandlerKind::Evidence if raw.methods.is_empty() => methods.push(Method::GET),
+        HandlerKind::Certificates if raw.methods.is_empty() => {
+            methods.extend([Method::GET, Method::POST]);
+        }
         HandlerKind::Evidence if methods != [Method::GET] => {
             report.error("methods", "evidence is only read", "Leave it out.");
         }

@@ -271,13 +271,20 @@ impl fmt::Debug for Certificate {
 /// # Errors
 /// When the file cannot be read, holds none, or one of them is not a certificate.
 pub fn certificates_from_file(path: &Path) -> Result<Vec<Certificate>, CertificateError> {
-    let bytes = read_bounded(path, FILE_MAX_BYTES)?;
+    certificates_from_bytes(&read_bounded(path, FILE_MAX_BYTES)?)
+}
+
+/// Reads every certificate of a PEM text, or the one of a DER.
+///
+/// # Errors
+/// When there is none, or one of them is not a certificate.
+pub fn certificates_from_bytes(bytes: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
     if bytes.first() == Some(&0x30)
-        && let Ok(one) = Certificate::from_der(bytes.clone())
+        && let Ok(one) = Certificate::from_der(bytes.to_vec())
     {
         return Ok(vec![one]);
     }
-    let all = CertificateDer::pem_slice_iter(&bytes)
+    let all = CertificateDer::pem_slice_iter(bytes)
         .map(|der| {
             let der = der.map_err(|_| CertificateError::Form)?;
             Certificate::from_der(der.to_vec())
@@ -286,7 +293,7 @@ pub fn certificates_from_file(path: &Path) -> Result<Vec<Certificate>, Certifica
     if all.is_empty() {
         // A DER file that was not taken above: say why.
         if bytes.first() == Some(&0x30) {
-            return Certificate::from_der(bytes).map(|one| vec![one]);
+            return Certificate::from_der(bytes.to_vec()).map(|one| vec![one]);
         }
         return Err(CertificateError::None);
     }

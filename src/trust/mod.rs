@@ -16,6 +16,7 @@ mod offline;
 mod own;
 mod party;
 mod path;
+mod replacement;
 mod revocation;
 mod role;
 mod signed;
@@ -30,11 +31,15 @@ mod unusable;
 pub use crate::keys::{KeyKind, PublicKey};
 pub use anchor::{Anchor, Anchors};
 pub use binding::Binding;
-pub use certificate::{Certificate, CertificateError, ExtendedKeyUsage, certificates_from_file};
+pub use certificate::{
+    Certificate, CertificateError, ExtendedKeyUsage, certificates_from_bytes,
+    certificates_from_file,
+};
 pub use fingerprint::Fingerprint;
 pub use offline::Listed;
 pub use own::{OwnCertificates, OwnKey};
 pub use party::{PartyCertificates, PartySpec, shared_between_parties};
+pub use replacement::{Candidate, Replacement, Unfit};
 pub use revocation::{ListDates, ListView, RevocationView, Standing, lists_from_file};
 pub use tls::{client_verifier, server_verifier};
 pub use unusable::Unusable;

@@ -56,7 +56,7 @@ impl<'a> From<&'a config::Partner> for PartySpec<'a> {
 pub struct PartyCertificates {
     id: String,
     organisation: String,
-    bindings: Vec<Binding>,
+    pub(super) bindings: Vec<Binding>,
 }
 
 impl PartyCertificates {

@@ -15,6 +15,7 @@
 mod harness;
 
 // Part A, one module a room.
+mod certificates;
 mod config_check;
 mod deploy;
 mod edge;

@@ -63,7 +63,8 @@ async fn forget(gateway: &Gateway, store: &Store) {
 pub(in crate::exchange) fn refresh_metrics(store: &Store, metrics: &Metrics, now: Moment) {
     metrics.errands.reset();
     metrics.errand_oldest.reset();
-    for count in store.counts() {
+    let errands = |count: &crate::store::Count| count.kind != crate::exchange::replacements::KIND;
+    for count in store.counts().into_iter().filter(errands) {
         metrics
             .errands
             .with_label_values(&[

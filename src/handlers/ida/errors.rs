@@ -215,6 +215,23 @@ fn told(refusal: &Refusal) -> Told {
         | Code::EvidenceQueue
         | Code::EvidenceWrite
         | Code::EvidenceSlow
+        | Code::ReplacementForm
+        | Code::ReplacementUnreadable
+        | Code::ReplacementPath
+        | Code::ReplacementOrganisation
+        | Code::ReplacementUsage
+        | Code::ReplacementKey
+        | Code::ReplacementTime
+        | Code::ReplacementRevoked
+        | Code::ReplacementBound
+        | Code::ReplacementTooMany
+        | Code::ReplacementNothing
+        | Code::ChallengeForeign
+        | Code::ChallengeStale
+        | Code::ChallengeUsed
+        | Code::ProofForm
+        | Code::ProofWrong
+        | Code::ReplacementBegin
         | Code::EvidenceUnknown
         | Code::EvidenceQuery
         | Code::EvidenceEarly

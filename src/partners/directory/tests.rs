@@ -64,7 +64,18 @@ fn a_folder_that_is_not_there_is_an_error() {
     let world = World::new();
     let mut mistakes = Mistakes::default();
     let folder = world.path("none");
-    let directory = Directory::load(&folder, None, world.anchors(), &[], &[], NOW, &mut mistakes);
+    let directory = Directory::load(
+        &folder,
+        None,
+        world.anchors(),
+        Known {
+            routes: &[],
+            policies: &[],
+            kept: &crate::partners::Kept::default(),
+        },
+        NOW,
+        &mut mistakes,
+    );
     assert!(mistakes.refuse() && directory.is_empty());
     assert_eq!(mistakes.0[0].file, folder);
 }

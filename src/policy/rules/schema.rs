@@ -60,6 +60,7 @@ pub(super) const fn handler(kind: HandlerKind) -> &'static str {
         HandlerKind::TokenSeeder => "token_seeder",
         HandlerKind::OpenCrvs => "opencrvs",
         HandlerKind::Evidence => "evidence",
+        HandlerKind::Certificates => "certificates",
         HandlerKind::Relay => "relay",
     }
 }

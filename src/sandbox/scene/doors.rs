@@ -60,7 +60,7 @@ pub(super) const MISP_ROUTES: [&str; 2] = ["websub-callback", "mts-callback"];
 
 /// Routes that a partner may use at the MISP's gateway.
 pub(super) fn partner_routes() -> Vec<&'static str> {
-    let mut names = vec!["websub-hub", "evidence"];
+    let mut names = vec!["websub-hub", "evidence", "certificates"];
     names.extend(on_both_sides());
     names
 }

@@ -2,6 +2,7 @@
 
 mod parties;
 mod paths;
+mod replacement;
 mod revocation;
 mod roles;
 mod tls;

@@ -19,6 +19,7 @@ pub(in crate::sandbox::scene) fn configuration(ports: Ports) -> String {
         "\n# ---- What partners may ask for ----\n".to_owned(),
         routes,
         EVIDENCE.to_owned(),
+        CERTIFICATES.to_owned(),
     ]
     .concat()
 }
@@ -30,6 +31,15 @@ name = "evidence"
 path = "/evidence/{rest}"
 handler = "evidence"
 from = { face = "partner", envelope = "insecure_plain" }
+"#;
+
+/// Where partners replace their own certificates.
+const CERTIFICATES: &str = r#"
+[[route]]
+name = "certificates"
+path = "/certificates/{rest}"
+handler = "certificates"
+from = { face = "partner", envelope = "jose" }
 "#;
 
 /// MOSIP's own services, as the MISP's gateway knows them.
