@@ -14,13 +14,16 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Connection, Shed, Snapshot, errands, evidence, identify, overload, record::rfc3339};
+use super::{
+    Connection, Shed, Snapshot, errands, evidence, identify, overload, record::rfc3339, registry,
+};
 use crate::{
     clock::{Clock, Moment},
     config::Mistakes,
     envelope::{Handed, ReplayGuard},
     evidence::Evidence,
     observe::{AccessLog, Line, Metrics},
+    partners::Changes,
     refusal::{Code, Refusal},
     shared::Shared,
     store::{Store, Watch},
@@ -153,7 +156,9 @@ impl Gateway {
             .store()
             .map(|location| Store::open_watched(location, watch(&metrics)))
             .transpose()?;
-        let evidence = evidence::start(&snapshot, &metrics.evidence, &clock)?;
+        let changed = Arc::clone(&snapshot);
+        let changed = Self::with_changes(config_file, &clock, changed, store.as_ref())?;
+        let evidence = evidence::start(&changed, &metrics.evidence, &clock)?;
         let access = AccessLog::start(snapshot.access_file().as_deref())
             .map_err(io("access log".to_owned()))?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
@@ -168,7 +173,7 @@ impl Gateway {
             name: config.gateway.name.clone(),
             state,
             clock,
-            snapshot: ArcSwap::new(snapshot),
+            snapshot: ArcSwap::new(changed),
             reloading: Mutex::new(()),
             pulse: watch::Sender::new(Pulse::default()),
             replay,
@@ -191,17 +196,64 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// What was read, with what the store has changed in the registry: nobody whom an event has switched off is let in
+    /// between a start and the first look at the store. A store that cannot be reached is waited for, unless the registry
+    /// is one that events change.
+    fn with_changes(
+        config_file: &Path,
+        clock: &Clock,
+        snapshot: Arc<Snapshot>,
+        store: Option<&Store>,
+    ) -> Result<Arc<Snapshot>, StartError> {
+        let Some(store) = store else {
+            return Ok(snapshot);
+        };
+        let changes = match registry::read_at_start(store) {
+            Ok(changes) => changes,
+            Err(error) if snapshot.takes_events() => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "changes of the registry cannot be read yet; the files alone are in force");
+                return Ok(snapshot);
+            }
+        };
+        if changes.is_empty() {
+            // The number matters all the same: nothing is read again until it grows.
+            return Ok(snapshot);
+        }
+        let (built, mistakes) =
+            Snapshot::build_changed(config_file, clock, Some(&snapshot), &changes);
+        let built = built.ok_or(StartError::Configuration(mistakes))?;
+        for one in built.left_out() {
+            tracing::warn!(change = one.key, why = one.why, "a change of the registry is not in force");
+        }
+        Ok(Arc::new(built))
+    }
+
+    /// The configuration's file.
+    pub(super) fn config_file(&self) -> &Path {
+        &self.config_file
+    }
+
     /// Reads everything anew and publishes it when it is right; else the running configuration stays.
     ///
     /// # Errors
     /// Every mistake in the new version.
     pub fn reload(&self) -> Result<Mistakes, Mistakes> {
+        self.reload_changed(None)
+    }
+
+    /// The same, with other changes of the registry than those in force.
+    pub(super) fn reload_changed(&self, changes: Option<Changes>) -> Result<Mistakes, Mistakes> {
         let _one = self
             .reloading
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let previous = self.snapshot();
-        let (next, mut mistakes) = Snapshot::build(&self.config_file, &self.clock, Some(&previous));
+        // Never back to what was before, when two have read the store one after the other.
+        let changes = changes.filter(|new| new.revision() > previous.changes().revision());
+        let changes = changes.as_ref().unwrap_or_else(|| previous.changes());
+        let (next, mut mistakes) =
+            Snapshot::build_changed(&self.config_file, &self.clock, Some(&previous), changes);
         let Some(next) = next else {
             self.metrics.reloads.with_label_values(&["refused"]).inc();
             return Err(mistakes);

@@ -99,7 +99,7 @@ pub(super) trait Database {
     /// Stores an entry, when what is there is what `over` says; says whether it did.
     fn put_entry(
         &mut self,
-        (kind, key): (&str, &str),
+        at: (&str, &str),
         over: Over,
         body: &Sealed,
         now: Moment,

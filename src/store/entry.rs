@@ -13,7 +13,7 @@ use crate::clock::Moment;
 /// Entries read in one transaction.
 const BATCH: usize = 500;
 /// Entries of one kind that are read at all.
-pub const ENTRIES_MAX: usize = 100_000;
+const ENTRIES_MAX: usize = 100_000;
 
 /// A fact in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Store {
     /// All entries of a kind, by key.
     ///
     /// # Errors
-    /// When the store fails, a content does not decrypt, or there are more than [`ENTRIES_MAX`].
+    /// When the store fails, a content does not decrypt, or there are more than 100000.
     pub async fn entries(&self, kind: &str) -> Result<Vec<Entry>, StoreError> {
         let mut all: Vec<Entry> = Vec::new();
         loop {

@@ -30,7 +30,9 @@ mod unusable;
 pub use crate::keys::{KeyKind, PublicKey};
 pub use anchor::{Anchor, Anchors};
 pub use binding::Binding;
-pub use certificate::{Certificate, CertificateError, ExtendedKeyUsage, certificates_from_file};
+pub use certificate::{
+    Certificate, CertificateError, ExtendedKeyUsage, certificates_from_file, certificates_from_pem,
+};
 pub use fingerprint::Fingerprint;
 pub use offline::Listed;
 pub use own::{OwnCertificates, OwnKey};
