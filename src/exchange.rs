@@ -26,6 +26,7 @@ mod permit;
 mod quota;
 mod record;
 pub mod registrations;
+pub mod registry;
 pub mod replacements;
 pub mod replay;
 mod reply;

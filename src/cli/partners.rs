@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, Moment},
     config::{Config, Document, Mistakes, PartnerKind, Report, Role, config_schema},
     keys::{Secret, read_secret},
-    partners::{Directory, Known, Partner, Pepper, SecretKind, secrets::SECRET_MAX_BYTES},
+    partners::{Changes, Directory, Known, Partner, Pepper, SecretKind, secrets::SECRET_MAX_BYTES},
     trust::Anchors,
 };
 
@@ -184,6 +184,8 @@ fn list(
                     routes: &routes,
                     policies: &policies,
                     kept: &kept,
+                    kind_of: &|_| None,
+                    changes: &Changes::default(),
                 },
                 now,
                 &mut mistakes,

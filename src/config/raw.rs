@@ -30,7 +30,7 @@ pub use websub::*;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One gateway.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -131,7 +131,9 @@ pub struct SecretRef {
 }
 
 /// What a certificate and its key are for.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The connection.
@@ -262,6 +264,9 @@ pub struct PeerCertificate {
     /// Until when the binding holds (RFC 3339). Default: to the certificate's own end.
     #[serde(default)]
     pub valid_until: Option<String>,
+    /// The certificates themselves in place of the file, DER as base64url: of a change of the registry, never in a file.
+    #[serde(skip)]
+    pub chain: Option<Vec<String>>,
 }
 
 /// A party that we call.
@@ -415,7 +420,7 @@ const fn default_retry_ms() -> u64 {
 }
 
 /// The state in which a thing is registered.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// In use.

@@ -56,6 +56,7 @@ pub async fn run(gateway: Arc<Gateway>, doers: Vec<Box<dyn Doer>>) {
     let mut tended: HashMap<&'static str, JoinSet<()>> = HashMap::new();
     let mut upkeep = JoinSet::new();
     upkeep.spawn(upkeep::run(Arc::clone(&gateway)));
+    upkeep.spawn(super::registry::watch(Arc::clone(&gateway)));
     while !pulse.borrow().leaving {
         while let Some(ended) = busy.try_join_next() {
             if let Ok(kind) = ended

@@ -264,7 +264,7 @@ pub(super) fn at_start(
     if kept.is_empty() {
         return Ok(snapshot);
     }
-    let (next, mistakes) = Snapshot::build_with(file, clock, Some(&snapshot), Arc::new(kept));
+    let (next, mistakes) = Snapshot::build_with(file, clock, Some(&snapshot), &Arc::new(kept));
     next.map(Arc::new)
         .ok_or(StartError::Configuration(mistakes))
 }

@@ -9,15 +9,23 @@ use std::{
 use rustls::ServerConfig;
 
 use super::{
-    Limits, Own, canonical::HostRules, esignet::Esignet, evidence, logins::Login, needs_jose,
-    registrations::Registrations, sharing, standing::Standings, subscriptions::Subscriptions,
+    Limits, Own,
+    canonical::HostRules,
+    esignet::Esignet,
+    evidence,
+    logins::Login,
+    needs_jose,
+    registrations::Registrations,
+    sharing,
+    standing::Standings,
+    subscriptions::{Subscriptions, Taker},
 };
 use crate::{
     clock::{Clock, Moment},
-    config::{self, Config, Document, FaceKind, Mistakes, Report, Role},
+    config::{self, Config, Document, FaceKind, Mistakes, PolicyKind, Report, Role},
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
-    partners::{Directory, Kept, Known, Partner},
+    partners::{Changes, Directory, Kept, Known, LeftOut, Partner},
     policy::{Policies, RouteTable, Rules, SeederPolicy, rules},
     refusal::{Code, Refusal},
     shared,
@@ -41,6 +49,7 @@ pub struct Snapshot {
     directory: Directory,
     /// What partners replaced themselves, as it stands in the directory.
     kept: Arc<Kept>,
+    changes: Changes,
     policies: Policies,
     rules: Option<Rules>,
     routes: RouteTable,
@@ -92,8 +101,8 @@ struct Substitutes {
 impl Snapshot {
     /// Reads and checks everything. The snapshot is there only when nothing is wrong; warnings come beside it.
     pub fn build(file: &Path, clock: &Clock, previous: Option<&Self>) -> (Option<Self>, Mistakes) {
-        let kept = previous.map_or_else(Arc::default, |p| Arc::clone(&p.kept));
-        Self::build_with(file, clock, previous, kept)
+        let changes = changes_of(previous);
+        Self::put_together(file, clock, previous, &kept_of(previous), &changes)
     }
 
     /// The same, with what partners replaced themselves.
@@ -101,11 +110,65 @@ impl Snapshot {
         file: &Path,
         clock: &Clock,
         previous: Option<&Self>,
-        kept: Arc<Kept>,
+        kept: &Arc<Kept>,
+    ) -> (Option<Self>, Mistakes) {
+        Self::put_together(file, clock, previous, kept, &changes_of(previous))
+    }
+
+    /// The same with changes of the registry put onto the files.
+    pub fn build_changed(
+        file: &Path,
+        clock: &Clock,
+        previous: Option<&Self>,
+        changes: &Changes,
+    ) -> (Option<Self>, Mistakes) {
+        Self::put_together(file, clock, previous, &kept_of(previous), changes)
+    }
+
+    /// Files that are right by themselves stay so: changes that do harm all the same are left out, those that only take away
+    /// excepted.
+    fn put_together(
+        file: &Path,
+        clock: &Clock,
+        previous: Option<&Self>,
+        kept: &Arc<Kept>,
+        changes: &Changes,
+    ) -> (Option<Self>, Mistakes) {
+        let (snapshot, mistakes) = Self::attempt(file, clock, previous, kept, changes);
+        if snapshot.is_some() || changes.is_empty() {
+            return (snapshot, mistakes);
+        }
+        let narrowing = changes.narrowing();
+        let (without, mut found) = Self::attempt(file, clock, previous, kept, &narrowing);
+        if without.is_none() {
+            return (None, mistakes);
+        }
+        found.0.push(config::Mistake {
+            severity: config::Severity::Warning,
+            file: file.to_path_buf(),
+            line: 0,
+            at: "registry".to_owned(),
+            what: format!(
+                "changes of the registry contradict the configuration; only those that take something away are in force: {}",
+                mistakes.0.iter().find(|m| m.severity == config::Severity::Error).map_or("", |m| &m.what)
+            ),
+            remedy: "Look at them with `triseal partners changes`.".to_owned(),
+        });
+        (without, found)
+    }
+
+    fn attempt(
+        file: &Path,
+        clock: &Clock,
+        previous: Option<&Self>,
+        kept: &Arc<Kept>,
+        changes: &Changes,
     ) -> (Option<Self>, Mistakes) {
         let mut mistakes = Mistakes::default();
-        let (snapshot, watched) =
-            config::watching(|| Self::read(file, clock, previous, kept, &mut mistakes));
+        let (snapshot, watched) = config::watching(|| {
+            let changes = (Arc::clone(kept), changes);
+            Self::read(file, clock, previous, changes, &mut mistakes)
+        });
         let snapshot = snapshot.filter(|_| !mistakes.refuse()).map(|mut s| {
             if s.config.evidence.is_some() {
                 s.seen = evidence::Seen::of(file, s.generation, watched.iter());
@@ -124,7 +187,7 @@ impl Snapshot {
         file: &Path,
         clock: &Clock,
         previous: Option<&Self>,
-        kept: Arc<Kept>,
+        (kept, changes): (Arc<Kept>, &Changes),
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
         let now = clock.now();
@@ -142,7 +205,8 @@ impl Snapshot {
         let standings = Arc::new(Standings::default());
         let own = Own::build(&config.party, &anchors, &standings, &mut report, now);
         let peers = peers(&config, &anchors, &mut report, now);
-        let policies = Policies::build(&config.policy, &mut report.within(""), now);
+        let policies =
+            Policies::build_changed(&config.policy, changes, &mut report.within(""), now);
         let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
@@ -181,7 +245,13 @@ impl Snapshot {
             &mut report,
             now,
         );
-        let directory = directory(&config, &document, (&anchors, &kept), now, mistakes);
+        let kind_of = |id: &str| policies.kind_of(id);
+        let registry = (
+            &*kept,
+            changes,
+            &kind_of as &dyn Fn(&str) -> Option<PolicyKind>,
+        );
+        let directory = directory(&config, &document, &anchors, registry, now, mistakes);
         let world = rules::World {
             gateway: &config.gateway.name,
             routes: &routes,
@@ -244,6 +314,7 @@ impl Snapshot {
             peers,
             directory,
             kept,
+            changes: changes.clone(),
             policies,
             rules,
             routes,
@@ -363,6 +434,22 @@ impl Snapshot {
     /// What partners replaced themselves.
     pub const fn kept(&self) -> &Arc<Kept> {
         &self.kept
+    }
+
+    /// Whether MOSIP's events change the registry.
+    pub fn takes_events(&self) -> bool {
+        let takes = |all: &Subscriptions| all.iter().any(|one| *one.taker() == Taker::Registry);
+        self.subscriptions.as_ref().is_some_and(takes)
+    }
+
+    /// The changes of the registry that were put onto the files.
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Changes of the registry that are not in force, and why.
+    pub fn left_out(&self) -> impl Iterator<Item = &LeftOut> {
+        (self.directory.left_out().iter()).chain(self.policies.left_out())
     }
 
     /// The policies.
@@ -642,10 +729,19 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
 }
 
 /// The partners, with the pepper that their hashes were made with.
+fn kept_of(previous: Option<&Snapshot>) -> Arc<Kept> {
+    previous.map_or_else(Arc::default, |p| Arc::clone(&p.kept))
+}
+
+fn changes_of(previous: Option<&Snapshot>) -> Changes {
+    previous.map(|p| p.changes.clone()).unwrap_or_default()
+}
+
 fn directory(
     config: &Config,
     document: &Document,
-    (anchors, kept): (&Anchors, &Kept),
+    anchors: &Anchors,
+    (kept, changes, kind_of): (&Kept, &Changes, &dyn Fn(&str) -> Option<PolicyKind>),
     now: Moment,
     mistakes: &mut Mistakes,
 ) -> Directory {
@@ -665,18 +761,14 @@ fn directory(
         Some(folder) => {
             let route_names: Vec<&str> = config.route.iter().map(|r| r.name.as_str()).collect();
             let policy_names: Vec<&str> = config.policy.iter().map(|p| p.id.as_str()).collect();
-            Directory::load(
-                folder,
-                pepper.as_ref(),
-                anchors,
-                Known {
-                    routes: &route_names,
-                    policies: &policy_names,
-                    kept,
-                },
-                now,
-                mistakes,
-            )
+            let known = Known {
+                routes: &route_names,
+                policies: &policy_names,
+                kept,
+                kind_of,
+                changes,
+            };
+            Directory::load(folder, pepper.as_ref(), anchors, known, now, mistakes)
         }
     }
 }
@@ -719,7 +811,7 @@ fn subscribers(
         }
         for topic in subscribing.topics() {
             let ours = subscriptions.and_then(|all| all.to(topic));
-            if ours.is_none_or(|one| *one.taker() != super::subscriptions::Taker::Partners) {
+            if ours.is_none_or(|one| *one.taker() != Taker::Partners) {
                 report.error(
                     "websub",
                     format!(

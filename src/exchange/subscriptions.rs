@@ -58,6 +58,8 @@ pub enum Taker {
     OpenCrvs,
     /// The partners that have subscribed here.
     Partners,
+    /// The registry of this gateway.
+    Registry,
     /// A service.
     Service {
         /// The upstream.
@@ -335,10 +337,11 @@ fn subscription(
 }
 
 fn taker(raw: &config::HandOn, upstreams: &[&str], report: &mut Report<'_>) -> Option<Taker> {
-    match (raw.opencrvs, raw.partners, &raw.service) {
-        (true, false, None) => Some(Taker::OpenCrvs),
-        (false, true, None) => Some(Taker::Partners),
-        (false, false, Some(service)) => {
+    match (raw.opencrvs, raw.partners, raw.registry, &raw.service) {
+        (true, false, false, None) => Some(Taker::OpenCrvs),
+        (false, true, false, None) => Some(Taker::Partners),
+        (false, false, true, None) => Some(Taker::Registry),
+        (false, false, false, Some(service)) => {
             let report = &mut report.within("service");
             known_upstream(&service.upstream, "upstream", upstreams, report);
             spoken(service.envelope, "envelope", report);
@@ -352,7 +355,7 @@ fn taker(raw: &config::HandOn, upstreams: &[&str], report: &mut Report<'_>) -> O
             report.error(
                 "",
                 "exactly one takes the deliveries",
-                "Give one of opencrvs = true, partners = true and service = { … }.",
+                "Give one of opencrvs = true, partners = true, registry = true and service = { … }.",
             );
             None
         }

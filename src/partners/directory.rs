@@ -11,12 +11,13 @@ use std::{
 };
 
 use super::{
-    HashedSecret, LicenceKey, Network, Partner, PartnerId, Pepper, SecretKind,
+    Changes, HashedSecret, LeftOut, LicenceKey, Network, Partner, PartnerId, Pepper, SecretKind,
+    changed::{self, FromFile},
     load::{self, Surroundings},
 };
 use crate::{
     clock::Moment,
-    config::{Document, Mistake, Mistakes, Report, Severity, partner_schema},
+    config::{Document, Mistake, Mistakes, PolicyKind, Report, Severity, partner_schema},
     keys::Secret,
     trust::{Anchors, Binding, Fingerprint},
 };
@@ -36,17 +37,28 @@ pub struct Directory {
     licences: HashMap<HashedSecret, (Arc<Partner>, usize)>,
     pub(super) tokens: Vec<(HashedSecret, Arc<Partner>)>,
     pub(super) networks: Vec<(Network, Arc<Partner>)>,
+    left_out: Vec<LeftOut>,
 }
 
-/// What partner files are held against, beside the anchors.
-#[derive(Clone, Copy, Debug)]
+/// What the rest of the configuration knows that partner files lean on.
+#[derive(Clone, Copy)]
 pub struct Known<'a> {
-    /// Names of routes.
+    /// The names of routes.
     pub routes: &'a [&'a str],
-    /// Ids of policies.
+    /// The ids of policies.
     pub policies: &'a [&'a str],
     /// What partners replaced themselves.
     pub kept: &'a super::Kept,
+    /// Which kind a policy is of.
+    pub kind_of: &'a dyn Fn(&str) -> Option<PolicyKind>,
+    /// What is put onto the files.
+    pub changes: &'a Changes,
+}
+
+impl std::fmt::Debug for Known<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Known")
+    }
 }
 
 /// A partner with what it was made from, while the directory is put together.
@@ -65,7 +77,8 @@ impl Directory {
     }
 
     /// Reads every `*.toml` of a folder, hidden ones excepted, in the order of their names. All mistakes of all files are
-    /// reported; the directory may be used only when none of them is an error.
+    /// reported; the directory may be used only when none of them is an error. Changes are put onto what the files say; those
+    /// that do not pass the checks of files are left out.
     pub fn load(
         folder: &Path,
         pepper: Option<&Secret>,
@@ -118,11 +131,24 @@ impl Directory {
             now,
         };
         let schema = partner_schema();
-        let loaded = files
+        let mut read: Vec<FromFile> = files
             .iter()
             .filter_map(|file| read(file, &schema, &around, mistakes))
             .collect();
-        Self::assemble(pepper, loaded, mistakes)
+        let left_out = changed::put_onto(&mut read, known.changes, &around, known.kind_of);
+        let loaded = read.into_iter().map(|file| Loaded {
+            document: file.document,
+            partner: Arc::new(file.partner),
+        });
+        Self {
+            left_out,
+            ..Self::assemble(pepper, loaded, mistakes)
+        }
+    }
+
+    /// Changes that are not in force, and why.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// Every partner and service, by id.
@@ -166,6 +192,11 @@ impl Directory {
             .min()
     }
 
+    /// The hash of a secret as files have it; `None` when it cannot be one, or there is no pepper.
+    pub fn hashed(&self, kind: SecretKind, secret: &str) -> Option<String> {
+        self.hash(kind, secret).map(|hash| hash.to_string())
+    }
+
     /// The hash of a presented secret; `None` when it cannot be one of ours.
     pub(super) fn hash(&self, kind: SecretKind, presented: &str) -> Option<HashedSecret> {
         self.pepper.as_ref()?.hash(kind, presented.as_bytes())
@@ -179,7 +210,11 @@ impl Directory {
         Some((misp, misp.licence_keys().get(*place)?))
     }
 
-    fn assemble(pepper: Option<Pepper>, loaded: Vec<Loaded>, mistakes: &mut Mistakes) -> Self {
+    fn assemble(
+        pepper: Option<Pepper>,
+        loaded: impl Iterator<Item = Loaded>,
+        mistakes: &mut Mistakes,
+    ) -> Self {
         let mut this = Self {
             pepper,
             ..Self::default()
@@ -285,7 +320,7 @@ fn read(
     schema: &schemars::Schema,
     around: &Surroundings<'_>,
     mistakes: &mut Mistakes,
-) -> Option<Loaded> {
+) -> Option<FromFile> {
     let document = match Document::read(file) {
         Ok(document) => document,
         Err(e) => {
@@ -293,11 +328,14 @@ fn read(
             return None;
         }
     };
+    let before = mistakes.errors();
     let raw = document.parse(schema, mistakes)?;
     let partner = load::partner(&raw, around, &mut Report::new(&document, mistakes))?;
-    Some(Loaded {
+    Some(FromFile {
         document,
-        partner: Arc::new(partner),
+        raw,
+        partner,
+        sound: mistakes.errors() == before,
     })
 }
 

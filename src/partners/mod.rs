@@ -5,6 +5,8 @@
 //! licence is this ([`keys`]). What a partner may do with that is the business of `policy`; whether a certificate is any
 //! good is that of `trust`.
 
+mod changed;
+pub mod changes;
 pub mod directory;
 pub mod id;
 pub mod identify;
@@ -20,6 +22,7 @@ pub mod secrets;
 pub(crate) mod testing;
 pub mod websub;
 
+pub use changes::{Change, Changes, Fact, LeftOut, Term};
 pub use directory::{Directory, Known};
 pub use id::PartnerId;
 pub use identify::{Caller, How};

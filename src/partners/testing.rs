@@ -118,6 +118,8 @@ impl World {
                 routes: &ROUTES,
                 policies: &POLICIES,
                 kept: &super::Kept::default(),
+                kind_of: &|_| None,
+                changes: &super::Changes::default(),
             },
             NOW,
             &mut mistakes,

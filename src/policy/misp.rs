@@ -41,6 +41,25 @@ impl MispPolicy {
         }
     }
 
+    /// What both allow.
+    #[must_use]
+    pub const fn narrowed_by(&self, other: &Self) -> Self {
+        Self {
+            allow_auth_request_delegation: self.allow_auth_request_delegation
+                && other.allow_auth_request_delegation,
+            allow_kyc_request_delegation: self.allow_kyc_request_delegation
+                && other.allow_kyc_request_delegation,
+            allow_key_binding_delegation: self.allow_key_binding_delegation
+                && other.allow_key_binding_delegation,
+            allow_vci_request_delegation: self.allow_vci_request_delegation
+                && other.allow_vci_request_delegation,
+            trust_binded_auth_verification_token: self.trust_binded_auth_verification_token
+                && other.trust_binded_auth_verification_token,
+            allow_otp_request_delegation: self.allow_otp_request_delegation
+                && other.allow_otp_request_delegation,
+        }
+    }
+
     /// Whether the MISP may pass on a request of this kind. Only delegated routes ask.
     ///
     /// # Errors

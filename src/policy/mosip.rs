@@ -120,6 +120,57 @@ impl AuthPolicy {
         self
     }
 
+    /// What both allow, under this one's id: a factor or attribute that both list, mandatory when one of them says so.
+    #[must_use]
+    pub fn narrowed_by(&self, other: &Self) -> Self {
+        let mut allowed: Vec<AllowedAuth> = (self.allowed.iter())
+            .filter_map(|ours| {
+                let theirs = other.allowed.iter().find(|theirs| theirs.names(ours))?;
+                let mandatory = ours.mandatory || theirs.mandatory;
+                let ours = ours.clone();
+                Some(AllowedAuth { mandatory, ..ours })
+            })
+            .collect();
+        // What one demands and the other forbids leaves nothing that would do.
+        let demands_more = |one: &Self, two: &Self| {
+            (one.allowed.iter())
+                .filter(|entry| entry.mandatory)
+                .any(|entry| !two.allowed.iter().any(|known| known.names(entry)))
+        };
+        if demands_more(self, other) || demands_more(other, self) {
+            allowed.clear();
+        }
+        let kyc_attributes = (self.kyc_attributes.iter())
+            .filter(|ours| {
+                let same = |theirs: &String| theirs == *ours || are_one(theirs, ours);
+                other.kyc_attributes.iter().any(same)
+            })
+            .cloned()
+            .collect();
+        let kyc_languages = match (&*self.kyc_languages, &*other.kyc_languages) {
+            ([], languages) | (languages, []) => languages.to_vec(),
+            (ours, theirs) => {
+                let both: Vec<String> = (ours.iter())
+                    .filter(|language| theirs.contains(language))
+                    .cloned()
+                    .collect();
+                // An empty list would be every language; no member ends with the empty one.
+                if both.is_empty() {
+                    vec![String::new()]
+                } else {
+                    both
+                }
+            }
+        };
+        Self {
+            id: self.id.clone(),
+            token_type: self.token_type,
+            allowed,
+            kyc_attributes,
+            kyc_languages,
+        }
+    }
+
     /// The id by which API keys point to it.
     pub fn id(&self) -> &str {
         &self.id
@@ -211,6 +262,12 @@ impl AuthPolicy {
 }
 
 impl AllowedAuth {
+    /// Whether both are about the same, as MOSIP compares.
+    fn names(&self, other: &Self) -> bool {
+        let sub = |entry: &Self| entry.auth_sub_type.as_deref().map(str::to_ascii_lowercase);
+        self.auth_type.eq_ignore_ascii_case(&other.auth_type) && sub(self) == sub(other)
+    }
+
     /// Whether the entry allows this factor. `bio` without a sub-type allows no biometrics, as in MOSIP.
     fn is(&self, factor: Factor) -> bool {
         let same = |theirs: &str, ours: &str| theirs.eq_ignore_ascii_case(ours);

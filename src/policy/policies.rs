@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use super::{AuthPolicy, DataSharePolicy, MispPolicy};
 use crate::{
     clock::Moment,
-    config::{self, PolicyKind, Report},
-    partners::{Directory, Registered, Registration},
+    config::{self, Document, Mistakes, PolicyKind, Report},
+    partners::{Changes, Directory, Fact, LeftOut, Registered, Registration},
     refusal::{Code, Refusal},
 };
 
@@ -19,6 +19,7 @@ pub struct Policies {
     /// As they are written, those with mistakes too.
     ids: Vec<String>,
     all: BTreeMap<String, RegisteredPolicy>,
+    left_out: Vec<LeftOut>,
 }
 
 /// A document of one of MOSIP's kinds.
@@ -36,9 +37,64 @@ struct RegisteredPolicy {
     registration: Registration,
 }
 
+impl Kind {
+    /// What both this policy and another document of its kind allow.
+    fn narrowed_by(self, document: &str) -> Result<Self, (Self, String)> {
+        let place = Document::from_text(Path::new("registry"), String::new());
+        let mut found = Mistakes::default();
+        let narrowed = {
+            let report = &mut Report::new(&place, &mut found);
+            match &self {
+                Self::Auth(ours) => AuthPolicy::parse(document, "document", report)
+                    .map(|theirs| Self::Auth(Arc::new(ours.narrowed_by(&theirs)))),
+                Self::Misp(ours) => MispPolicy::parse(document, "document", report)
+                    .map(|theirs| Self::Misp(ours.narrowed_by(&theirs))),
+                Self::DataShare(_) => {
+                    report.error(
+                        "document",
+                        "a data share policy changes by its file alone",
+                        "",
+                    );
+                    None
+                }
+            }
+        };
+        narrowed.ok_or_else(|| {
+            let why = found.0.first().map_or("", |mistake| mistake.what.as_str());
+            (self, why.to_owned())
+        })
+    }
+}
+
+/// Changes of policies that there are not.
+fn unknown(raw: &[config::Policy], changes: &Changes) -> Vec<LeftOut> {
+    (changes.iter())
+        .filter_map(|(key, change)| match &change.fact {
+            Fact::Policy { policy, .. } if raw.iter().all(|one| one.id != *policy) => {
+                Some(LeftOut {
+                    key: key.to_owned(),
+                    why: format!("there is no policy `{policy}`"),
+                })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 impl Policies {
     /// Reads all documents. The report stands at the whole configuration.
     pub fn build(raw: &[config::Policy], report: &mut Report<'_>, now: Moment) -> Self {
+        Self::build_changed(raw, &Changes::default(), report, now)
+    }
+
+    /// The same, with changes put onto them. A change narrows; one that is none of this policy's kind is left out.
+    pub fn build_changed(
+        raw: &[config::Policy],
+        changes: &Changes,
+        report: &mut Report<'_>,
+        now: Moment,
+    ) -> Self {
+        let mut left_out = unknown(raw, changes);
         let mut all = BTreeMap::new();
         for (i, one) in raw.iter().enumerate() {
             let report = &mut report.within(format!("policy[{i}]"));
@@ -52,8 +108,15 @@ impl Policies {
                     "Give each policy an id of its own.",
                 );
             }
-            let (from, until) = (one.valid_from.as_deref(), one.valid_until.as_deref());
-            let registration = Registration::build(one.state, from, until, report, now);
+            let key = format!("policy/{}", one.id);
+            let change = changes.get(&key).map(|change| &change.fact);
+            let (mut state, mut from, mut until) =
+                (one.state, one.valid_from.clone(), one.valid_until.clone());
+            if let Some(Fact::Policy { term, .. }) = change {
+                term.narrow(&mut state, &mut from, &mut until);
+            }
+            let registration =
+                Registration::build(state, from.as_deref(), until.as_deref(), report, now);
             let path = report.resolve(&one.document);
             let Some(text) = document(&path, report) else {
                 continue;
@@ -67,12 +130,36 @@ impl Policies {
                 }
             };
             if let Some(kind) = kind {
+                let kind = match change {
+                    Some(Fact::Policy {
+                        document: Some(document),
+                        ..
+                    }) => kind.narrowed_by(document).unwrap_or_else(|(kind, why)| {
+                        left_out.push(LeftOut { key, why });
+                        kind
+                    }),
+                    _ => kind,
+                };
                 let registered = RegisteredPolicy { kind, registration };
                 all.insert(one.id.clone(), registered);
             }
         }
         let ids = raw.iter().map(|policy| policy.id.clone()).collect();
-        Self { ids, all }
+        Self { ids, all, left_out }
+    }
+
+    /// Changes that are not in force, or not wholly, and why.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// Which kind a policy is of.
+    pub fn kind_of(&self, id: &str) -> Option<PolicyKind> {
+        self.all.get(id).map(|found| match found.kind {
+            Kind::Auth(_) => PolicyKind::Auth,
+            Kind::Misp(_) => PolicyKind::Misp,
+            Kind::DataShare(_) => PolicyKind::DataShare,
+        })
     }
 
     /// The policy an API key points to, when it holds now.

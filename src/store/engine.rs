@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{
-    Count, Errand, Filter, NewErrand, Put, Settlement, Standing, StoreError,
+    Count, Entry, Errand, Filter, NewErrand, Over, Put, Settlement, Standing, StoreError,
     vault::{KeyId, Sealed},
 };
 use crate::clock::Moment;
@@ -96,6 +96,34 @@ pub(super) trait Database {
     ) -> Result<Vec<Errand>, StoreError>;
     /// The same content under another key; the errand has not changed by it.
     fn reseal(&mut self, id: i64, version: i64, body: &Sealed) -> Result<(), StoreError>;
+    /// Stores an entry, when what is there is what `over` says; says whether it did.
+    fn put_entry(
+        &mut self,
+        at: (&str, &str),
+        over: Over,
+        body: &Sealed,
+        now: Moment,
+    ) -> Result<bool, StoreError>;
+    /// Forgets an entry; says whether there was one.
+    fn delete_entry(&mut self, kind: &str, key: &str) -> Result<bool, StoreError>;
+    /// Entries of a kind by key, from behind a key on.
+    fn entries(
+        &mut self,
+        kind: &str,
+        after: &str,
+        at_most: usize,
+    ) -> Result<Vec<Entry>, StoreError>;
+    /// A number that grows with each change of an entry.
+    fn entries_revision(&mut self) -> Result<i64, StoreError>;
+    /// Entries whose content is under another key.
+    fn entries_under_other_keys(
+        &mut self,
+        newest: KeyId,
+        at_most: usize,
+        after: (&str, &str),
+    ) -> Result<Vec<Entry>, StoreError>;
+    /// The same content under another key; the entry has not changed by it.
+    fn reseal_entry(&mut self, entry: &Entry, body: &Sealed) -> Result<(), StoreError>;
     /// How many pages the file may have: a full disk, for tests of SQLite.
     #[cfg(test)]
     fn limit_pages(&mut self, pages: u32) -> Result<(), StoreError>;

@@ -5,6 +5,7 @@
 //! so that every engine keeps nothing but ciphertext.
 
 mod engine;
+mod entry;
 mod errand;
 mod error;
 mod location;
@@ -16,6 +17,7 @@ mod tests;
 mod vault;
 
 pub use engine::Ailing;
+pub use entry::{Entry, Over};
 pub use errand::{Count, Errand, Filter, NewErrand, Placed, Put, Revision, Settlement, Standing};
 pub use error::StoreError;
 pub use location::Location;

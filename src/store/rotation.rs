@@ -14,6 +14,8 @@ pub struct Rotated {
     pub again: u64,
     /// Errands whose content does not decrypt; they were left as they are.
     pub unreadable: Vec<i64>,
+    /// Entries whose content does not decrypt, by kind and key.
+    pub unreadable_entries: Vec<String>,
     /// Ids of older keys under which contents still are.
     pub still_needed: Vec<String>,
 }
@@ -63,6 +65,9 @@ impl Store {
                 None => break,
             }
         }
+        let (again, unreadable) = self.rotate_entries().await?;
+        rotated.again = rotated.again.saturating_add(again);
+        rotated.unreadable_entries = unreadable;
         let left = self.ask(move |db| db.release_keys(newest)).await?;
         rotated.still_needed = left.iter().map(ToString::to_string).collect();
         Ok(rotated)

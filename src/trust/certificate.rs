@@ -284,12 +284,7 @@ pub fn certificates_from_bytes(bytes: &[u8]) -> Result<Vec<Certificate>, Certifi
     {
         return Ok(vec![one]);
     }
-    let all = CertificateDer::pem_slice_iter(bytes)
-        .map(|der| {
-            let der = der.map_err(|_| CertificateError::Form)?;
-            Certificate::from_der(der.to_vec())
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let all = pem_certificates(bytes)?;
     if all.is_empty() {
         // A DER file that was not taken above: say why.
         if bytes.first() == Some(&0x30) {
@@ -298,6 +293,27 @@ pub fn certificates_from_bytes(bytes: &[u8]) -> Result<Vec<Certificate>, Certifi
         return Err(CertificateError::None);
     }
     Ok(all)
+}
+
+/// Certificates as PEM: the leaf first.
+///
+/// # Errors
+/// When there is none, or one is damaged.
+pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
+    let all = pem_certificates(pem)?;
+    if all.is_empty() {
+        return Err(CertificateError::None);
+    }
+    Ok(all)
+}
+
+fn pem_certificates(bytes: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
+    CertificateDer::pem_slice_iter(bytes)
+        .map(|der| {
+            let der = der.map_err(|_| CertificateError::Form)?;
+            Certificate::from_der(der.to_vec())
+        })
+        .collect()
 }
 
 /// Reads a file that is not larger than `max_bytes`.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::{
-    Anchors, Binding, Certificate, Fingerprint, Unusable, certificates_from_file,
+    Anchors, Binding, Certificate, CertificateError, Fingerprint, Unusable, certificates_from_file,
     unusable::role_word,
 };
 use crate::{
@@ -285,7 +287,8 @@ fn read_binding(
     let valid_from = date("valid_from", raw.valid_from.as_deref(), report);
     let valid_until = date("valid_until", raw.valid_until.as_deref(), report);
     let path = report.resolve(&raw.file);
-    let certificates = match certificates_from_file(&path) {
+    let read = (raw.chain.as_ref()).map_or_else(|| certificates_from_file(&path), |c| chain(c));
+    let certificates = match read {
         Ok(certificates) => certificates,
         Err(e) => {
             report.error(
@@ -305,6 +308,19 @@ fn read_binding(
         valid_until,
     };
     binding(certificates, &terms, report)
+}
+
+/// Certificates of a change of the registry.
+fn chain(encoded: &[String]) -> Result<Vec<Certificate>, CertificateError> {
+    if encoded.is_empty() {
+        return Err(CertificateError::None);
+    }
+    (encoded.iter())
+        .map(|text| {
+            let der = URL_SAFE_NO_PAD.decode(text);
+            Certificate::from_der(der.map_err(|_| CertificateError::Form)?)
+        })
+        .collect()
 }
 
 fn for_role(anchors: &RoleAnchors, role: Role) -> &[String] {

@@ -346,6 +346,7 @@ impl World {
                     algorithm: None,
                     valid_from: None,
                     valid_until: None,
+                    chain: None,
                 };
                 change(i, &mut raw);
                 raw

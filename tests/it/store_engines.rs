@@ -13,8 +13,8 @@ use triseal::{
     config::{Config, Document, Mistakes, Report, config_schema},
     keys::Secret,
     store::{
-        Errand, Filter, Location, NewErrand, Placed, Put, Revision, Settlement, Standing, Store,
-        StoreError, Watch,
+        Errand, Filter, Location, NewErrand, Over, Placed, Put, Revision, Settlement, Standing,
+        Store, StoreError, Watch,
     },
 };
 
@@ -170,6 +170,8 @@ both! {
     what_waits_is_committed_as_a_group: groups;
     another_key_is_refused_at_the_start_and_says_which_one_is_missing: keys;
     after_a_rotation_the_old_key_is_dispensable: rotation;
+    an_entry_is_replaced_only_over_what_was_read: entries;
+    entries_are_under_the_newest_key_after_a_rotation: entries_rotate;
     done_errands_are_forgotten_with_age_and_parked_ones_never: forgetting;
     every_outcome_is_written_as_it_was_said: outcomes;
     a_command_finds_no_store_before_a_gateway_has_made_it: no_store_yet;
@@ -344,6 +346,65 @@ async fn rotation(place: Place) {
     drop(beside);
     let new = reopened(&place, &[8]).await.unwrap();
     assert_eq!(take(&new, 100).await[8].body(), b"content");
+    drop(new);
+    assert!(place.open(&[7]).is_err());
+}
+
+async fn entries(place: Place) {
+    let store = place.store();
+    let first = store.entries_revision().await.unwrap();
+    for key in ["b", "a", "B"] {
+        let body = format!("about {key}").into_bytes();
+        store.put_entry("fact", key, body, at(100)).await.unwrap();
+    }
+    store
+        .put_entry("other", "a", b"elsewhere".to_vec(), at(100))
+        .await
+        .unwrap();
+    let all = store.entries("fact").await.unwrap();
+    let keys: Vec<&str> = all.iter().map(|e| e.key.as_str()).collect();
+    assert_eq!(keys, ["B", "a", "b"], "in the order of their bytes");
+    assert_eq!(**all[1].body, *b"about a");
+    let now = store.entries_revision().await.unwrap();
+    assert!(now > first, "{now} after {first}");
+
+    let read = all[1].revision;
+    let put = async |over| {
+        let body = b"newer".to_vec();
+        let put = store.put_entry_over("fact", "a", over, body, at(200)).await;
+        put.unwrap()
+    };
+    assert!(!put(Over::Nothing).await, "there is one");
+    assert!(put(Over::Revision(read)).await);
+    assert!(!put(Over::Revision(read)).await, "it changed since");
+    assert!(store.delete_entry("fact", "a").await.unwrap());
+    assert!(!store.delete_entry("fact", "a").await.unwrap());
+    assert!(!put(Over::Revision(read)).await, "it is gone");
+    assert!(put(Over::Nothing).await);
+    assert!(store.entries_revision().await.unwrap() > now);
+    drop(store);
+
+    let again = reopened(&place, &[7]).await.unwrap();
+    let all = again.entries("fact").await.unwrap();
+    assert_eq!((**all[1].body).to_vec(), b"newer");
+}
+
+async fn entries_rotate(place: Place) {
+    let old = place.store();
+    for i in 0..520 {
+        let body = b"content".to_vec();
+        let put = old.put_entry("fact", &i.to_string(), body, at(100)).await;
+        put.unwrap();
+    }
+    drop(old);
+    let store = reopened(&place, &[8, 7]).await.unwrap();
+    let before = store.entries_revision().await.unwrap();
+    let rotated = store.rotate().await.unwrap();
+    assert_eq!((rotated.again, rotated.still_needed.len()), (520, 0));
+    assert_eq!(store.entries_revision().await.unwrap(), before, "no news");
+    drop(store);
+    let new = reopened(&place, &[8]).await.unwrap();
+    assert_eq!(new.entries("fact").await.unwrap().len(), 520);
     drop(new);
     assert!(place.open(&[7]).is_err());
 }

@@ -89,7 +89,7 @@ const fn default_lease() -> u64 {
     86_400
 }
 
-/// Who takes deliveries: exactly one of the three.
+/// Who takes deliveries: exactly one of the four.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HandOn {
@@ -97,6 +97,8 @@ pub struct HandOn {
     pub opencrvs: bool,
     /// The partners that have subscribed here and whose files list the topic.
     pub partners: bool,
+    /// The registry of this gateway: MOSIP's events about partners, keys, policies and licences.
+    pub registry: bool,
     /// A service.
     pub service: Option<HandOnService>,
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     event::{Event, Problem},
     intake::Arrived,
-    kind, outbound, record,
+    kind, outbound, record, registry,
     seen::{self, Claim},
     service,
 };
@@ -199,6 +199,7 @@ impl Deliveries {
                 let to = (&**upstream, *envelope, &**path);
                 service::hand_on(gateway, &snapshot, step, to, &delivered).await
             }
+            (Taker::Registry, _) => registry::take(gateway, &delivered).await,
             (Taker::OpenCrvs, None) | (Taker::Partners, _) => {
                 Taken::Never("this binary has nobody who takes it".to_owned())
             }

@@ -22,6 +22,7 @@ mod outbound;
 mod partner;
 mod quarantine;
 mod record;
+mod registry;
 mod seen;
 mod service;
 mod signature;

@@ -72,6 +72,8 @@ fn a_folder_that_is_not_there_is_an_error() {
             routes: &[],
             policies: &[],
             kept: &crate::partners::Kept::default(),
+            kind_of: &|_| None,
+            changes: &Changes::default(),
         },
         NOW,
         &mut mistakes,

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::Moment,
     store::{
-        Count, Errand, Filter, NewErrand, Settlement, Standing, StoreError,
+        Count, Entry, Errand, Filter, NewErrand, Over, Settlement, Standing, StoreError,
         engine::{Change, Database, Held, Inserted, limit, millis},
         vault::{KeyId, Sealed},
     },
@@ -87,6 +87,15 @@ impl<'a> Queries<'a> {
         self.broken = self.broken || outcome.is_err();
         self.lost = self.lost || self.session.client.is_closed();
         outcome
+    }
+
+    /// Waits for whoever else changes an entry, until that is committed.
+    fn next_revision(&mut self) -> Result<i64, StoreError> {
+        let rows = self.rows(
+            "UPDATE triseal_entry_revision SET revision = revision + 1 RETURNING revision",
+            &[],
+        )?;
+        number(&rows)
     }
 
     fn errands(
@@ -363,7 +372,8 @@ impl Database for Queries<'_> {
     fn release_keys(&mut self, newest: KeyId) -> Result<Vec<KeyId>, StoreError> {
         self.change(
             "DELETE FROM triseal_store_key AS k WHERE k.id <> $1
-               AND NOT EXISTS (SELECT 1 FROM triseal_errand AS e WHERE e.key_id = k.id)",
+               AND NOT EXISTS (SELECT 1 FROM triseal_errand AS e WHERE e.key_id = k.id)
+               AND NOT EXISTS (SELECT 1 FROM triseal_entry AS n WHERE n.key_id = k.id)",
             &[&newest.bytes()],
         )?;
         let keys = schema::keys(&mut self.session.client);
@@ -392,6 +402,98 @@ impl Database for Queries<'_> {
         self.change(
             "UPDATE triseal_errand SET body = $3, key_id = $4 WHERE id = $1 AND version = $2",
             &[&id, &version, &body.bytes, &body.under.bytes()],
+        )
+        .map(drop)
+    }
+
+    fn put_entry(
+        &mut self,
+        (kind, key): (&str, &str),
+        over: Over,
+        body: &Sealed,
+        now: Moment,
+    ) -> Result<bool, StoreError> {
+        // First, so that nobody else changes an entry before this transaction ends.
+        let revision = self.next_revision()?;
+        let rows = self.rows(
+            "SELECT revision FROM triseal_entry WHERE kind = $1 AND key = $2",
+            &[&kind, &key],
+        )?;
+        let there = rows.first().map(|row| get(row, 0)).transpose()?;
+        if !over.allows(there) {
+            return Ok(false);
+        }
+        self.change(
+            "INSERT INTO triseal_entry (kind, key, body, key_id, revision, updated_ms) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (kind, key) DO UPDATE SET body = $3, key_id = $4, revision = $5, updated_ms = $6",
+            &[
+                &kind,
+                &key,
+                &body.bytes,
+                &body.under.bytes(),
+                &revision,
+                &now.ms(),
+            ],
+        )
+        .map(|_| true)
+    }
+
+    fn delete_entry(&mut self, kind: &str, key: &str) -> Result<bool, StoreError> {
+        self.next_revision()?;
+        self.change(
+            "DELETE FROM triseal_entry WHERE kind = $1 AND key = $2",
+            &[&kind, &key],
+        )
+        .map(|gone| gone > 0)
+    }
+
+    fn entries(
+        &mut self,
+        kind: &str,
+        after: &str,
+        at_most: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.rows(
+            "SELECT kind, key, body, revision, updated_ms FROM triseal_entry WHERE kind = $1 AND key > $2
+             ORDER BY key LIMIT $3",
+            &[&kind, &after, &limit(at_most)],
+        )?
+        .iter()
+        .map(entry)
+        .collect()
+    }
+
+    fn entries_revision(&mut self) -> Result<i64, StoreError> {
+        let rows = self.rows("SELECT revision FROM triseal_entry_revision", &[])?;
+        number(&rows)
+    }
+
+    fn entries_under_other_keys(
+        &mut self,
+        newest: KeyId,
+        at_most: usize,
+        (kind, key): (&str, &str),
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.rows(
+            "SELECT kind, key, body, revision, updated_ms FROM triseal_entry
+             WHERE key_id <> $1 AND (kind, key) > ($2, $3) ORDER BY kind, key LIMIT $4",
+            &[&newest.bytes(), &kind, &key, &limit(at_most)],
+        )?
+        .iter()
+        .map(entry)
+        .collect()
+    }
+
+    fn reseal_entry(&mut self, old: &Entry, body: &Sealed) -> Result<(), StoreError> {
+        self.change(
+            "UPDATE triseal_entry SET body = $4, key_id = $5 WHERE kind = $1 AND key = $2 AND revision = $3",
+            &[
+                &old.kind,
+                &old.key,
+                &old.revision,
+                &body.bytes,
+                &body.under.bytes(),
+            ],
         )
         .map(drop)
     }
@@ -427,5 +529,23 @@ fn read(row: &Row) -> Result<Errand, StoreError> {
         version: get(row, 11)?,
         alias: get(row, 12)?,
         taking: get(row, 13)?,
+    })
+}
+
+fn number(rows: &[Row]) -> Result<i64, StoreError> {
+    let row = rows.first();
+    row.map_or_else(
+        || Err(StoreError::Engine("a number is missing".to_owned())),
+        |row| get(row, 0),
+    )
+}
+
+fn entry(row: &Row) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        kind: get(row, 0)?,
+        key: get(row, 1)?,
+        body: Zeroizing::new(get(row, 2)?),
+        revision: get(row, 3)?,
+        updated: Moment::from_ms(get(row, 4)?),
     })
 }

@@ -10,7 +10,7 @@ use crate::store::{
 };
 
 /// Never change one that was released: add one.
-const MIGRATIONS: &[&str] = &[ERRANDS];
+const MIGRATIONS: &[&str] = &[ERRANDS, ENTRIES];
 
 /// Form 1. Contents are ciphertext, which does not get smaller by compressing it. A lease ends by the server's clock.
 const ERRANDS: &str = "
@@ -41,6 +41,23 @@ const ERRANDS: &str = "
     CREATE INDEX triseal_errand_live ON triseal_errand (kind, standing, step) WHERE standing <> 'done';
     CREATE INDEX triseal_errand_done ON triseal_errand (updated_ms) WHERE standing = 'done';
     CREATE TABLE triseal_store_key (id bytea PRIMARY KEY);";
+
+/// Form 2: entries, which are facts that stay until they are replaced, and the number of their last change. The row of that
+/// number is locked by whoever changes an entry, so that the numbers come in the order of the commits. Keys are in the order
+/// of their bytes.
+const ENTRIES: &str = "
+    CREATE TABLE triseal_entry (
+        kind text COLLATE \"C\" NOT NULL,
+        key text COLLATE \"C\" NOT NULL,
+        body bytea NOT NULL,
+        key_id bytea NOT NULL,
+        revision bigint NOT NULL,
+        updated_ms bigint NOT NULL,
+        PRIMARY KEY (kind, key)
+    );
+    ALTER TABLE triseal_entry ALTER COLUMN body SET STORAGE EXTERNAL;
+    CREATE TABLE triseal_entry_revision (revision bigint NOT NULL);
+    INSERT INTO triseal_entry_revision VALUES (0);";
 
 /// How long a migration may take, and the wait for another gateway's.
 const MIGRATION_LIMIT: &str =

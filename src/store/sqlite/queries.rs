@@ -9,13 +9,15 @@ use super::{StoreError, failed, file::Lock};
 use crate::{
     clock::Moment,
     store::{
-        Count, Errand, Filter, NewErrand, Settlement, Standing,
+        Count, Entry, Errand, Filter, NewErrand, Over, Settlement, Standing,
         engine::{Change, Database, Held, Inserted, limit, millis},
         vault::{KeyId, Sealed},
     },
 };
 
 const COLUMNS: &str = "id, kind, key, step, body, attempts, standing, reason, created_ms, updated_ms, due_ms, version, alias";
+
+const ENTRY: &str = "kind, key, body, revision, updated_ms";
 
 /// The database inside one transaction.
 pub(super) struct Queries<'a> {
@@ -50,6 +52,13 @@ impl<'a> Queries<'a> {
                 })?
                 .collect()
             })
+            .map_err(failed)
+    }
+
+    fn next_revision(&self) -> Result<i64, StoreError> {
+        self.transaction
+            .prepare_cached("UPDATE entry_revision SET revision = revision + 1 RETURNING revision")
+            .and_then(|mut s| s.query_row([], |row| row.get(0)))
             .map_err(failed)
     }
 
@@ -311,7 +320,8 @@ impl Database for Queries<'_> {
     fn release_keys(&mut self, newest: KeyId) -> Result<Vec<KeyId>, StoreError> {
         self.transaction
             .execute(
-                "DELETE FROM store_key WHERE id <> ?1 AND id NOT IN (SELECT key_id FROM errand)",
+                "DELETE FROM store_key WHERE id <> ?1 AND id NOT IN (SELECT key_id FROM errand)
+                   AND id NOT IN (SELECT key_id FROM entry)",
                 [newest.bytes()],
             )
             .map_err(failed)?;
@@ -343,6 +353,104 @@ impl Database for Queries<'_> {
                 "UPDATE errand SET body = ?3, key_id = ?4 WHERE id = ?1 AND version = ?2",
             )
             .and_then(|mut s| s.execute(params![id, version, body.bytes, body.under.bytes()]))
+            .map(drop)
+            .map_err(failed)
+    }
+
+    fn put_entry(
+        &mut self,
+        (kind, key): (&str, &str),
+        over: Over,
+        body: &Sealed,
+        now: Moment,
+    ) -> Result<bool, StoreError> {
+        let there: Option<i64> = self
+            .transaction
+            .prepare_cached("SELECT revision FROM entry WHERE kind = ?1 AND key = ?2")
+            .and_then(|mut s| s.query_row([kind, key], |row| row.get(0)).optional())
+            .map_err(failed)?;
+        if !over.allows(there) {
+            return Ok(false);
+        }
+        let revision = self.next_revision()?;
+        self.transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO entry (kind, key, body, key_id, revision, updated_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )
+            .and_then(|mut s| {
+                let under = body.under.bytes();
+                s.execute(params![kind, key, body.bytes, under, revision, now.ms()])
+            })
+            .map(|_| true)
+            .map_err(failed)
+    }
+
+    fn delete_entry(&mut self, kind: &str, key: &str) -> Result<bool, StoreError> {
+        let gone = self
+            .transaction
+            .execute(
+                "DELETE FROM entry WHERE kind = ?1 AND key = ?2",
+                [kind, key],
+            )
+            .map_err(failed)?;
+        if gone > 0 {
+            self.next_revision()?;
+        }
+        Ok(gone > 0)
+    }
+
+    fn entries(
+        &mut self,
+        kind: &str,
+        after: &str,
+        at_most: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.transaction
+            .prepare_cached(&format!(
+                "SELECT {ENTRY} FROM entry WHERE kind = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
+            ))
+            .and_then(|mut s| {
+                s.query_map(params![kind, after, limit(at_most)], entry)?
+                    .collect()
+            })
+            .map_err(failed)
+    }
+
+    fn entries_revision(&mut self) -> Result<i64, StoreError> {
+        self.transaction
+            .prepare_cached("SELECT revision FROM entry_revision")
+            .and_then(|mut s| s.query_row([], |row| row.get(0)))
+            .map_err(failed)
+    }
+
+    fn entries_under_other_keys(
+        &mut self,
+        newest: KeyId,
+        at_most: usize,
+        (kind, key): (&str, &str),
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.transaction
+            .prepare_cached(&format!(
+                "SELECT {ENTRY} FROM entry WHERE key_id <> ?1 AND (kind, key) > (?2, ?3)
+                 ORDER BY kind, key LIMIT ?4"
+            ))
+            .and_then(|mut s| {
+                s.query_map(params![newest.bytes(), kind, key, limit(at_most)], entry)?
+                    .collect()
+            })
+            .map_err(failed)
+    }
+
+    fn reseal_entry(&mut self, old: &Entry, body: &Sealed) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE entry SET body = ?4, key_id = ?5 WHERE kind = ?1 AND key = ?2 AND revision = ?3",
+            )
+            .and_then(|mut s| {
+                let under = body.under.bytes();
+                s.execute(params![old.kind, old.key, old.revision, body.bytes, under])
+            })
             .map(drop)
             .map_err(failed)
     }
@@ -383,5 +491,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Errand> {
         version: row.get(11)?,
         alias: row.get(12)?,
         taking: 0,
+    })
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        kind: row.get(0)?,
+        key: row.get(1)?,
+        body: Zeroizing::new(row.get(2)?),
+        revision: row.get(3)?,
+        updated: Moment::from_ms(row.get(4)?),
     })
 }

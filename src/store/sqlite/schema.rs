@@ -9,7 +9,7 @@ use crate::store::{place, vault::Vault};
 type Migration = fn(&Transaction<'_>, &Vault) -> Result<(), StoreError>;
 
 /// Never change one that was released: add one.
-const MIGRATIONS: &[Migration] = &[plain, encrypted];
+const MIGRATIONS: &[Migration] = &[plain, encrypted, entries];
 
 /// The form that this version writes.
 fn known() -> i64 {
@@ -132,4 +132,23 @@ fn encrypted(transaction: &Transaction<'_>, vault: &Vault) -> Result<(), StoreEr
                 .map_err(failed)?;
         }
     }
+}
+
+/// Form 3: entries, which are facts that stay until they are replaced, and the number of their last change.
+fn entries(transaction: &Transaction<'_>, _: &Vault) -> Result<(), StoreError> {
+    transaction
+        .execute_batch(
+            "CREATE TABLE entry (
+                kind TEXT NOT NULL,
+                key TEXT NOT NULL,
+                body BLOB NOT NULL,
+                key_id BLOB NOT NULL,
+                revision INTEGER NOT NULL,
+                updated_ms INTEGER NOT NULL,
+                PRIMARY KEY (kind, key)
+            ) STRICT, WITHOUT ROWID;
+            CREATE TABLE entry_revision (revision INTEGER NOT NULL) STRICT;
+            INSERT INTO entry_revision VALUES (0);",
+        )
+        .map_err(failed)
 }

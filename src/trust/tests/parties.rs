@@ -91,6 +91,7 @@ fn a_key_of_two_parties_is_found() {
         algorithm: None,
         valid_from: None,
         valid_until: None,
+        chain: None,
     }];
     let spec = PartySpec {
         id: "partner-2",
