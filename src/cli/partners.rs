@@ -1,5 +1,7 @@
 //! `triseal partners`: hashes for partner files, and who is in them.
 
+mod changes;
+
 use std::{
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
@@ -43,6 +45,14 @@ enum What {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Prints what events and requests have changed beside the files.
+    Changes {
+        /// The gateway's configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Takes a change back: what the files say holds alone.
+    Forget(changes::Forget),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -80,6 +90,12 @@ enum PartnersError {
         "standard input holds no secret: give it one line of 1 to {SECRET_MAX_BYTES} characters"
     )]
     NoSecret,
+    #[error("the configuration has no [store], so nothing is changed beside its files")]
+    NoStore,
+    #[error("there is no change `{0}`; `triseal partners changes` prints them")]
+    NoChange(String),
+    #[error("{0}")]
+    Store(#[from] crate::store::StoreError),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -98,6 +114,8 @@ pub fn run(command: &PartnersCommand, clock: &Clock) -> ExitCode {
             }
             hash(config, SecretKind::from(*kind), &mut input, &mut output)
         }
+        What::Changes { config } => changes::list(config, &mut output),
+        What::Forget(command) => changes::forget(command, &mut output),
         What::List { config } => list(config, clock.now(), &mut output, &mut io::stderr().lock()),
     };
     match done {

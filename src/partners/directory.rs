@@ -226,7 +226,11 @@ impl Directory {
         Some((misp, misp.licence_keys().get(*place)?))
     }
 
-    fn assemble(pepper: Option<Pepper>, loaded: impl Iterator<Item = Loaded>, mistakes: &mut Mistakes) -> Self {
+    fn assemble(
+        pepper: Option<Pepper>,
+        loaded: impl Iterator<Item = Loaded>,
+        mistakes: &mut Mistakes,
+    ) -> Self {
         let mut this = Self {
             pepper,
             ..Self::default()

@@ -50,7 +50,11 @@ impl Kind {
                 Self::Misp(ours) => MispPolicy::parse(document, "document", report)
                     .map(|theirs| Self::Misp(ours.narrowed_by(&theirs))),
                 Self::DataShare(_) => {
-                    report.error("document", "a data share policy changes by its file alone", "");
+                    report.error(
+                        "document",
+                        "a data share policy changes by its file alone",
+                        "",
+                    );
                     None
                 }
             }

@@ -146,7 +146,9 @@ path = "/hub"
                 if path.is_dir() {
                     folders.push(path);
                 } else if let Ok(bytes) = fs::read(&path) {
-                    let found = bytes.windows(text.len()).any(|part| part == text.as_bytes());
+                    let found = bytes
+                        .windows(text.len())
+                        .any(|part| part == text.as_bytes());
                     assert!(!found, "{}", path.display());
                 }
             }
@@ -352,7 +354,11 @@ fn what_is_forged_unknown_foreign_or_from_the_future_changes_nothing() {
     let pem = all.site.read("pki/parties/seeder/signature.pem");
     let mut other = partner("ACTIVE");
     other["certificateData"] = json!(pem);
-    all.event("PARTNER_UPDATED", ago(7_000), &json!({"partnerData": other}));
+    all.event(
+        "PARTNER_UPDATED",
+        ago(7_000),
+        &json!({"partnerData": other}),
+    );
     all.parks("certificate/crvs/signature/");
     // A policy nobody has configured.
     let policy = json!({"policyData": {"policyId": "other", "policyStatus": "ACTIVE"}});
@@ -366,4 +372,44 @@ fn what_is_forged_unknown_foreign_or_from_the_future_changes_nothing() {
     let ca = json!({"certChainDatashareUrl": "https://share.example/1", "partnerDomain": "AUTH"});
     all.event("CA_CERTIFICATE_UPLOADED", ago(5_000), &ca);
     all.parks("an event makes no anchor");
+}
+
+#[test]
+fn a_change_is_listed_with_its_source_and_taken_back_while_the_gateway_runs() {
+    let all = Registry::started("event-forget", |_| {});
+    let data = json!({"partnerData": partner("DEACTIVE")});
+    all.event("PARTNER_UPDATED", ago(9_000), &data);
+    all.becomes("ID-004", "IDA-MPA-012");
+    let config = all.site.path("misp/gateway.toml").display().to_string();
+    let partners = |args: &[&str]| {
+        let mut line = vec!["partners", args[0], "--config", &config];
+        line.extend(&args[1..]);
+        run(env!("CARGO_BIN_EXE_triseal"), line, &[], b"")
+    };
+    let listed = partners(&["changes"]);
+    assert_eq!(listed.code, 0, "{}", listed.all());
+    let line = listed.out.lines().find(|l| l.starts_with("partner/crvs "));
+    let line = line.unwrap_or_else(|| panic!("{}", listed.out));
+    assert!(line.contains("event PARTNER_UPDATED"), "{line}");
+    assert!(line.ends_with("inactive"), "{line}");
+    // The one in the way is another's: nothing is forgotten by a near miss.
+    assert_ne!(partners(&["forget", "partner/crv"]).code, 0);
+    all.becomes("ID-004", "IDA-MPA-012");
+    assert_eq!(partners(&["forget", "partner/crvs"]).code, 0);
+    all.becomes("-", "");
+    assert_ne!(partners(&["forget", "partner/crvs"]).code, 0);
+}
+
+#[test]
+fn an_event_does_not_switch_on_what_the_file_has_off() {
+    let all = Registry::started("event-file-off", |site| {
+        site.edit("misp/partners/crvs.toml", |text| {
+            format!("state = \"inactive\"\n{text}")
+        });
+    });
+    all.becomes("ID-004", "IDA-MPA-012");
+    let data = json!({"partnerData": partner("ACTIVE")});
+    all.event("PARTNER_UPDATED", ago(1_000), &data);
+    assert!(all.site.misp().says("the registry is changed by an event"));
+    all.becomes("ID-004", "IDA-MPA-012");
 }
