@@ -2,6 +2,7 @@
 
 mod replace;
 mod replacements;
+mod changes;
 
 use std::{
     io::{self, IsTerminal, Read, Write},
@@ -48,6 +49,14 @@ enum What {
     },
     ReplaceCertificate(Box<replace::Replace>),
     Replacements(replacements::Replacements),
+    /// Prints what events and requests have changed beside the files.
+    Changes {
+        /// The gateway's configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Takes a change back: what the files say holds alone.
+    Forget(changes::Forget),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -85,6 +94,12 @@ enum PartnersError {
         "standard input holds no secret: give it one line of 1 to {SECRET_MAX_BYTES} characters"
     )]
     NoSecret,
+    #[error("the configuration has no [store], so nothing is changed beside its files")]
+    NoStore,
+    #[error("there is no change `{0}`; `triseal partners changes` prints them")]
+    NoChange(String),
+    #[error("{0}")]
+    Stored(#[from] crate::store::StoreError),
     #[error("{0}")]
     Replace(#[from] replace::ReplaceError),
     #[error("{0}")]
@@ -109,6 +124,8 @@ pub fn run(command: &PartnersCommand, clock: &Clock) -> ExitCode {
         }
         What::ReplaceCertificate(args) => args.run(clock, &mut output).map_err(Into::into),
         What::Replacements(args) => args.run(clock, &mut output).map_err(Into::into),
+        What::Changes { config } => changes::list(config, &mut output),
+        What::Forget(command) => changes::forget(command, &mut output),
         What::List { config } => list(config, clock.now(), &mut output, &mut io::stderr().lock()),
     };
     match done {

@@ -25,6 +25,7 @@ mod import;
 mod jose;
 mod limits;
 mod packet;
+mod partner_events;
 mod partners_states;
 mod pki_tools;
 mod reload;
