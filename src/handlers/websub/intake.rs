@@ -21,6 +21,9 @@ pub(super) struct Arrived {
     pub(super) subscription: String,
     /// When it arrived.
     pub(super) at_ms: i64,
+    /// What was fetched from the data share, still sealed: a credential that was not in the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shared: Option<String>,
 }
 
 /// Stores a delivery and answers it.
@@ -79,6 +82,7 @@ pub(super) async fn deliver(
     let arrived = Arrived {
         subscription: subscription.to_owned(),
         at_ms: now.ms(),
+        shared: None,
     };
     let bytes = record::write(&arrived, body)
         .ok_or_else(|| Refusal::new(Code::Fault, "a record that cannot be written"))?;
