@@ -58,6 +58,9 @@ struct OpenCrvs {
     /// A network in which country configuration runs; may be said several times.
     #[arg(long = "network", value_name = "CIDR")]
     networks: Vec<String>,
+    /// With --direct: a network from which MOSIP's hub delivers; may be said several times.
+    #[arg(long = "hub-network", value_name = "CIDR", requires = "direct")]
+    hub_networks: Vec<String>,
     /// A scope that lets people's tokens use /verify and the E-Signet login; may be said several times.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -81,6 +84,7 @@ pub fn run(args: Import) -> ExitCode {
         partner_listen: args.partner_listen,
         hosts: args.hosts,
         networks: args.networks,
+        hub_networks: args.hub_networks,
         scopes: args.scopes,
         state: args.state,
     };

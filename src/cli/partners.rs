@@ -1,8 +1,8 @@
 //! `triseal partners`: hashes for partner files, and who is in them.
 
+mod changes;
 mod replace;
 mod replacements;
-mod changes;
 
 use std::{
     io::{self, IsTerminal, Read, Write},

@@ -1,5 +1,9 @@
 //! The subscriptions of a configuration, checked: topics, callbacks, secrets, and whose credentials are believed.
 
+mod share;
+
+pub use share::DataShare;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
@@ -25,6 +29,7 @@ pub struct Subscriptions {
     pending: Duration,
     attempts_max: u32,
     quarantine_max: usize,
+    data_share: Option<DataShare>,
     by_name: BTreeMap<String, Subscription>,
     verifier: Verifier,
 }
@@ -99,6 +104,9 @@ impl Subscriptions {
             );
         }
         bounds(websub, report);
+        let data_share = websub.data_share.as_ref().and_then(|share| {
+            DataShare::build(share, &raw.upstream, &mut report.within("data_share"))
+        });
         let contexts = contexts(websub, report);
         let issuers = issuers(websub, &contexts, report);
         let mut by_name: BTreeMap<String, Subscription> = BTreeMap::new();
@@ -135,6 +143,7 @@ impl Subscriptions {
             pending: Duration::from_secs(websub.pending_s),
             attempts_max: websub.attempts_max,
             quarantine_max: websub.quarantine_max,
+            data_share,
             by_name,
             verifier: Verifier::new(issuers, contexts),
         })
@@ -173,6 +182,11 @@ impl Subscriptions {
     /// Quarantined deliveries that are kept.
     pub const fn quarantine_max(&self) -> usize {
         self.quarantine_max
+    }
+
+    /// Where credentials may be fetched that are not in their event.
+    pub const fn data_share(&self) -> Option<&DataShare> {
+        self.data_share.as_ref()
     }
 
     /// Every subscription.

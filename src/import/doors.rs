@@ -120,12 +120,18 @@ fn service_file(work: &mut Work<'_>) {
 
 /// The hub itself.
 fn hub_file(work: &mut Work<'_>) {
-    let what = work
-        .todo("partners/hub.toml: the network of MOSIP's hub; its deliveries are signed besides");
+    let networks = if work.request.hub_networks.is_empty() {
+        let what = work.todo(
+            "partners/hub.toml: the network of MOSIP's hub (--hub-network); its deliveries are signed besides",
+        );
+        format!("{what}\nnetworks = []")
+    } else {
+        format!("networks = {}", quote_all(&work.request.hub_networks))
+    };
     work.public(
         "partners/hub.toml",
         format!(
-            "# MOSIP's hub, known by its network.\nid = \"hub\"\norganisation = \"MOSIP\"\nkind = \"service\"\nroutes = [\"websub-callback\"]\n\n[access]\n{what}\nnetworks = []\n"
+            "# MOSIP's hub, known by its network.\nid = \"hub\"\norganisation = \"MOSIP\"\nkind = \"service\"\nroutes = [\"websub-callback\"]\n\n[access]\n{networks}\n"
         ),
     );
 }

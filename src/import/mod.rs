@@ -56,6 +56,8 @@ pub struct Request {
     pub hosts: Vec<String>,
     /// Networks in which country configuration runs.
     pub networks: Vec<String>,
+    /// Networks from which MOSIP's hub delivers, where it is spoken to directly.
+    pub hub_networks: Vec<String>,
     /// Scopes that let people's tokens use `/verify` and the E-Signet login.
     pub scopes: Vec<String>,
     /// The folder for state.

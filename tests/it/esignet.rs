@@ -37,7 +37,7 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// Sends bytes to a plain listener and reads one answer.
 #[track_caller]
-fn plain(port: u16, bytes: &[u8]) -> Answer {
+pub fn plain(port: u16, bytes: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -54,7 +54,7 @@ fn form(path: &str, more: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn get(path: &str, more: &str) -> Vec<u8> {
+pub fn get(path: &str, more: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").into_bytes()
 }
 
@@ -62,7 +62,7 @@ fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('%', "%25")
         .replace(':', "%3A")
         .replace('/', "%2F")
@@ -96,7 +96,7 @@ fn routes(face: &str, from: &str, upstream: &str, to: &str) -> String {
 const ROUTES: &str = "routes = [\"es-token\", \"es-token-2\", \"es-userinfo\", \"es-keys\", \"es-openid\", \"es-oauth\", ";
 
 /// Both gateways before an E-Signet at this port; nothing is started.
-fn site(world: &World, name: &str, port: u16, between: &str) -> Site {
+pub fn site(world: &World, name: &str, port: u16, between: &str) -> Site {
     let site = Site::before(world, name);
     let origin = format!("http://127.0.0.1:{port}");
     let section = |upstream: &str, envelope: &str| {
@@ -144,7 +144,7 @@ fn site(world: &World, name: &str, port: u16, between: &str) -> Site {
 }
 
 /// Waits until the partner's gateway has E-Signet's keys and documents.
-fn ready(site: &Site) {
+pub fn ready(site: &Site) {
     until("the keys were fetched ahead", || {
         let keys = plain(site.service_face(), &get(KEYS, ""));
         let documents = plain(site.service_face(), &get(OAUTH, ""));
@@ -156,10 +156,20 @@ fn ready(site: &Site) {
 
 /// A person logs in at the pages, as a browser would do it, and comes back with a code.
 fn code(port: u16, client: &str, pkce: bool) -> String {
+    let claims = json!({"userinfo": {"name": {"essential": true}}});
+    code_with(port, client, pkce, &claims)
+}
+
+/// The same, with a say in what is asked about the person.
+pub fn code_with(port: u16, client: &str, pkce: bool, claims: &Value) -> String {
+    let claims = escaped(&claims.to_string())
+        .replace('{', "%7B")
+        .replace('}', "%7D")
+        .replace('"', "%22");
     let landing = escaped(&format!("http://127.0.0.1:{port}/sandbox/landing"));
     let challenge = format!("&code_challenge={CHALLENGE}&code_challenge_method=S256");
     let path = format!(
-        "/authorize?client_id={client}&response_type=code&scope=openid&state=st&redirect_uri={landing}&claims=%7B%22userinfo%22%3A%7B%22name%22%3A%7B%22essential%22%3Atrue%7D%7D%7D{}",
+        "/authorize?client_id={client}&response_type=code&scope=openid&state=st&redirect_uri={landing}&claims={claims}{}",
         if pkce { &challenge } else { "" }
     );
     let page = plain(port, &get(&path, ""));
@@ -195,7 +205,7 @@ fn service_form(port: u16, client: &str, code: &str, verifier: bool) -> String {
     )
 }
 
-fn esignet_port(world: &World) -> u16 {
+pub fn esignet_port(world: &World) -> u16 {
     let text = std::fs::read_to_string(world.dir().join("scene.json")).unwrap();
     let scene: Value = serde_json::from_str(&text).unwrap();
     let origin = scene["esignet"].as_str().unwrap();

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -11,8 +12,11 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Output, Site, copy, triseal},
+    harness::{Answer, Output, Process, Site, copy, free_ports, triseal, until, within},
+    opencrvs::setup::{Auth, CREATE, REGISTER, Record, WORKFLOW},
+    packet::{jwt, logged_in},
     python,
+    scripted::{Said, Scripted},
 };
 
 /// What the middleware of the scene's partner would have in its environment, on the stack's network.
@@ -199,6 +203,175 @@ fn one_key_store_for_both_uses_is_taken_loudly() {
     assert!(checked.err.contains("warning"), "{}", checked.all());
     let text = fs::read_to_string(out.join("gateway.toml")).unwrap();
     assert!(text.contains("\ninsecure_shared_keys = true\n"));
+}
+
+/// What `--direct` needs besides.
+fn furnish_direct(site: &Site, folder: &Path) {
+    furnish(site, folder);
+    for (from, to) in [
+        ("anchors/mosip.pem", "anchors/mosip.pem"),
+        ("anchors/tls.pem", "anchors/public.pem"),
+        (
+            "parties/mosip/signature.pem",
+            "certificates/ida-signature.pem",
+        ),
+    ] {
+        fs::copy(site.path("pki").join(from), folder.join(to)).unwrap();
+    }
+}
+
+const DIRECT: [&str; 7] = [
+    "--direct",
+    "--hub-network",
+    "10.1.0.0/16",
+    "--network",
+    "127.0.0.1/32",
+    "--scope",
+    "record.register",
+];
+
+#[test]
+fn a_direct_deployment_becomes_a_configuration_that_check_takes() {
+    let (site, env, out) = site("import-direct-check");
+    let more = [&DIRECT[..], &["--host", "mosip-api"]].concat();
+    let said = import(&env, &out, &more);
+    assert_eq!(said.code, 0, "{}", said.all());
+    furnish_direct(&site, &out);
+    let good = check(&out);
+    assert_eq!(good.code, 0, "{}", good.all());
+    // Without the hub's network, that alone is missing, and check says in which file.
+    let bare = site.path("imported-bare");
+    let more: Vec<&str> = (more.iter().copied())
+        .filter(|&word| word != "--hub-network" && word != "10.1.0.0/16")
+        .collect();
+    assert_eq!(import(&env, &bare, &more).code, 0);
+    furnish_direct(&site, &bare);
+    let open = check(&bare);
+    assert_eq!(open.code, 2, "{}", open.all());
+    assert!(open.err.contains("partners/hub.toml"), "{}", open.err);
+    assert!(open.all().contains("1 mistake;"), "{}", open.all());
+    // A hub's network is not of a deployment behind a MISP's gateway.
+    let elsewhere = site.path("imported-elsewhere");
+    let said = import(&env, &elsewhere, &["--hub-network", "10.1.0.0/16"]);
+    assert_eq!(said.code, 2, "{}", said.all());
+}
+
+/// MOSIP's services at one port: logins, packets, workflows and the hub.
+fn mosip() -> Scripted {
+    Scripted::start(|asked| match asked.path.as_str() {
+        "/v1/authmanager/authenticate/clientidsecretkey" => logged_in(600),
+        "/hub" => Said::text(202, "text/plain", "hub.mode=accepted"),
+        CREATE => {
+            let request = &asked.json()["request"];
+            let part =
+                json!({"id": request["id"], "packetName": "x", "process": request["process"]});
+            Said::json(200, &json!({"response": [part], "errors": []}))
+        }
+        WORKFLOW => Said::json(
+            200,
+            &json!({"response": {"workflowInstanceId": "0f5c"}, "errors": null}),
+        ),
+        _ => Said::text(404, "text/plain", ""),
+    })
+}
+
+#[test]
+fn a_direct_deployment_is_imported_checked_run_and_takes_a_registration_to_mosip() {
+    let (site, env, out) = site("import-direct-run");
+    let (mosip, auth) = (mosip(), Auth::new());
+    let pem = auth.pem();
+    let core = Scripted::start(move |_| Said::text(200, "text/plain", pem.clone()));
+    let (port, base) = (mosip.port, free_ports(2));
+    let (services, admin) = (base, base + 1);
+    let text = fs::read_to_string(&env)
+        .unwrap()
+        .replace("PORT=2024", &format!("PORT={services}"))
+        .replace("HOST=0.0.0.0", "HOST=127.0.0.1")
+        .replace(
+            "http://gateway:7070",
+            &format!("http://127.0.0.1:{}", core.port),
+        )
+        .replace(
+            "http://auth:4040",
+            &format!("http://127.0.0.1:{}", core.port),
+        )
+        .replace(
+            "https://api.mosip.example",
+            &format!("http://127.0.0.1:{port}"),
+        )
+        .replace(
+            "https://hub.mosip.example",
+            &format!("http://127.0.0.1:{port}"),
+        );
+    fs::write(&env, text).unwrap();
+    let said = import(&env, &out, &DIRECT);
+    assert_eq!(said.code, 0, "{}", said.all());
+    furnish_direct(&site, &out);
+    let file = out.join("gateway.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    // The one thing that no option says: the port of metrics, which other tests have, too.
+    let text = text.replace("127.0.0.1:9900", &format!("127.0.0.1:{admin}"));
+    fs::write(&file, text).unwrap();
+    let good = check(&out);
+    assert_eq!(good.code, 0, "{}", good.all());
+
+    let file = file.display().to_string();
+    let gateway = Process::start(
+        Path::new(env!("CARGO_BIN_EXE_triseal")),
+        ["run", "--config", &file],
+        &[],
+        &site.path("."),
+        "imported-gateway",
+    );
+    let birth = Record::birth();
+    let token = auth.token(&birth.event, &birth.action, json!({}));
+    let post = |token: &str, body: &[u8]| -> Option<Answer> {
+        let head = format!(
+            "POST {REGISTER} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", services)).ok()?;
+        stream.write_all(&[head.as_bytes(), body].concat()).ok()?;
+        Answer::read(&mut stream)
+    };
+    until("the imported gateway knows the key of the tokens", || {
+        assert!(gateway.runs(), "{}", gateway.err());
+        let answer = post("no token", b"{}")?;
+        (answer.code() != "CRVS-009").then_some(())
+    });
+    let stranger = Auth::new().token(&birth.event, &birth.action, json!({}));
+    let refused = post(&stranger, &birth.body()).expect("an answer");
+    assert_eq!((refused.status, refused.code().as_str()), (401, "CRVS-003"));
+    let answer = post(&token, &birth.body()).expect("an answer");
+    assert_eq!(answer.status, 202, "{}", answer.text());
+
+    // The packet goes to MOSIP itself, in plain, with the token of the deployment's own client.
+    let asked = |path: &str| mosip.asked().into_iter().find(|asked| asked.path == path);
+    let wait = std::time::Duration::from_secs(60);
+    within(wait, || asked(WORKFLOW)).unwrap_or_else(|| panic!("{}", gateway.err()));
+    let packet = asked(CREATE).unwrap();
+    assert_eq!(
+        packet.json()["request"]["fields"]["birthCertificateNumber"],
+        birth.number.as_str()
+    );
+    let cookie = packet.header("cookie").unwrap_or_default();
+    let made = jwt(600);
+    let head = made.split('.').next().unwrap();
+    assert!(
+        cookie.starts_with(&format!("Authorization={head}.")),
+        "{cookie}"
+    );
+    let login = (mosip.asked().into_iter())
+        .find(|asked| asked.path.ends_with("clientidsecretkey"))
+        .unwrap();
+    assert_eq!(login.json()["request"]["clientId"], "mosip-regproc-client");
+    // The hub is asked for the subscription of the middleware's variables.
+    let hub = within(wait, || asked("/hub")).expect("the hub is asked");
+    let form = String::from_utf8(hub.body).unwrap();
+    assert!(
+        form.contains("hub.topic=crvs%2FCREDENTIAL_ISSUED"),
+        "{form}"
+    );
 }
 
 /// The folder `deploy/opencrvs`, with what its configuration names.

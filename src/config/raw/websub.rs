@@ -27,6 +27,9 @@ pub struct WebSub {
     /// The JSON-LD contexts that credentials lean on, besides W3C's, which the program brings.
     #[serde(default)]
     pub context: Vec<CredentialContext>,
+    /// Where credentials are fetched that are not in their event. Default: nowhere; such deliveries are parked.
+    #[serde(default)]
+    pub data_share: Option<DataShareFrom>,
     /// How often subscriptions are renewed, in seconds. The hub does not enforce leases, but a renewal starts a consumer that
     /// it has stopped.
     #[serde(default = "default_renew")]
@@ -56,6 +59,30 @@ const fn default_attempts() -> u32 {
 }
 const fn default_quarantine() -> usize {
     256
+}
+
+/// The data share whose addresses in events are believed.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataShareFrom {
+    /// The upstream; its `login`, where it has one, brings the token. Nothing is ever fetched from anywhere else.
+    pub upstream: String,
+    /// How requests to it are sealed.
+    #[serde(default = "plain")]
+    pub envelope: Envelope,
+    /// Scheme, host and port as events name them, where they are not those of the upstream's addresses.
+    #[serde(default)]
+    pub origin: Option<String>,
+    /// What every address's path begins with. Ends with a slash.
+    #[serde(default = "default_share_path")]
+    pub path: String,
+}
+
+const fn plain() -> Envelope {
+    Envelope::InsecurePlain
+}
+fn default_share_path() -> String {
+    "/v1/datashare/get/".to_owned()
 }
 
 /// One subscription at the hub.

@@ -8,11 +8,12 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
-    event::{Event, Problem},
+    event::{Event, Problem, Sealed},
     intake::Arrived,
     kind, outbound, record, registry,
     seen::{self, Claim},
     service,
+    share::{self, NotFetched},
 };
 use crate::{
     credential::{CREDENTIAL_MAX, Verified},
@@ -158,9 +159,38 @@ impl Deliveries {
                 Err(error) => again(errand, limit, error.to_string()),
             };
         }
-        let delivered = match read(gateway, &snapshot, subscription, errand.key(), body).await {
+        if arrived.shared.is_none() && subscription.credential().is_some() {
+            let correlation_id = gateway.known_or_new(arrived.correlation_id.clone());
+            let step = Step {
+                errand,
+                correlation_id: &correlation_id,
+            };
+            match shared(gateway, &snapshot, subscription, step, body).await {
+                Ok(None) => {}
+                Ok(Some(text)) => {
+                    let arrived = Arrived {
+                        shared: Some(text),
+                        ..arrived
+                    };
+                    return match record::write(&arrived, body) {
+                        Some(body) => Settlement::Next {
+                            step: "fetched",
+                            body: Some(body),
+                        },
+                        None => park("a record that cannot be written"),
+                    };
+                }
+                Err(NotFetched::Later(why)) => return again(errand, limit, why),
+                Err(NotFetched::Never(Problem(word, why))) => {
+                    return park(&format!("{word}: {why}"));
+                }
+            }
+        }
+        let correlation_id = gateway.known_or_new(arrived.correlation_id);
+        let (key, fetched) = (errand.key(), arrived.shared);
+        let delivered = match read(gateway, &snapshot, subscription, key, body, fetched).await {
             Ok(delivered) => Delivered {
-                correlation_id: gateway.known_or_new(arrived.correlation_id),
+                correlation_id,
                 ..delivered
             },
             Err(Problem(word, why)) => return park(&format!("{word}: {why}")),
@@ -212,6 +242,23 @@ impl Deliveries {
     }
 }
 
+/// The credential that is not in its event, fetched; `None` when there is nothing to fetch.
+async fn shared(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    subscription: &Subscription,
+    step: Step<'_>,
+    body: &[u8],
+) -> Result<Option<String>, NotFetched> {
+    let event = Event::read(body, subscription).map_err(NotFetched::Never)?;
+    match event.credential().map_err(NotFetched::Never)? {
+        Sealed::Here(_) => Ok(None),
+        Sealed::Shared(address) => share::fetch(gateway, snapshot, step, address)
+            .await
+            .map(Some),
+    }
+}
+
 /// Reads, opens and verifies.
 async fn read(
     gateway: &Gateway,
@@ -219,12 +266,20 @@ async fn read(
     subscription: &Subscription,
     key: &str,
     body: &[u8],
+    fetched: Option<String>,
 ) -> Result<Delivered, Problem> {
     let event = Event::read(body, subscription)?;
     let credential = match subscription.credential() {
         None => None,
         Some(_) => {
-            let sealed = event.credential()?.to_owned();
+            let sealed = match (event.credential()?, fetched) {
+                (Sealed::Here(sealed), _) => sealed.to_owned(),
+                (Sealed::Shared(_), Some(fetched)) => fetched,
+                (Sealed::Shared(_), None) => {
+                    let why = "the credential was not fetched".to_owned();
+                    return Err(Problem("credential-fault", why));
+                }
+            };
             let now = gateway.clock().now();
             let (snapshot, name) = (Arc::clone(snapshot), subscription.name().to_owned());
             let (whole, named) = (Arc::clone(&snapshot), name.clone());

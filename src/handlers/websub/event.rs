@@ -34,6 +34,15 @@ impl fmt::Debug for Event {
     }
 }
 
+/// Where the credential of an event is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sealed<'e> {
+    /// In the event.
+    Here(&'e str),
+    /// At this address.
+    Shared(&'e str),
+}
+
 impl Event {
     /// Reads an event. Members may be absent, null or more than are known.
     pub(super) fn read(body: &[u8], subscription: &Subscription) -> Result<Self, Problem> {
@@ -79,8 +88,8 @@ impl Event {
         self.message.get("event")?.get("data")?.as_object()
     }
 
-    /// The encrypted credential.
-    pub(super) fn credential(&self) -> Result<&str, Problem> {
+    /// The encrypted credential, or where it is.
+    pub(super) fn credential(&self) -> Result<Sealed<'_>, Problem> {
         let data = self.data().ok_or_else(|| {
             Problem(
                 "event-form",
@@ -88,18 +97,17 @@ impl Event {
             )
         })?;
         match data.get("credential") {
-            Some(Value::String(text)) => Ok(text),
+            Some(Value::String(text)) => Ok(Sealed::Here(text)),
             None | Some(Value::Null) => {
                 let shared = self
                     .message
                     .get("event")
-                    .and_then(|e| e.get("dataShareUri"));
-                let why = if shared.is_some_and(Value::is_string) {
-                    "the credential is in a data share, which is not fetched; let the policy send it in the event"
-                } else {
-                    "the event has no credential"
-                };
-                Err(Problem("event-no-credential", why.to_owned()))
+                    .and_then(|e| e.get("dataShareUri"))
+                    .and_then(Value::as_str);
+                shared.map(Sealed::Shared).ok_or_else(|| {
+                    let why = "the event has neither a credential nor the address of one";
+                    Problem("event-no-credential", why.to_owned())
+                })
             }
             Some(_) => Err(Problem(
                 "event-form",
@@ -171,16 +179,31 @@ mod tests {
 
     #[test]
     fn a_credential_that_is_not_there_is_said_so() {
-        let of = |text: &str| read(text).unwrap().credential().map(str::to_owned);
-        assert_eq!(
-            of(r#"{"event":{"data":{"credential":"abc"}}}"#).unwrap(),
-            "abc"
-        );
+        let of = |text: &str| {
+            read(text).unwrap().credential().map(|sealed| match sealed {
+                Sealed::Here(text) => format!("here {text}"),
+                Sealed::Shared(address) => format!("at {address}"),
+            })
+        };
+        for (text, place) in [
+            (r#"{"event":{"data":{"credential":"abc"}}}"#, "here abc"),
+            (
+                r#"{"event":{"dataShareUri":"https://x.example/k","data":{}}}"#,
+                "at https://x.example/k",
+            ),
+            // The one in the event is the one that the policy sent.
+            (
+                r#"{"event":{"dataShareUri":"https://x.example/k","data":{"credential":"abc"}}}"#,
+                "here abc",
+            ),
+        ] {
+            assert_eq!(of(text).unwrap(), place);
+        }
         for (text, word) in [
             (r#"{"event":{}}"#, "event-form"),
             (r#"{"event":{"data":{}}}"#, "event-no-credential"),
             (
-                r#"{"event":{"dataShareUri":"https://x.example/","data":{}}}"#,
+                r#"{"event":{"dataShareUri":["https://x.example/"],"data":{}}}"#,
                 "event-no-credential",
             ),
             (r#"{"event":{"data":{"credential":{}}}}"#, "event-form"),

@@ -24,6 +24,9 @@ pub(super) struct Arrived {
     /// Of the exchange that brought it; empty in what an older version stored.
     #[serde(default)]
     pub(super) correlation_id: String,
+    /// What was fetched from the data share, still sealed: a credential that was not in the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shared: Option<String>,
 }
 
 /// Stores a delivery and answers it.
@@ -84,6 +87,7 @@ pub(super) async fn deliver(
         subscription: subscription.to_owned(),
         at_ms: now.ms(),
         correlation_id: correlation_id.to_owned(),
+        shared: None,
     };
     let bytes = record::write(&arrived, body)
         .ok_or_else(|| Refusal::new(Code::Fault, "a record that cannot be written"))?;

@@ -1,4 +1,5 @@
 //! The hub's question whether we meant it: answered for a request of ours that is pending, with equal topic and mode.
+//! Questions about an address that a subscription had before are [`super::leaving`]'s.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    kind, printable, store,
+    challenge, kind, leaving, printable, store,
     subscribing::{ALREADY, State},
     typed,
 };
@@ -17,9 +18,6 @@ use crate::{
     refusal::{Code, Refusal},
     store::Revision,
 };
-
-/// Bytes of a challenge.
-const CHALLENGE_MAX: usize = 256;
 
 /// Answers a question, or takes note of a denial.
 pub(super) async fn answer(
@@ -33,6 +31,10 @@ pub(super) async fn answer(
     if fields.get("hub.topic") != Some(topic) {
         return Err(unexpected("another topic"));
     }
+    if let Some(reply) = of_before(gateway, &handling, question).await? {
+        let headers = typed("text/plain");
+        return Ok(handling.answer(StatusCode::OK, headers, Bytes::from(reply)));
+    }
     let mode = fields
         .get("hub.mode")
         .ok_or_else(|| unexpected("no mode"))?;
@@ -44,16 +46,14 @@ pub(super) async fn answer(
     }
     let challenge = fields
         .get("hub.challenge")
-        .filter(|c| c.len() <= CHALLENGE_MAX && c.bytes().all(|b| b.is_ascii_graphic()))
+        .and_then(challenge)
         .ok_or_else(|| unexpected("no challenge of 1 to 256 visible characters"))?;
     let (asked_mode, asked_topic) = (mode.to_owned(), topic.to_owned());
     let meant = revise(gateway, name, move |mut state, now| {
         let pending = state.awaits(&asked_mode, &asked_topic, now).cloned()?;
         // The pending request stays: a hub whose connection broke asks once more.
         if pending.mode == "subscribe" {
-            state.verified_ms = Some(now.ms());
-            state.secret = Some(pending.secret);
-            state.denied = None;
+            state.verified(pending, now);
             return Some(("verified", state));
         }
         state.verified_ms = None;
@@ -65,8 +65,37 @@ pub(super) async fn answer(
     }
     gateway.heard(name);
     tracing::info!(subscription = name, mode, "the hub's question is answered");
-    let body = Bytes::copy_from_slice(challenge.as_bytes());
+    let body = Bytes::from(challenge);
     Ok(handling.answer(StatusCode::OK, typed("text/plain"), body))
+}
+
+/// Answers a question that comes to a path which no subscription has any more.
+pub(super) async fn answer_elsewhere(
+    gateway: &Arc<Gateway>,
+    handling: Handling,
+    question: &str,
+) -> Result<Reply, Refusal> {
+    match of_before(gateway, &handling, question).await? {
+        Some(reply) => {
+            let headers = typed("text/plain");
+            Ok(handling.answer(StatusCode::OK, headers, Bytes::from(reply)))
+        }
+        None => Err(unexpected("no subscription has or had this callback")),
+    }
+}
+
+/// The answer to a question about an address of before.
+async fn of_before(
+    gateway: &Gateway,
+    handling: &Handling,
+    question: &str,
+) -> Result<Option<String>, Refusal> {
+    let Some(subscriptions) = handling.snapshot().subscriptions() else {
+        return Ok(None);
+    };
+    let path = handling.near().path();
+    (leaving::answer(gateway, subscriptions, path, question).await)
+        .map_err(|e| Refusal::new(Code::StoreDown, e.to_string()))
 }
 
 async fn denied(
@@ -82,9 +111,7 @@ async fn denied(
         if let Some(pending) = asked
             && reason.contains(ALREADY)
         {
-            state.verified_ms = Some(now.ms());
-            state.secret = Some(pending.secret);
-            state.denied = None;
+            state.verified(pending, now);
             return Some(("verified", state));
         }
         state.denied = Some(reason);

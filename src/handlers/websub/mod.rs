@@ -9,7 +9,8 @@
 //! * **The hub as partners see it** (any other path): a partner's subscribe and unsubscribe, for the topics and callbacks in
 //!   its file. It becomes active when its callback has confirmed it.
 //!
-//! Behind it stand errands ([`doers`]): [`subscribing`] asks and renews, [`delivery`] opens, verifies and hands on,
+//! Behind it stand errands ([`doers`]): [`subscribing`] asks and renews, [`leaving`] leaves callbacks of before, [`delivery`]
+//! opens, verifies and hands on ([`share`] fetches a credential that is not in its event),
 //! [`subscriber`] asks partners' callbacks, [`outbound`] delivers to them.
 //!
 //! Between two gateways a question travels as a sealed form in place of a query, which no signature would cover.
@@ -18,6 +19,7 @@ mod delivery;
 mod event;
 mod intake;
 mod intent;
+mod leaving;
 mod outbound;
 mod partner;
 mod quarantine;
@@ -25,6 +27,7 @@ mod record;
 mod registry;
 mod seen;
 mod service;
+mod share;
 mod signature;
 mod subscriber;
 mod subscribing;
@@ -63,6 +66,9 @@ pub mod kind {
 
 /// The step of a delivery that a person gave up: its content is forgotten.
 pub const DISCARD: &str = "discard";
+
+/// Bytes of a challenge.
+const CHALLENGE_MAX: usize = 256;
 
 /// The media type of forms.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -115,6 +121,15 @@ impl WebSub {
                 )
                 .await
             }
+            // An address of before, which the hub is being told to leave.
+            (None, Method::GET) => {
+                let question = handling.near().query().unwrap_or_default().to_owned();
+                intent::answer_elsewhere(&self.gateway, handling, &question).await
+            }
+            (None, Method::POST) if sealed_form(&handling) && is_question(&body) => {
+                let question = String::from_utf8_lossy(&body).into_owned();
+                intent::answer_elsewhere(&self.gateway, handling, &question).await
+            }
             (None, Method::POST) => partner::ask(&self.gateway, handling, &body).await,
             _ => Err(refused()),
         }
@@ -160,6 +175,24 @@ fn is_form(headers: &HeaderMap) -> bool {
         let media = text.split(';').next().unwrap_or_default().trim();
         media.eq_ignore_ascii_case(FORM)
     })
+}
+
+/// A form that asks us, in place of one that wants to subscribe here.
+fn is_question(form: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(form);
+    crate::handlers::form::Fields::parse(&text).is_some_and(|fields| {
+        fields.get("hub.callback").is_none()
+            && (fields.get("hub.challenge").is_some() || fields.get("hub.mode") == Some("denied"))
+    })
+}
+
+/// A challenge that may be said back: short and visible.
+fn challenge(text: &str) -> Option<String> {
+    (1..=CHALLENGE_MAX)
+        .contains(&text.len())
+        .then_some(text)
+        .filter(|text| text.bytes().all(|b| b.is_ascii_graphic()))
+        .map(str::to_owned)
 }
 
 fn typed(media_type: &'static str) -> HeaderMap {

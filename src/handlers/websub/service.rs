@@ -54,9 +54,15 @@ fn content(delivered: &Delivered) -> Value {
         })
     });
     let mut event = delivered.event().clone();
+    let mut inner = event.get_mut("event").and_then(Value::as_object_mut);
     if credential.is_some()
-        && let Some(data) = event
-            .get_mut("event")
+        && let Some(inner) = &mut inner
+    {
+        // Who has the address could fetch it, too.
+        inner.remove("dataShareUri");
+    }
+    if credential.is_some()
+        && let Some(data) = inner
             .and_then(|inner| inner.get_mut("data"))
             .and_then(Value::as_object_mut)
     {

@@ -1,4 +1,5 @@
-//! Our subscriptions at the hub: asked for, renewed, and left when their secret changed.
+//! Our subscriptions at the hub: asked for, renewed, and left when their secret changed. A changed callback is
+//! [`super::leaving`]'s.
 //!
 //! What we are about to ask is in the store before the request goes out, because the hub's question may come before its
 //! answer, and must find that we meant it. Every body of the hub is read: MOSIP's answers HTTP 200 to what it denies.
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{FORM, kind, printable, record, watch};
+use super::{FORM, kind, leaving, printable, record, watch};
 use crate::{
     clock::Moment,
     envelope::sha256,
@@ -50,6 +51,12 @@ pub(super) struct State {
     pub(super) verified_ms: Option<i64>,
     /// Digest of the secret that was verified.
     pub(super) secret: Option<String>,
+    /// The callback that was verified.
+    #[serde(default)]
+    pub(super) callback: Option<String>,
+    /// Callbacks of before that the hub is still to be told to leave.
+    #[serde(default)]
+    pub(super) left: Vec<String>,
     /// The last denial.
     pub(super) denied: Option<String>,
 }
@@ -63,6 +70,9 @@ pub(super) struct Pending {
     pub(super) topic: String,
     /// Digest of the secret that was sent.
     pub(super) secret: String,
+    /// The callback that was named.
+    #[serde(default)]
+    pub(super) callback: String,
     /// Until when.
     pub(super) until_ms: i64,
 }
@@ -76,6 +86,15 @@ impl State {
     /// For the store.
     pub(super) fn bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The hub has what was asked: the subscription is alive under that secret and callback.
+    pub(super) fn verified(&mut self, asked: Pending, now: Moment) {
+        self.verified_ms = Some(now.ms());
+        self.secret = Some(asked.secret);
+        // Records of before this member was have none.
+        self.callback = Some(asked.callback).filter(|callback| !callback.is_empty());
+        self.denied = None;
     }
 
     /// Whether a question of the hub is awaited.
@@ -148,7 +167,10 @@ async fn ensure(gateway: &Gateway) {
         let name = subscription.name();
         let kept = match store.put(new, now).await {
             Ok(Put::Stored) => Ok(()),
-            Ok(Put::Known(standing)) => mend(gateway, subscription, standing).await,
+            Ok(Put::Known(standing)) => match mend(gateway, subscription, standing).await {
+                Ok(()) => leaving::ensure(gateway, store, subscription).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         if let Err(error) = kept {
@@ -157,7 +179,7 @@ async fn ensure(gateway: &Gateway) {
     }
 }
 
-/// What must not wait for the next renewal: a subscription that is in the configuration again, and a new secret.
+/// What must not wait for the next renewal: a subscription that is in the configuration again, a new secret, a new callback.
 async fn mend(
     gateway: &Gateway,
     subscription: &Subscription,
@@ -169,11 +191,13 @@ async fn mend(
     let now = gateway.clock().now();
     let (name, secret) = (subscription.name(), digest(subscription));
     let topic = subscription.topic().to_owned();
+    let callback = subscription.callback().to_owned();
     let revised = store.revise(kind::SUBSCRIPTION, name, now, move |errand| {
-        let state = State::of(errand);
+        let mut state = State::of(errand);
+        let moved = state.move_to(&callback);
         let stale = state.secret.as_ref().is_some_and(|old| *old != secret);
         let leaving = state.awaits("unsubscribe", &topic, now).is_some();
-        if standing == Standing::Open && (!stale || leaving) {
+        if standing == Standing::Open && !moved && (!stale || leaving) {
             return (Revision::Keep, ());
         }
         let reopen = Revision::Reopen {
@@ -186,6 +210,9 @@ async fn mend(
 }
 
 async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {
+    if leaving::is(errand) {
+        return leaving::attempt(gateway, errand).await;
+    }
     let snapshot = gateway.snapshot();
     let configured = snapshot
         .subscriptions()
@@ -223,6 +250,7 @@ fn ask(
     mut state: State,
     now: Moment,
 ) -> Settlement {
+    state.move_to(subscription.callback());
     let secret = digest(subscription);
     // The hub keeps the old secret as long as the subscription lives, so it is left first (reference 1.3).
     let leaves = state.secret.as_ref().is_some_and(|old| *old != secret);
@@ -231,6 +259,7 @@ fn ask(
         mode: mode.to_owned(),
         topic: subscription.topic().to_owned(),
         secret,
+        callback: subscription.callback().to_owned(),
         until_ms: later(now, subscriptions.pending()).ms(),
     });
     Settlement::Next {
@@ -248,22 +277,21 @@ async fn send(
     mut state: State,
 ) -> Settlement {
     let now = gateway.clock().now();
-    let Some(pending) = state.pending.clone().filter(|p| now.ms() < p.until_ms) else {
+    let timely = |p: &Pending| now.ms() < p.until_ms && p.callback == subscription.callback();
+    let Some(pending) = state.pending.clone().filter(timely) else {
         return ask(subscriptions, subscription, state, now);
     };
     let again = |reason: String| Settlement::Retry {
         reason,
         after: errand.back_off().min(PAUSE_MAX),
     };
-    let said = match request(
-        gateway,
-        snapshot,
-        subscriptions,
-        subscription,
-        (errand, &pending.mode),
-    )
-    .await
-    {
+    let asking = Asking {
+        mode: &pending.mode,
+        topic: subscription.topic(),
+        callback: subscription.callback(),
+        more: (pending.mode == "subscribe").then_some(subscription),
+    };
+    let said = match request(gateway, snapshot, subscriptions, errand, asking).await {
         Ok(answer) => read(&answer),
         Err(refusal) => return again(format!("the hub was not reached: {refusal}")),
     };
@@ -283,10 +311,8 @@ async fn send(
             wait(&state, now, pause)
         }
         Said::Denied(reason) if reason.contains(ALREADY) && pending.mode == "subscribe" => {
-            state.verified_ms = Some(now.ms());
-            state.secret = Some(pending.secret);
+            state.verified(pending, now);
             state.pending = None;
-            state.denied = None;
             wait(&state, now, subscriptions.renew())
         }
         Said::Denied(reason) => {
@@ -301,23 +327,33 @@ async fn send(
     }
 }
 
-async fn request(
+/// What to ask of the hub.
+#[derive(Debug)]
+pub(super) struct Asking<'a> {
+    pub(super) mode: &'a str,
+    pub(super) topic: &'a str,
+    pub(super) callback: &'a str,
+    /// To subscribe: whose secret and lease.
+    pub(super) more: Option<&'a Subscription>,
+}
+
+/// Asks the hub.
+pub(super) async fn request(
     gateway: &Gateway,
     snapshot: &Snapshot,
     subscriptions: &Subscriptions,
-    subscription: &Subscription,
-    (errand, mode): (&Errand, &str),
+    errand: &Errand,
+    asking: Asking<'_>,
 ) -> Result<Answered, crate::refusal::Refusal> {
-    let lease = subscription.lease().as_secs().to_string();
-    let secret = subscription.secret().expose_text().unwrap_or_default();
+    let more = (asking.more).map(|of| (of.lease().as_secs().to_string(), of.secret()));
     let mut form = vec![
-        ("hub.mode", mode),
-        ("hub.topic", subscription.topic()),
-        ("hub.callback", subscription.callback()),
+        ("hub.mode", asking.mode),
+        ("hub.topic", asking.topic),
+        ("hub.callback", asking.callback),
     ];
-    if mode == "subscribe" {
-        form.push(("hub.secret", secret));
-        form.push(("hub.lease_seconds", &lease));
+    if let Some((lease, secret)) = &more {
+        form.push(("hub.secret", secret.expose_text().unwrap_or_default()));
+        form.push(("hub.lease_seconds", lease));
     }
     let call = Call {
         method: Method::POST,
@@ -338,14 +374,14 @@ async fn request(
 
 /// What the hub said.
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
+pub(super) enum Said {
     Accepted,
     Denied(String),
     Other(u16),
 }
 
 /// Reads a hub's answer. The reason is raw text, so it is what stands behind the first `&hub.reason=`.
-fn read(answer: &Answered) -> Said {
+pub(super) fn read(answer: &Answered) -> Said {
     read_text(answer.status, &String::from_utf8_lossy(&answer.body))
 }
 
@@ -371,7 +407,8 @@ fn wait(state: &State, now: Moment, pause: Duration) -> Settlement {
     }
 }
 
-fn later(now: Moment, pause: Duration) -> Moment {
+/// That long after now.
+pub(super) fn later(now: Moment, pause: Duration) -> Moment {
     now.plus_ms(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -428,6 +465,7 @@ mod tests {
                 mode: "subscribe".to_owned(),
                 topic: "p/X".to_owned(),
                 secret: String::new(),
+                callback: String::new(),
                 until_ms: 1000,
             }),
             ..State::default()

@@ -4,6 +4,7 @@
 mod kills;
 mod refusals;
 pub mod setup;
+mod userinfo;
 
 use std::time::Duration;
 

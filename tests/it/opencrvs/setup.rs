@@ -127,7 +127,11 @@ pub struct Crvs {
 impl Crvs {
     /// Nothing is started. `more` goes into `[opencrvs]`.
     pub fn new(name: &str, more: &str) -> Self {
-        let site = Site::new(name);
+        Self::at(Site::new(name), more)
+    }
+
+    /// The same at gateways that have more in their configuration already.
+    pub fn at(site: Site, more: &str) -> Self {
         let auth = Auth::new();
         let watch: Watch = Arc::default();
         let workflows: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
