@@ -224,7 +224,11 @@ impl Gateway {
             Snapshot::build_changed(config_file, clock, Some(&snapshot), &changes);
         let built = built.ok_or(StartError::Configuration(mistakes))?;
         for one in built.left_out() {
-            tracing::warn!(change = one.key, why = one.why, "a change of the registry is not in force");
+            tracing::warn!(
+                change = one.key,
+                why = one.why,
+                "a change of the registry is not in force"
+            );
         }
         Ok(Arc::new(built))
     }
@@ -560,6 +564,10 @@ impl Gateway {
         let now = self.clock.now();
         let snapshot = self.snapshot();
         let mut findings = snapshot.findings(now);
+        findings.extend(snapshot.left_out().map(|one| {
+            let what = format!("a change of the registry is not in force: {}: {}", one.key, one.why);
+            json!({"what": what})
+        }));
         let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         findings.extend(reported.values().flatten().cloned());
         drop(reported);
