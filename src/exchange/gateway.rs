@@ -601,6 +601,10 @@ impl Gateway {
         let now = self.clock.now();
         let snapshot = self.snapshot();
         let mut findings = snapshot.findings(now);
+        findings.extend(snapshot.left_out().map(|one| {
+            let what = format!("a change of the registry is not in force: {}: {}", one.key, one.why);
+            json!({"what": what})
+        }));
         let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         findings.extend(reported.values().flatten().cloned());
         drop(reported);

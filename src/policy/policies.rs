@@ -39,12 +39,12 @@ struct RegisteredPolicy {
 
 impl Kind {
     /// What both this policy and another document of its kind allow.
-    fn narrowed_by(self, document: &str) -> Result<Self, (Self, String)> {
+    fn narrowed_by(&self, document: &str) -> Result<Self, String> {
         let place = Document::from_text(Path::new("registry"), String::new());
         let mut found = Mistakes::default();
         let narrowed = {
             let report = &mut Report::new(&place, &mut found);
-            match &self {
+            match self {
                 Self::Auth(ours) => AuthPolicy::parse(document, "document", report)
                     .map(|theirs| Self::Auth(Arc::new(ours.narrowed_by(&theirs)))),
                 Self::Misp(ours) => MispPolicy::parse(document, "document", report)
@@ -61,7 +61,7 @@ impl Kind {
         };
         narrowed.ok_or_else(|| {
             let why = found.0.first().map_or("", |mistake| mistake.what.as_str());
-            (self, why.to_owned())
+            why.to_owned()
         })
     }
 }
@@ -134,7 +134,7 @@ impl Policies {
                     Some(Fact::Policy {
                         document: Some(document),
                         ..
-                    }) => kind.narrowed_by(document).unwrap_or_else(|(kind, why)| {
+                    }) => kind.narrowed_by(document).unwrap_or_else(|why| {
                         left_out.push(LeftOut { key, why });
                         kind
                     }),
