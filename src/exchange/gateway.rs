@@ -602,7 +602,10 @@ impl Gateway {
         let snapshot = self.snapshot();
         let mut findings = snapshot.findings(now);
         findings.extend(snapshot.left_out().map(|one| {
-            let what = format!("a change of the registry is not in force: {}: {}", one.key, one.why);
+            let what = format!(
+                "a change of the registry is not in force: {}: {}",
+                one.key, one.why
+            );
             json!({"what": what})
         }));
         let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);

@@ -246,11 +246,7 @@ impl Snapshot {
             now,
         );
         let kind_of = |id: &str| policies.kind_of(id);
-        let registry = (
-            &*kept,
-            changes,
-            &kind_of as &dyn Fn(&str) -> Option<PolicyKind>,
-        );
+        let registry = (&*kept, changes, &kind_of as KindOf<'_>);
         let directory = directory(&config, &document, &anchors, registry, now, mistakes);
         let world = rules::World {
             gateway: &config.gateway.name,
@@ -729,6 +725,9 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
 }
 
 /// The partners, with the pepper that their hashes were made with.
+/// Which kind a policy is of.
+type KindOf<'a> = &'a dyn Fn(&str) -> Option<PolicyKind>;
+
 fn kept_of(previous: Option<&Snapshot>) -> Arc<Kept> {
     previous.map_or_else(Arc::default, |p| Arc::clone(&p.kept))
 }
@@ -741,7 +740,7 @@ fn directory(
     config: &Config,
     document: &Document,
     anchors: &Anchors,
-    (kept, changes, kind_of): (&Kept, &Changes, &dyn Fn(&str) -> Option<PolicyKind>),
+    (kept, changes, kind_of): (&Kept, &Changes, KindOf<'_>),
     now: Moment,
     mistakes: &mut Mistakes,
 ) -> Directory {

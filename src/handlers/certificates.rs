@@ -50,9 +50,8 @@ impl Handler for Certificates {
     ) -> Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send + 'a>> {
         Box::pin(async move {
             let (content, handling) = permitted.begin(trail);
-            let body = match content {
-                Content::Whole(body) => body,
-                _ => return Err(Refusal::new(Code::Fault, "a body that is not whole")),
+            let Content::Whole(body) = content else {
+                return Err(Refusal::new(Code::Fault, "a body that is not whole"));
             };
             if *handling.method() == Method::POST {
                 json_only(handling.headers())?;
@@ -258,7 +257,9 @@ fn fit(
         same_key: settings.same_key,
     };
     let own = partner(handling).certificates();
-    let fitting = own.fit(candidate, snapshot.anchors(), now).map_err(unfit)?;
+    let fitting = own
+        .fit(candidate, snapshot.anchors(), now)
+        .map_err(|why| unfit(&why))?;
     let leaf = (fitting.leaf()).ok_or_else(|| Refusal::from(Code::Fault))?;
     if role == Role::Encryption && leaf.key().kind() != KeyKind::Rsa && speaks_ida(handling) {
         let cause =
@@ -285,8 +286,8 @@ fn speaks_ida(handling: &Handling) -> bool {
         .any(|route| partner(handling).may_use(route.name()).is_ok())
 }
 
-fn unfit(why: Unfit) -> Refusal {
-    let code = match &why {
+fn unfit(why: &Unfit) -> Refusal {
+    let code = match why {
         Unfit::Chain(_) => Code::ReplacementUnreadable,
         Unfit::Nothing => Code::ReplacementNothing,
         Unfit::TooMany(_) => Code::ReplacementTooMany,

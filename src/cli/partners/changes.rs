@@ -1,9 +1,6 @@
 //! `triseal partners changes` and `forget`: what events and requests have changed in the registry.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use clap::Args;
 
@@ -119,8 +116,7 @@ fn on_store<T>(
     let location = location.ok_or(PartnersError::NoStore)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(io::Error::from)?;
+        .build()?;
     runtime.block_on(async {
         let store = Store::open_beside(&location)?;
         Ok(ask(&store).await?)

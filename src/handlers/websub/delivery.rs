@@ -167,19 +167,7 @@ impl Deliveries {
             };
             match shared(gateway, &snapshot, subscription, step, body).await {
                 Ok(None) => {}
-                Ok(Some(text)) => {
-                    let arrived = Arrived {
-                        shared: Some(text),
-                        ..arrived
-                    };
-                    return match record::write(&arrived, body) {
-                        Some(body) => Settlement::Next {
-                            step: "fetched",
-                            body: Some(body),
-                        },
-                        None => park("a record that cannot be written"),
-                    };
-                }
+                Ok(Some(text)) => return fetched(arrived, text, body),
                 Err(NotFetched::Later(why)) => return again(errand, limit, why),
                 Err(NotFetched::Never(Problem(word, why))) => {
                     return park(&format!("{word}: {why}"));
@@ -256,6 +244,21 @@ async fn shared(
         Sealed::Shared(address) => share::fetch(gateway, snapshot, step, address)
             .await
             .map(Some),
+    }
+}
+
+/// What was fetched is kept with the delivery.
+fn fetched(arrived: Arrived, text: String, body: &[u8]) -> Settlement {
+    let arrived = Arrived {
+        shared: Some(text),
+        ..arrived
+    };
+    match record::write(&arrived, body) {
+        Some(body) => Settlement::Next {
+            step: "fetched",
+            body: Some(body),
+        },
+        None => park("a record that cannot be written"),
     }
 }
 

@@ -163,7 +163,7 @@ fn who_may_not_ask_or_is_lied_to_gets_nobody() {
             &unspent,
             json!({"redirectUri": here}),
             400,
-            "CRVS-010",
+            "MSG-002",
         ),
         ("a wrong code", "AAAAAAAAAAAA", good.clone(), 502, "ESG-014"),
         (
