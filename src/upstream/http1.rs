@@ -18,17 +18,17 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, uri::Authority};
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::{
+    io::{AsyncRead as _, ReadBuf},
+    runtime::{self, Handle},
+};
 
 use self::{
     answer::{Head, Left, Unbelievable},
@@ -62,19 +62,12 @@ struct Resting {
     since: Instant,
 }
 
-/// The thread whose runtime hears what happens on a connection. Used from another one, each exchange would wake both, so a
-/// thread takes from the pool what it made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Home(u64);
+/// The runtime that hears what happens on a connection; none outside of one. Used from another one, each exchange would wake
+/// both, so a runtime takes from the pool what it made.
+type Home = Option<runtime::Id>;
 
-impl Home {
-    fn here() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        thread_local! {
-            static HERE: Home = Home(NEXT.fetch_add(1, Ordering::Relaxed));
-        }
-        HERE.with(|here| *here)
-    }
+fn here() -> Home {
+    Handle::try_current().ok().map(|handle| handle.id())
 }
 
 /// A connection in use; goes back to its pool when the answer was read to its end, and is closed otherwise.
@@ -143,7 +136,8 @@ impl Pool {
         body: RequestBody,
     ) -> Result<Received, Failed> {
         let sending = Sending::new(outgoing, &self.host, body)?;
-        let link = match self.take() {
+        let home = here();
+        let link = match self.take(home) {
             Some(link) => link,
             None => {
                 let connect = self.connector.clone().connect(&self.target);
@@ -153,7 +147,7 @@ impl Pool {
         };
         let mut lease = Box::new(Lease {
             link: Some(link),
-            home: Home::here(),
+            home,
             pool: Arc::clone(self),
             sending,
             input: BytesMut::new(),
@@ -164,15 +158,14 @@ impl Pool {
         Ok((status, headers, lease))
     }
 
-    /// The connection of this thread that rested last and is still open: the others may then grow old and be put away.
-    fn take(&self) -> Option<Link> {
-        let here = Home::here();
+    /// The connection of this runtime that rested last and is still open: the others may then grow old and be put away.
+    fn take(&self, home: Home) -> Option<Link> {
         loop {
             let Resting {
                 mut link, since, ..
             } = {
                 let mut resting = self.lock();
-                let at = resting.iter().rposition(|one| one.home == here)?;
+                let at = resting.iter().rposition(|one| one.home == home)?;
                 resting.remove(at)?
             };
             if since.elapsed() < self.rest && is_silent(&mut link) {
@@ -185,7 +178,7 @@ impl Pool {
         let since = Instant::now();
         let mut resting = self.lock();
         resting.push_back(Resting { link, home, since });
-        // Whoever has rested longest goes: it may be another thread's, and this one would never come to keep any.
+        // Whoever has rested longest goes: it may be another runtime's, and this one would never come to keep any.
         if resting.len() > self.resting_max {
             resting.pop_front();
         }

@@ -205,7 +205,7 @@ fn elsewhere(pool: &Arc<Pool>) -> std::sync::mpsc::Sender<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_connection_is_used_by_the_thread_alone_whose_runtime_hears_of_it() {
+async fn a_connection_is_used_by_the_runtime_alone_that_hears_of_it() {
     let (pool, connections) = server(WHOLE, false).await;
     let _live = tokio::task::spawn_blocking({
         let pool = Arc::clone(&pool);

@@ -36,6 +36,7 @@ fn unchanged(site: &Site) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_near_miss_of_a_certificate_is_refused_by_its_code() {
     let site = running("certificates-near");
     let good = New::good("signature", "p256");
