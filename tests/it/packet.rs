@@ -24,7 +24,7 @@ pub const SECRET: &str = "CANARY-client-secret-7a1f";
 pub const SIGNATURE: &str = "CANARYtokenSignature9b2e";
 
 /// A token that lives so long.
-fn jwt(life_s: i64) -> String {
+pub fn jwt(life_s: i64) -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let n = NEXT.fetch_add(1, Ordering::SeqCst);
     let claims = json!({"exp": now().s() + life_s, "jti": n}).to_string();

@@ -2,7 +2,8 @@
 //!
 //! For the hub, topic and callback together are the subscription (reference 1.3). So the new one is asked for at once, and the
 //! old one is left beside it, in an errand of its own: nobody who gets the old name or path later gets our deliveries.
-//! While both are alive the same event may come twice; it is handed on once.
+//! While both are alive the same event may come twice; it is handed on once. What still comes to the old path, where its route
+//! was kept, is taken until the hub has asked whether to leave it.
 
 use serde::{Deserialize, Serialize};
 
@@ -230,6 +231,27 @@ async fn forget(gateway: &Gateway, errand: &Errand, left: &Left) -> Settlement {
             after: errand.back_off(),
         },
     }
+}
+
+/// The subscription that had this path before, while the hub is not yet known to have left it: what was published before the
+/// new address was verified comes here and nowhere else.
+pub(super) async fn whose<'s>(
+    gateway: &Gateway,
+    subscriptions: &'s Subscriptions,
+    path: &str,
+) -> Result<Option<&'s Subscription>, StoreError> {
+    let Some(store) = gateway.store() else {
+        return Ok(None);
+    };
+    for subscription in subscriptions.iter() {
+        let known = store.find(kind::SUBSCRIPTION, subscription.name()).await?;
+        let left = known.map(|errand| State::of(&errand).left);
+        let had = |callback: &String| callback_path(callback) == Some(path);
+        if left.unwrap_or_default().iter().any(had) {
+            return Ok(Some(subscription));
+        }
+    }
+    Ok(None)
 }
 
 /// What to answer to a question about an address that we asked the hub to leave: its challenge, or nothing to a notice that

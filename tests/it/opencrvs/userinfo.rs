@@ -163,7 +163,7 @@ fn who_may_not_ask_or_is_lied_to_gets_nobody() {
             &unspent,
             json!({"redirectUri": here}),
             400,
-            "CRVS-010",
+            "MSG-002",
         ),
         ("a wrong code", "AAAAAAAAAAAA", good.clone(), 502, "ESG-014"),
         (
@@ -171,7 +171,7 @@ fn who_may_not_ask_or_is_lied_to_gets_nobody() {
             "a&code=b",
             good.clone(),
             400,
-            "CRVS-010",
+            "MSG-003",
         ),
     ] {
         let answer = ask(&crvs, code, &body);
@@ -187,7 +187,7 @@ fn who_may_not_ask_or_is_lied_to_gets_nobody() {
     let path = format!("{PATH}?code={unspent}");
     let scopeless = crvs.auth.token("e", "a", json!({}));
     for (token, status, refusal) in [
-        (Some(scopeless.as_str()), 403, "CRVS-006"),
+        (Some(scopeless.as_str()), 403, "CRVS-007"),
         (None, 401, "CRVS-001"),
     ] {
         let answer = crvs
