@@ -277,6 +277,15 @@ pub(super) async fn answer(
         }
         _ => return Ok(None),
     };
+    let words = if denied {
+        Some(String::new())
+    } else {
+        fields.get("hub.challenge").and_then(super::challenge)
+    };
+    // What cannot be answered must not count as answered.
+    let Some(words) = words else {
+        return Ok(None);
+    };
     let name = subscription.name();
     let Some(errand) = store.find(kind::SUBSCRIPTION, name).await? else {
         return Ok(None);
@@ -307,13 +316,9 @@ pub(super) async fn answer(
                 },
             )
             .await?;
-        if awaited != Some(true) {
-            continue;
+        if awaited == Some(true) {
+            return Ok(Some(words));
         }
-        if denied {
-            return Ok(Some(String::new()));
-        }
-        return Ok(fields.get("hub.challenge").and_then(super::challenge));
     }
     Ok(None)
 }

@@ -320,7 +320,7 @@ fn each_mistake_in_the_data_share_is_named() {
             "is no origin",
         ),
         (
-            "upstream = \"hub\"\nenvelope = \"mosip_ida\"\n",
+            "upstream = \"hub\"\nenvelope = \"mosip-ida\"\n",
             "only jose and insecure_plain",
         ),
         (
