@@ -361,7 +361,7 @@ fn a_direct_deployment_is_imported_checked_run_and_takes_a_registration_to_mosip
         cookie.starts_with(&format!("Authorization={head}.")),
         "{cookie}"
     );
-    let clients: Vec<Value> = (mosip.asked().iter())
+    let clients: Vec<_> = (mosip.asked().into_iter())
         .filter(|asked| asked.path.ends_with("clientidsecretkey"))
         .map(|asked| asked.json()["request"]["clientId"].clone())
         .collect();
