@@ -5,6 +5,9 @@
 //! | `Strict-Transport-Security` | every answer of a service face with TLS |
 //! | `Pragma`, `X-Content-Type-Options`, `X-Robots-Tag` (and `Cache-Control`, which every face has) | answers that are the gateway's own; what a relay brings is the service's |
 //! | `Access-Control-…` | routes of handler `opencrvs`, refusals too, for the origin in `opencrvs.client_origin` |
+//!
+//! They are those that the reference wants of a gateway before OpenCRVS (5.5), and no setting takes them away. `preload` is left
+//! out of the first: it speaks for the whole domain, for good, and is its owner's to say.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 

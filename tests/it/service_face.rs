@@ -124,6 +124,23 @@ fn a_right_token_admits_and_a_wrong_one_does_not_even_where_the_network_would() 
     assert_eq!(with(token), "ID-006");
 }
 
+/// What OpenCRVS' deployment means to send with every answer, and no setting takes away (reference 5.5).
+#[track_caller]
+fn for_browsers(answer: &Answer) {
+    for (name, value) in [
+        (
+            "strict-transport-security",
+            "max-age=31536000; includeSubDomains",
+        ),
+        ("cache-control", "no-store"),
+        ("pragma", "no-cache"),
+        ("x-robots-tag", "none"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{name}");
+    }
+}
+
 #[test]
 fn a_client_certificate_admits_on_a_service_face_with_tls() {
     let mut site = Site::new("service-tls");
@@ -157,6 +174,7 @@ fn a_client_certificate_admits_on_a_service_face_with_tls() {
         .unwrap()
         .ask(&request());
     assert!(answer.says_yes(), "{} {}", answer.code(), answer.text());
+    for_browsers(&answer);
     // Another certificate of the same CA.
     let answer = site
         .client_of(&site.party("seeder"), "tls")
@@ -164,6 +182,7 @@ fn a_client_certificate_admits_on_a_service_face_with_tls() {
         .unwrap()
         .ask(&request());
     assert_eq!((answer.code().as_str(), answer.status), ("ID-006", 401));
+    for_browsers(&answer);
     // None at all, and a revoked one.
     let none = Tls::new(&site.ca())
         .connect(face)

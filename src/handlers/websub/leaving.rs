@@ -2,7 +2,8 @@
 //!
 //! For the hub, topic and callback together are the subscription (reference 1.3). So the new one is asked for at once, and the
 //! old one is left beside it, in an errand of its own: nobody who gets the old name or path later gets our deliveries.
-//! While both are alive the same event may come twice; it is handed on once.
+//! While both are alive the same event may come twice; it is handed on once. What still comes to the old path, where its route
+//! was kept, is taken until the hub has asked whether to leave it.
 
 use serde::{Deserialize, Serialize};
 
@@ -232,6 +233,27 @@ async fn forget(gateway: &Gateway, errand: &Errand, left: &Left) -> Settlement {
     }
 }
 
+/// The subscription that had this path before, while the hub is not yet known to have left it: what was published before the
+/// new address was verified comes here and nowhere else.
+pub(super) async fn whose<'s>(
+    gateway: &Gateway,
+    subscriptions: &'s Subscriptions,
+    path: &str,
+) -> Result<Option<&'s Subscription>, StoreError> {
+    let Some(store) = gateway.store() else {
+        return Ok(None);
+    };
+    for subscription in subscriptions.iter() {
+        let known = store.find(kind::SUBSCRIPTION, subscription.name()).await?;
+        let left = known.map(|errand| State::of(&errand).left);
+        let had = |callback: &String| callback_path(callback) == Some(path);
+        if left.unwrap_or_default().iter().any(had) {
+            return Ok(Some(subscription));
+        }
+    }
+    Ok(None)
+}
+
 /// What to answer to a question about an address that we asked the hub to leave: its challenge, or nothing to a notice that
 /// there is nothing to leave. `None` when it is about no such address.
 pub(super) async fn answer(
@@ -254,6 +276,15 @@ pub(super) async fn answer(
             true
         }
         _ => return Ok(None),
+    };
+    let words = if denied {
+        Some(String::new())
+    } else {
+        fields.get("hub.challenge").and_then(super::challenge)
+    };
+    // What cannot be answered must not count as answered.
+    let Some(words) = words else {
+        return Ok(None);
     };
     let name = subscription.name();
     let Some(errand) = store.find(kind::SUBSCRIPTION, name).await? else {
@@ -285,13 +316,9 @@ pub(super) async fn answer(
                 },
             )
             .await?;
-        if awaited != Some(true) {
-            continue;
+        if awaited == Some(true) {
+            return Ok(Some(words));
         }
-        if denied {
-            return Ok(Some(String::new()));
-        }
-        return Ok(fields.get("hub.challenge").and_then(super::challenge));
     }
     Ok(None)
 }

@@ -99,10 +99,14 @@ impl WebSub {
             .subscriptions()
             .ok_or_else(|| Refusal::new(Code::Fault, "a websub route without [websub]"))?;
         let refused = || Refusal::new(Code::MethodNotAllowed, "not a method of WebSub");
-        match (
-            subscriptions.at(handling.near().path()),
-            handling.method().clone(),
-        ) {
+        let path = handling.near().path();
+        let mut here = subscriptions.at(path);
+        if here.is_none() && handling.method() == Method::POST && !is_form(handling.headers()) {
+            // What the hub still brings to an address of before.
+            here = (leaving::whose(&self.gateway, subscriptions, path).await)
+                .map_err(|e| Refusal::new(Code::StoreDown, e.to_string()))?;
+        }
+        match (here, handling.method().clone()) {
             (Some(subscription), Method::GET) => {
                 let question = handling.near().query().unwrap_or_default().to_owned();
                 intent::answer(&self.gateway, handling, subscription, &question).await

@@ -86,6 +86,43 @@ fn all_mistakes_of_a_document_are_reported_at_once() {
 }
 
 #[test]
+fn the_type_of_token_is_read_and_decides_nothing() {
+    for entries in [
+        r#"{"authType":"demo","mandatory":false}"#,
+        r#"{"authType":"otp-request","mandatory":false},{"authType":"demo","mandatory":true}"#,
+        "",
+    ] {
+        let of = |token: &str| {
+            let text = format!(
+                r#"{{"authTokenType":"{token}","allowedAuthTypes":[{entries}],"allowedKycAttributes":[{{"attributeName":"gender"}}]}}"#
+            );
+            parse(&text).0.unwrap()
+        };
+        let decisions = |policy: &AuthPolicy| {
+            let decided = Operation::ALL.map(|operation| {
+                let factors = [Factor::Demo];
+                [
+                    policy.permits_operation(operation),
+                    policy.permits_factors(operation, &factors),
+                ]
+                .map(|answer| answer.map_err(|refusal| refusal.code()))
+            });
+            (
+                decided,
+                ["gender", "photo"].map(|name| policy.discloses(name)),
+            )
+        };
+        let (random, partner, policy) = (of("random"), of("partner"), of("policy"));
+        assert_eq!(
+            [&random, &partner, &policy].map(AuthPolicy::token_type),
+            [TokenType::Random, TokenType::Partner, TokenType::Policy]
+        );
+        assert_eq!(decisions(&random), decisions(&partner));
+        assert_eq!(decisions(&random), decisions(&policy));
+    }
+}
+
+#[test]
 fn a_member_that_stands_twice_is_refused() {
     let (policy, mistakes) = parse(
         r#"{"authTokenType":"random","authTokenType":"policy","allowedAuthTypes":[],"allowedKycAttributes":[]}"#,

@@ -3,6 +3,8 @@
 mod chain;
 pub mod hub;
 pub mod issuer;
+mod moved;
+mod share;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
