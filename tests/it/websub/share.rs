@@ -208,6 +208,9 @@ fn a_data_share_that_is_down_is_asked_again_and_given_up_after_its_attempts() {
     shared.firewall.standing("done", 2);
 }
 
+/// What a data share says when it is asked.
+type Answering = Box<dyn Fn() -> Said + Send + Sync>;
+
 #[test]
 fn what_the_data_share_says_is_not_believed_by_itself() {
     let shared = Shared::new("websub-share-lies", "");
@@ -216,7 +219,7 @@ fn what_the_data_share_says_is_not_believed_by_itself() {
     let mut altered = shared.firewall.issuer.credential("10001");
     altered["credentialSubject"]["VID"] = "9999999999".into();
     let port = elsewhere.port;
-    let cases: [(&str, Box<dyn Fn() -> Said + Send + Sync>); 7] = [
+    let cases: [(&str, Answering); 7] = [
         ("data-share-redirect", {
             let to = format!("http://127.0.0.1:{port}{KEY}");
             Box::new(move || Said::text(302, "text/plain", "").header("Location", &to))
