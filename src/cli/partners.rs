@@ -94,12 +94,6 @@ enum PartnersError {
         "standard input holds no secret: give it one line of 1 to {SECRET_MAX_BYTES} characters"
     )]
     NoSecret,
-    #[error("the configuration has no [store], so nothing is changed beside its files")]
-    NoStore,
-    #[error("there is no change `{0}`; `triseal partners changes` prints them")]
-    NoChange(String),
-    #[error("{0}")]
-    Stored(#[from] crate::store::StoreError),
     #[error("{0}")]
     Replace(#[from] replace::ReplaceError),
     #[error("{0}")]
@@ -124,8 +118,8 @@ pub fn run(command: &PartnersCommand, clock: &Clock) -> ExitCode {
         }
         What::ReplaceCertificate(args) => args.run(clock, &mut output).map_err(Into::into),
         What::Replacements(args) => args.run(clock, &mut output).map_err(Into::into),
-        What::Changes { config } => changes::list(config, &mut output),
-        What::Forget(command) => changes::forget(command, &mut output),
+        What::Changes { config } => changes::list(config, &mut output).map_err(Into::into),
+        What::Forget(command) => changes::forget(command, &mut output).map_err(Into::into),
         What::List { config } => list(config, clock.now(), &mut output, &mut io::stderr().lock()),
     };
     match done {

@@ -55,6 +55,8 @@ pub(super) enum CommandError {
         "{0}: no replaced certificate that is bound has this number; see `triseal partners replacements`"
     )]
     NoReplacement(i64),
+    #[error("there is no change `{0}`; `triseal partners changes` prints them")]
+    NoChange(String),
     #[error("the system has no randomness")]
     NoRandomness,
     #[error("{} errands have contents that do not decrypt (ids {}); they were left as they are", .0.len(), list(.0))]

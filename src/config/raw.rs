@@ -144,6 +144,17 @@ pub enum Role {
     Signature,
 }
 
+impl Role {
+    /// The word for it: in configurations, messages, logs and file names.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Encryption => "encryption",
+            Self::Signature => "signature",
+        }
+    }
+}
+
 /// Us.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

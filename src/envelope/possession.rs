@@ -114,20 +114,11 @@ pub fn random() -> Result<String, PossessionProblem> {
     Ok(forms::to_base64url(&bytes))
 }
 
-/// A role as it is written.
-pub const fn word(role: Role) -> &'static str {
-    match role {
-        Role::Tls => "tls",
-        Role::Encryption => "encryption",
-        Role::Signature => "signature",
-    }
-}
-
 /// The role that is written so.
 pub fn role(word: &str) -> Option<Role> {
     [Role::Tls, Role::Encryption, Role::Signature]
         .into_iter()
-        .find(|role| self::word(*role) == word)
+        .find(|role| role.as_str() == word)
 }
 
 /// The signature algorithm that is written so.
@@ -156,7 +147,7 @@ impl Challenge {
         let mut claims = json!({
             "aud": self.audience,
             "sub": self.partner,
-            "role": word(self.role),
+            "role": self.role.as_str(),
             "cert": encoded(&self.certificate),
             "tls": self.connection,
             "at": self.issued.ms(),
@@ -296,7 +287,7 @@ fn to_prove(
     json!({
         "aud": audience,
         "sub": partner,
-        "role": word(role),
+        "role": role.as_str(),
         "x5t#S256": encoded(certificate),
         "nonce": nonce,
     })

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::Snapshot;
 use crate::{
     clock::Moment,
-    config::Role,
     observe::Metrics,
     trust::{Anchor, PartyCertificates},
 };
@@ -49,7 +48,7 @@ impl Snapshot {
             .map(|what| json!({"what": what, "secondsLeft": 0}))
             .collect();
         for binding in self.own().certificates().bindings() {
-            let role = word(binding.role());
+            let role = binding.role().as_str();
             let left = binding.valid_until().s().saturating_sub(now.s());
             if let Err(why) = self.judge(binding, now) {
                 findings.push(json!({"what": format!("our {role} certificate {}: {why}", binding.fingerprint()), "secondsLeft": 0}));
@@ -130,19 +129,11 @@ fn expiry(metrics: &Metrics, party: &PartyCertificates) {
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
         metrics
             .certificate_expiry
-            .with_label_values(&[party.id(), word(binding.role()), short])
+            .with_label_values(&[party.id(), binding.role().as_str(), short])
             .set(binding.valid_until().s() as f64);
     }
 }
 
 fn least_left(anchor: &Anchor, now: Moment) -> Option<i64> {
     anchor.lists().map(|l| l.left_s(now)).min()
-}
-
-const fn word(role: Role) -> &'static str {
-    match role {
-        Role::Tls => "tls",
-        Role::Encryption => "encryption",
-        Role::Signature => "signature",
-    }
 }

@@ -116,28 +116,12 @@ impl Gateway {
                 .to_body()
                 .map_err(|error| Unchanged::Objection(error.to_string()))?;
             let now = self.clock().now();
-            if store
-                .put_entry_over(ENTRY_KIND, key, over, body, now)
-                .await?
-            {
+            if store.put_entry(ENTRY_KIND, key, over, body, now).await? {
                 self.catch_up().await?;
                 return Ok(Changed::InForce);
             }
         }
         Err(Unchanged::Busy)
-    }
-
-    /// Takes a change back; says whether there was one.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn withdraw(self: &Arc<Self>, key: &str) -> Result<bool, StoreError> {
-        let Some(store) = self.store() else {
-            return Ok(false);
-        };
-        let gone = store.delete_entry(ENTRY_KIND, key).await?;
-        self.catch_up().await?;
-        Ok(gone)
     }
 
     /// Puts in force what the store has.

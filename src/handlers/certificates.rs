@@ -157,7 +157,7 @@ async fn replace(
     let told = told::replacement(&fitting, partner(handling), now);
     let whose = partner(handling).id().as_str();
     replacements::keep(gateway, whose, &fitting).await?;
-    let role = possession::word(fitting.role);
+    let role = fitting.role.as_str();
     (gateway.metrics().replacements.with_label_values(&[role])).inc();
     tracing::info!(
         partner = whose,

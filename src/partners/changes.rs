@@ -119,7 +119,7 @@ impl Change {
                 let print: String = (print.as_ref().iter().take(8))
                     .map(|byte| format!("{byte:02x}"))
                     .collect();
-                format!("certificate/{partner}/{}/{print}", role_word(*role))
+                format!("certificate/{partner}/{}/{print}", role.as_str())
             }
         }
     }
@@ -257,14 +257,6 @@ pub(super) const fn worse(one: State, other: State) -> State {
         (State::Deleted, _) | (_, State::Deleted) => State::Deleted,
         (State::Inactive, _) | (_, State::Inactive) => State::Inactive,
         (State::Active, State::Active) => State::Active,
-    }
-}
-
-const fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Tls => "tls",
-        Role::Encryption => "encryption",
-        Role::Signature => "signature",
     }
 }
 

@@ -18,15 +18,6 @@ use crate::config::Role;
 /// The three roles, in the order files are written and shown.
 pub const ROLES: [Role; 3] = [Role::Tls, Role::Encryption, Role::Signature];
 
-/// The word for a role, in file names and on the command line.
-pub const fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Tls => "tls",
-        Role::Encryption => "encryption",
-        Role::Signature => "signature",
-    }
-}
-
 /// One of the four CAs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuthorityName {
@@ -286,7 +277,7 @@ pub(super) fn leaf_request(
 ) -> LeafRequest {
     let common_name = match role {
         Role::Tls => party.id.clone(),
-        Role::Encryption | Role::Signature => format!("{}-{}", party.id, role_word(role)),
+        Role::Encryption | Role::Signature => format!("{}-{}", party.id, role.as_str()),
     };
     LeafRequest {
         name: Name::new(common_name, &party.organisation),

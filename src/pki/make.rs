@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Algorithm, AuthorityName, Hierarchy, Key, NewFile, Overwrite, Party, PartyPlan, PkiError, Plan,
     Readers, Twin, TwinKind, Validity, files,
-    hierarchy::{KeyPool, ROLES, role_word},
+    hierarchy::{KeyPool, ROLES},
     pem, write_p12,
 };
 
@@ -274,7 +274,7 @@ fn party_files(party: &Party, folder: &Path) -> Result<Vec<NewFile>, PkiError> {
     let mut new = pem_files(party, folder);
     for role in ROLES {
         let issued = party.issued(role);
-        let alias = format!("{}-{}", party.id, role_word(role));
+        let alias = format!("{}-{}", party.id, role.as_str());
         let store = write_p12(
             &alias,
             &issued.key,
@@ -282,7 +282,7 @@ fn party_files(party: &Party, folder: &Path) -> Result<Vec<NewFile>, PkiError> {
             party.password.expose(),
         )?;
         new.push(NewFile::secret(
-            folder.join(format!("{}.p12", role_word(role))),
+            folder.join(format!("{}.p12", role.as_str())),
             &store,
         ));
     }
@@ -299,11 +299,11 @@ fn pem_files(party: &Party, folder: &Path) -> Vec<NewFile> {
     for role in ROLES {
         let issued = party.issued(role);
         new.push(NewFile::public(
-            folder.join(format!("{}.pem", role_word(role))),
+            folder.join(format!("{}.pem", role.as_str())),
             issued.chain_pem(),
         ));
         new.push(NewFile::secret(
-            folder.join(format!("{}.key.pem", role_word(role))),
+            folder.join(format!("{}.key.pem", role.as_str())),
             issued.key_pem().as_bytes(),
         ));
     }
@@ -376,7 +376,7 @@ fn planned_paths(plan: &Plan, dir: &Path) -> Vec<PathBuf> {
 
 fn party_paths(folder: &Path) -> Vec<PathBuf> {
     let mut paths = pem_paths(folder);
-    paths.extend(ROLES.map(|role| folder.join(format!("{}.p12", role_word(role)))));
+    paths.extend(ROLES.map(|role| folder.join(format!("{}.p12", role.as_str()))));
     paths.push(folder.join("password.txt"));
     paths
 }
@@ -386,8 +386,8 @@ fn pem_paths(folder: &Path) -> Vec<PathBuf> {
         .into_iter()
         .flat_map(|role| {
             [
-                format!("{}.pem", role_word(role)),
-                format!("{}.key.pem", role_word(role)),
+                format!("{}.pem", role.as_str()),
+                format!("{}.key.pem", role.as_str()),
             ]
         })
         .map(|name| folder.join(name))

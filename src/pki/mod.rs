@@ -33,7 +33,7 @@ pub use crl::{Reason, RevocationList, Revoked};
 pub use csr::Request;
 pub use error::PkiError;
 pub use files::{NewFile, Overwrite, Readers, folder, refuse_existing, write_all};
-pub use hierarchy::{AuthorityName, Hierarchy, Party, Password, ROLES, role_word};
+pub use hierarchy::{AuthorityName, Hierarchy, Party, Password, ROLES};
 pub use key::Key;
 pub use make::{
     Built, Made, add_party, authority_paths, build, list_path, load_authority, load_hierarchy, make,

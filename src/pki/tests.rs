@@ -195,7 +195,7 @@ fn a_wrong_twin_is_wrong_in_exactly_one_way_in_each_role() {
                 (TwinKind::SharedKey, Role::Tls) => BTreeSet::new(),
                 (kind, _) => BTreeSet::from([kind.as_str()]),
             };
-            assert_eq!(found, expected, "{} {}", twin.kind, role_word(role));
+            assert_eq!(found, expected, "{} {}", twin.kind, role.as_str());
         }
     }
 }
@@ -215,7 +215,7 @@ fn no_two_certificates_share_a_key_but_those_of_the_shared_key_twin() {
                 seen.insert(party.issued(role).key.spki_der()),
                 "{} {}",
                 party.id,
-                role_word(role)
+                role.as_str()
             );
         }
     }

@@ -33,8 +33,6 @@ pub struct Entry {
 /// What has to be there for an entry to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// Whatever is there is replaced.
-    Anything,
     /// Nothing may be there yet.
     Nothing,
     /// What was read before, and is unchanged since.
@@ -45,7 +43,6 @@ impl Over {
     /// Whether it may be stored over this.
     pub(super) fn allows(self, there: Option<i64>) -> bool {
         match self {
-            Self::Anything => true,
             Self::Nothing => there.is_none(),
             Self::Revision(read) => there == Some(read),
         }
@@ -53,28 +50,12 @@ impl Over {
 }
 
 impl Store {
-    /// Stores an entry, whatever is there. Durable when this returns.
-    ///
-    /// # Errors
-    /// When it is not on disk.
-    pub async fn put_entry(
-        &self,
-        kind: &str,
-        key: &str,
-        body: Vec<u8>,
-        now: Moment,
-    ) -> Result<(), StoreError> {
-        self.put_entry_over(kind, key, Over::Anything, body, now)
-            .await
-            .map(drop)
-    }
-
     /// Stores an entry when what is there is what `over` says; says whether it did. So two who have read the same do not
     /// write one over the other.
     ///
     /// # Errors
     /// When it is not on disk.
-    pub async fn put_entry_over(
+    pub async fn put_entry(
         &self,
         kind: &str,
         key: &str,

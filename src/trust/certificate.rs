@@ -295,18 +295,6 @@ pub fn certificates_from_bytes(bytes: &[u8]) -> Result<Vec<Certificate>, Certifi
     Ok(all)
 }
 
-/// Certificates as PEM: the leaf first.
-///
-/// # Errors
-/// When there is none, or one is damaged.
-pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
-    let all = pem_certificates(pem)?;
-    if all.is_empty() {
-        return Err(CertificateError::None);
-    }
-    Ok(all)
-}
-
 fn pem_certificates(bytes: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
     CertificateDer::pem_slice_iter(bytes)
         .map(|der| {

@@ -33,7 +33,7 @@ pub use anchor::{Anchor, Anchors};
 pub use binding::Binding;
 pub use certificate::{
     Certificate, CertificateError, ExtendedKeyUsage, certificates_from_bytes,
-    certificates_from_file, certificates_from_pem,
+    certificates_from_file,
 };
 pub use fingerprint::Fingerprint;
 pub use offline::Listed;

@@ -6,7 +6,6 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
     Anchors, Binding, Certificate, CertificateError, Fingerprint, Unusable, certificates_from_file,
-    unusable::role_word,
 };
 use crate::{
     clock::Moment,
@@ -110,7 +109,7 @@ impl PartyCertificates {
                     "",
                     format!(
                         "the {} certificate `{}` cannot be used: {reason}",
-                        role_word(binding.role),
+                        binding.role.as_str(),
                         binding.certificate.subject()
                     ),
                     "Replace it, or correct what is named.",
@@ -279,9 +278,9 @@ fn read_binding(
             "role",
             format!(
                 "the party has no anchors for its {} certificates",
-                role_word(raw.role)
+                raw.role.as_str()
             ),
-            format!("Add `{} = [..]` to its `anchors`.", role_word(raw.role)),
+            format!("Add `{} = [..]` to its `anchors`.", raw.role.as_str()),
         );
     }
     let valid_from = date("valid_from", raw.valid_from.as_deref(), report);
@@ -334,7 +333,7 @@ fn for_role(anchors: &RoleAnchors, role: Role) -> &[String] {
 fn check_names(raw: &RoleAnchors, anchors: &Anchors, report: &mut Report<'_>) {
     let mut report = report.within("anchors");
     for role in [Role::Tls, Role::Encryption, Role::Signature] {
-        unknown_names(for_role(raw, role), role_word(role), anchors, &mut report);
+        unknown_names(for_role(raw, role), role.as_str(), anchors, &mut report);
     }
 }
 
@@ -392,8 +391,8 @@ fn object_to_twins(made: &mut [(usize, Binding)], allowed: bool, report: &mut Re
             } else if other.key().same_key(binding.certificate.key()) {
                 let what = format!(
                     "the key of this {} certificate is also that of the {} certificate",
-                    role_word(binding.role),
-                    role_word(*role)
+                    binding.role.as_str(),
+                    role.as_str()
                 );
                 if allowed {
                     if j < i {

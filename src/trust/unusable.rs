@@ -100,21 +100,12 @@ impl fmt::Display for Unusable {
                 None => write!(f, "it names no organisation, the party is `{expected}`"),
             },
             Self::SharedKey { with } => {
-                write!(f, "its key is also bound in the role {}", role_word(*with))
+                write!(f, "its key is also bound in the role {}", with.as_str())
             }
             Self::Issuer => f.write_str(
                 "its certificate or key is one of those in the anchors' files, which may issue others",
             ),
         }
-    }
-}
-
-/// A role in words.
-pub(super) const fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Tls => "tls",
-        Role::Encryption => "encryption",
-        Role::Signature => "signature",
     }
 }
 

@@ -534,17 +534,7 @@ fn target(path_and_query: String, address: &Address) -> Result<Uri, Refusal> {
 
 /// Takes away what never goes from one connection to another (RFC 9110 section 7.6.1), from an answer.
 pub fn keep_end_to_end(headers: &mut HeaderMap) {
-    static HOP_BY_HOP: [HeaderName; 7] = [
-        header::CONNECTION,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ];
-    // Most answers have none of them left (`http1/answer.rs`), and that is quickly seen by their texts.
-    let of_one_connection = |name: &HeaderName| {
+    let of_one_connection = |name: &&HeaderName| {
         matches!(
             name.as_str(),
             "connection"
@@ -556,7 +546,9 @@ pub fn keep_end_to_end(headers: &mut HeaderMap) {
                 | "upgrade"
         )
     };
-    if !headers.keys().any(of_one_connection) {
+    let found: Vec<HeaderName> = headers.keys().filter(of_one_connection).cloned().collect();
+    // Most answers have none of them left (`http1/answer.rs`).
+    if found.is_empty() {
         return;
     }
     let named: Vec<HeaderName> = headers
@@ -566,7 +558,7 @@ pub fn keep_end_to_end(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    for name in named.iter().chain(&found) {
         headers.remove(name);
     }
 }

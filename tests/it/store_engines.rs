@@ -355,12 +355,12 @@ async fn entries(place: Place) {
     let first = store.entries_revision().await.unwrap();
     for key in ["b", "a", "B"] {
         let body = format!("about {key}").into_bytes();
-        store.put_entry("fact", key, body, at(100)).await.unwrap();
+        let put = store.put_entry("fact", key, Over::Nothing, body, at(100));
+        assert!(put.await.unwrap());
     }
-    store
-        .put_entry("other", "a", b"elsewhere".to_vec(), at(100))
-        .await
-        .unwrap();
+    let body = b"elsewhere".to_vec();
+    let put = store.put_entry("other", "a", Over::Nothing, body, at(100));
+    assert!(put.await.unwrap());
     let all = store.entries("fact").await.unwrap();
     let keys: Vec<&str> = all.iter().map(|e| e.key.as_str()).collect();
     assert_eq!(keys, ["B", "a", "b"], "in the order of their bytes");
@@ -371,7 +371,7 @@ async fn entries(place: Place) {
     let read = all[1].revision;
     let put = async |over| {
         let body = b"newer".to_vec();
-        let put = store.put_entry_over("fact", "a", over, body, at(200)).await;
+        let put = store.put_entry("fact", "a", over, body, at(200)).await;
         put.unwrap()
     };
     assert!(!put(Over::Nothing).await, "there is one");
@@ -393,8 +393,9 @@ async fn entries_rotate(place: Place) {
     let old = place.store();
     for i in 0..520 {
         let body = b"content".to_vec();
-        let put = old.put_entry("fact", &i.to_string(), body, at(100)).await;
-        put.unwrap();
+        let key = i.to_string();
+        let put = old.put_entry("fact", &key, Over::Nothing, body, at(100));
+        assert!(put.await.unwrap());
     }
     drop(old);
     let store = reopened(&place, &[8, 7]).await.unwrap();

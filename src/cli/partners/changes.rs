@@ -4,12 +4,11 @@ use std::{io::Write, path::Path};
 
 use clap::Args;
 
-use super::{PartnersError, read, table};
+use super::table;
 use crate::{
-    config::{Mistakes, Report},
+    cli::store::{CommandError, on_store},
     exchange::{registry, rfc3339},
     partners::{Change, Fact, Term, changes::ENTRY_KIND},
-    store::{Location, Store},
 };
 
 /// Which change.
@@ -23,32 +22,32 @@ pub(super) struct Forget {
 }
 
 /// Prints every change: its key, the event's time, who says it, what is so.
-pub(super) fn list(config: &Path, output: &mut impl Write) -> Result<(), PartnersError> {
-    let changes = on_store(config, async |store: &Store| registry::read(store).await)?;
-    let mut rows = vec![["KEY", "SINCE", "SOURCE", "WHAT"].map(str::to_owned)];
-    rows.extend(changes.iter().map(|(key, change)| {
-        [
-            key.to_owned(),
-            rfc3339(change.at()),
-            change.source.clone(),
-            what(change),
-        ]
-    }));
-    table(&rows, output)?;
-    Ok(())
+pub(super) fn list(config: &Path, output: &mut impl Write) -> Result<(), CommandError> {
+    on_store(config, async |store, _| {
+        let changes = registry::read(store).await?;
+        let mut rows = vec![["KEY", "SINCE", "SOURCE", "WHAT"].map(str::to_owned)];
+        rows.extend(changes.iter().map(|(key, change)| {
+            [
+                key.to_owned(),
+                rfc3339(change.at()),
+                change.source.clone(),
+                what(change),
+            ]
+        }));
+        Ok(table(&rows, output)?)
+    })
 }
 
 /// Takes a change back. A gateway that runs sees it within a second.
-pub(super) fn forget(command: &Forget, output: &mut impl Write) -> Result<(), PartnersError> {
+pub(super) fn forget(command: &Forget, output: &mut impl Write) -> Result<(), CommandError> {
     let key = command.key.as_str();
-    let gone = on_store(&command.config, async |store: &Store| {
-        store.delete_entry(ENTRY_KIND, key).await
-    })?;
-    if !gone {
-        return Err(PartnersError::NoChange(key.to_owned()));
-    }
-    writeln!(output, "{key}: forgotten; the files alone say what is so")?;
-    Ok(())
+    on_store(&command.config, async |store, _| {
+        if !store.delete_entry(ENTRY_KIND, key).await? {
+            return Err(CommandError::NoChange(key.to_owned()));
+        }
+        writeln!(output, "{key}: forgotten; the files alone say what is so")?;
+        Ok(())
+    })
 }
 
 fn what(change: &Change) -> String {
@@ -97,28 +96,4 @@ fn what(change: &Change) -> String {
         }
         Fact::Certificate { .. } => "a further certificate".to_owned(),
     }
-}
-
-fn on_store<T>(
-    config: &Path,
-    ask: impl AsyncFnOnce(&Store) -> Result<T, crate::store::StoreError>,
-) -> Result<T, PartnersError> {
-    let (document, raw) = read(config)?;
-    let mut mistakes = Mistakes::default();
-    let base = config.parent().unwrap_or_else(|| Path::new(""));
-    let location = {
-        let mut report = Report::new(&document, &mut mistakes);
-        (raw.store.as_ref()).and_then(|raw| Location::read(raw, base, &mut report.within("store")))
-    };
-    if mistakes.refuse() {
-        return Err(PartnersError::Mistakes(mistakes));
-    }
-    let location = location.ok_or(PartnersError::NoStore)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let store = Store::open_beside(&location)?;
-        Ok(ask(&store).await?)
-    })
 }

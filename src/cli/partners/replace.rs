@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     clock::Clock,
     config::{Algorithm, Document, Mistakes, OwnCertificate, Report, Role, SecretRef},
-    envelope::possession::{self, Claim, PossessionProblem, encoded, word},
+    envelope::possession::{self, Claim, PossessionProblem, encoded},
     exchange::{Gateway, Snapshot, StartError, outward},
     keys::{self, KeyEntry, KeyError},
     refusal::Refusal,
@@ -146,7 +146,7 @@ impl Replace {
         let ours = snapshot.own().certificates().find_in(role, new).is_some();
         match (role, ours) {
             (Role::Encryption, false) => Err(ReplaceError::NotYetOurs),
-            (Role::Tls | Role::Signature, true) => Err(ReplaceError::TooSoon(word(role))),
+            (Role::Tls | Role::Signature, true) => Err(ReplaceError::TooSoon(role.as_str())),
             _ => Ok(()),
         }
     }
@@ -182,7 +182,7 @@ impl Replace {
     ) -> Result<Map<String, Value>, ReplaceError> {
         let role = Role::from(self.role);
         let pem: String = entry.chain.iter().map(|der| pem(der)).collect();
-        let mut question = json!({"role": word(role), "certificate": pem});
+        let mut question = json!({"role": role.as_str(), "certificate": pem});
         if let (Some(algorithm), Some(members)) = (self.algorithm, question.as_object_mut()) {
             members.insert("algorithm".to_owned(), json!(format!("{algorithm:?}")));
         }
@@ -261,7 +261,7 @@ impl Replace {
         writeln!(
             output,
             "The {} certificate {} is bound from {} to {}.",
-            word(role),
+            role.as_str(),
             text(done, "certificate"),
             text(done, "validFrom"),
             text(done, "validUntil"),

@@ -114,12 +114,7 @@ impl Seen {
         }
         let view = binding.revocation(snapshot.anchors(), now);
         let mut members = serde_json::Map::new();
-        let role = match binding.role() {
-            Role::Tls => "tls",
-            Role::Encryption => "encryption",
-            Role::Signature => "signature",
-        };
-        members.insert("role".to_owned(), role.into());
+        members.insert("role".to_owned(), binding.role().as_str().into());
         members.insert("fingerprint".to_owned(), key.0.to_string().into());
         members.insert("standing".to_owned(), view.standing.as_str().into());
         if let Some(list) = &view.list {

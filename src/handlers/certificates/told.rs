@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::Moment,
     config::Role,
-    envelope::possession::{Challenge, PROOF, encoded, word},
+    envelope::possession::{Challenge, PROOF, encoded},
     exchange::{Snapshot, rfc3339},
     keys::proof_algorithm,
     partners::Partner,
@@ -29,7 +29,7 @@ pub(super) fn current(snapshot: &Snapshot, partner: &Partner, now: Moment) -> Va
                 Err(why) => why.word(),
             };
             json!({
-                "role": word(bound.role()),
+                "role": bound.role().as_str(),
                 "certificate": encoded(&bound.fingerprint()),
                 "subject": certificate.subject(),
                 "issuer": certificate.issuer(),
@@ -61,7 +61,7 @@ pub(super) fn challenge(
         "challenge": text,
         "audience": challenge.audience,
         "partner": challenge.partner,
-        "role": word(challenge.role),
+        "role": challenge.role.as_str(),
         "certificate": encoded(&challenge.certificate),
         "until": rfc3339(until),
     });
@@ -95,7 +95,7 @@ pub(super) fn replacement(done: &Replacement, partner: &Partner, now: Moment) ->
         .collect();
     json!({
         "partner": partner.id().as_str(),
-        "role": word(done.role),
+        "role": done.role.as_str(),
         "certificate": done.leaf().map(|leaf| encoded(&leaf.fingerprint())),
         "algorithm": done.algorithm.map(|a| format!("{a:?}")),
         "validFrom": rfc3339(done.valid_from.max(now)),

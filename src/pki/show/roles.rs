@@ -8,10 +8,7 @@ use x509_parser::{
 
 use crate::{
     config::Role,
-    pki::{
-        facts::{KeyFacts, KeyKind},
-        role_word,
-    },
+    pki::facts::{KeyFacts, KeyKind},
 };
 
 /// Whether a certificate fits a role.
@@ -76,7 +73,7 @@ pub(super) fn of(certificate: &X509Certificate<'_>, key: KeyFacts) -> Vec<RoleSh
             Err(why) => (false, why),
         };
         RoleShown {
-            role: role_word(role),
+            role: role.as_str(),
             fits,
             why,
         }

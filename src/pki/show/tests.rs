@@ -246,12 +246,7 @@ fn a_private_key_is_never_shown_and_says_whose_it_is() {
     let party = &folder.made.built.parties[1];
     let stores: Vec<PathBuf> = ROLES
         .iter()
-        .map(|role| {
-            folder.path(&format!(
-                "parties/misp/{}.p12",
-                crate::pki::role_word(*role)
-            ))
-        })
+        .map(|role| folder.path(&format!("parties/misp/{}.p12", role.as_str())))
         .collect();
     let mut shown = show(&stores, Some(party.password.expose()), NOW).unwrap();
     shown.extend(folder.show(&[

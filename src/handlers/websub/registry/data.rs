@@ -177,7 +177,7 @@ fn licence(data: &Data<'_>, directory: &Directory) -> Result<Fact, String> {
 /// The certificate as MOSIP has signed it again, PEM in JSON.
 fn chain(pem: &str) -> Result<Vec<Certificate>, String> {
     let pem = pem.replace("\\n", "\n");
-    trust::certificates_from_pem(pem.as_bytes())
+    trust::certificates_from_bytes(pem.as_bytes())
         .map_err(|error| format!("`partnerData.certificateData`: {error}"))
 }
 
