@@ -258,8 +258,10 @@ impl Face {
             let places = Arc::clone(&places);
             async move {
                 let place = places.acquire_owned().await.map_err(|_| Lost)?;
+                // A stop waits for it, though its connection may be gone.
+                let counted = gateway.connected();
                 let under_way = tokio::spawn(async move {
-                    let _place = place;
+                    let _until_its_end = (place, counted);
                     let (parts, body) = request.into_parts();
                     let body = CallerBody::http2(body);
                     answer(&gateway, &handlers, &connection, parts, body).await

@@ -10,7 +10,7 @@ use serde_json::Value;
 use triseal::evidence::reader::{Log, Query};
 
 use crate::{
-    harness::{Site, h2, until},
+    harness::{Site, TlsClient, h2, until},
     jose::{service::Service, site as jose_site},
 };
 
@@ -32,6 +32,8 @@ fn before(name: &str, port: u16) -> Site {
         let echo = echo.replace("envelope = \"jose\"", "envelope = \"insecure_plain\"");
         format!("{before}name = \"echo\"\npath{echo}")
     });
+    // A stop that waits does so for what is under way, not for a farewell.
+    site.limits("farewell_ms = 0");
     site.start_misp();
     site
 }
@@ -52,10 +54,8 @@ fn record(site: &Site) -> Value {
     serde_json::from_slice(&leaf).unwrap()
 }
 
-#[test]
-fn an_http2_stream_that_its_client_resets_leaves_a_record_with_the_upstreams_answer() {
-    let (service, upstream) = slow(Duration::from_millis(700));
-    let site = before("abandoned-stream", service.port);
+/// Asks on HTTP/2, and comes back when the upstream has been asked.
+fn ask(site: &Site, upstream: &Receiver<()>) -> TlsClient {
     let mut client = site.client().http2().connect(site.partner_face()).unwrap();
     h2::open(&mut client);
     let fields = [
@@ -66,8 +66,16 @@ fn an_http2_stream_that_its_client_resets_leaves_a_record_with_the_upstreams_ans
     ];
     let flags = h2::END_HEADERS | h2::END_STREAM;
     client.send(&h2::frame(h2::HEADERS, flags, 1, &h2::block(&fields)));
-    asked(&upstream);
+    asked(upstream);
+    client
+}
+
+#[test]
+fn an_http2_stream_that_its_client_resets_leaves_a_record_with_the_upstreams_answer() {
     const CANCEL: u32 = 8;
+    let (service, upstream) = slow(Duration::from_millis(700));
+    let site = before("abandoned-stream", service.port);
+    let mut client = ask(&site, &upstream);
     client.send(&h2::frame(h2::RST_STREAM, 0, 1, &CANCEL.to_be_bytes()));
     let record = record(&site);
     assert_eq!(record["verdict"], "answered", "{record}");
@@ -75,21 +83,12 @@ fn an_http2_stream_that_its_client_resets_leaves_a_record_with_the_upstreams_ans
 }
 
 #[test]
-fn an_http2_connection_that_breaks_leaves_a_record_too() {
-    let (service, upstream) = slow(Duration::from_millis(700));
+fn an_http2_connection_that_breaks_leaves_a_record_too_and_a_stop_waits_for_it() {
+    let (service, upstream) = slow(Duration::from_millis(2500));
     let site = before("abandoned-connection", service.port);
-    let mut client = site.client().http2().connect(site.partner_face()).unwrap();
-    h2::open(&mut client);
-    let fields = [
-        (":method", "GET"),
-        (":scheme", "https"),
-        (":authority", "localhost"),
-        (":path", "/echo/a"),
-    ];
-    let flags = h2::END_HEADERS | h2::END_STREAM;
-    client.send(&h2::frame(h2::HEADERS, flags, 1, &h2::block(&fields)));
-    asked(&upstream);
-    drop(client);
+    drop(ask(&site, &upstream));
+    site.misp().process().signal("TERM");
+    assert!(site.misp().process().stop_within(Duration::from_secs(20)));
     let record = record(&site);
     assert_eq!(record["upstream"]["status"], 200, "{record}");
 }
