@@ -17,7 +17,7 @@ use crate::{
     clock::{Clock, Moment},
     config::{Config, Document, Mistakes, PartnerKind, Report, Role, config_schema},
     keys::{Secret, read_secret},
-    partners::{Changes, Directory, Known, Partner, Pepper, SecretKind, secrets::SECRET_MAX_BYTES},
+    partners::{Directory, Known, Partner, Pepper, SecretKind, secrets::SECRET_MAX_BYTES},
     trust::Anchors,
 };
 
@@ -182,7 +182,7 @@ fn list(
     let pepper = pepper(&document, &raw)?;
     let routes: Vec<&str> = raw.route.iter().map(|r| r.name.as_str()).collect();
     let policies: Vec<&str> = raw.policy.iter().map(|p| p.id.as_str()).collect();
-    let kept = replacements::kept(config, &raw, notes)?;
+    let beside = replacements::beside(config, &raw, notes)?;
     let directory = match &raw.gateway.partners {
         None => Directory::empty(),
         Some(folder) => {
@@ -194,9 +194,8 @@ fn list(
                 Known {
                     routes: &routes,
                     policies: &policies,
-                    kept: &kept,
                     kind_of: &|_| None,
-                    changes: &Changes::default(),
+                    beside: &beside,
                 },
                 now,
                 &mut mistakes,

@@ -201,7 +201,7 @@ pub struct OwnCertificate {
 }
 
 /// A signature algorithm (RFC 7518, RFC 8037). One exact algorithm for each key.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     RS256,

@@ -16,7 +16,6 @@ use tokio::sync::watch;
 
 use super::{
     Connection, Shed, Snapshot, errands, evidence, identify, overload, record::rfc3339, registry,
-    replacements,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -24,7 +23,7 @@ use crate::{
     envelope::{Handed, ReplayGuard},
     evidence::Evidence,
     observe::{AccessLog, Line, Metrics},
-    partners::{Changes, Kept},
+    partners::Beside,
     refusal::{Code, Refusal},
     shared::Shared,
     store::{Store, Watch},
@@ -149,8 +148,7 @@ impl Gateway {
             .store()
             .map(|location| Store::open_watched(location, watch(&metrics)))
             .transpose()?;
-        let snapshot = replacements::at_start(config_file, &clock, snapshot, store.as_ref())?;
-        let snapshot = Self::with_changes(config_file, &clock, snapshot, store.as_ref())?;
+        let snapshot = registry::at_start(config_file, &clock, snapshot, store.as_ref())?;
         let config = snapshot.config();
         let replay = match handed {
             Some(handed) => ReplayGuard::take_over(&state, window, replay_max, handed),
@@ -198,43 +196,6 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// What was read, with what the store has changed in the registry: nobody whom an event has switched off is let in
-    /// between a start and the first look at the store. A store that cannot be reached is waited for, unless the registry
-    /// is one that events change.
-    fn with_changes(
-        config_file: &Path,
-        clock: &Clock,
-        snapshot: Arc<Snapshot>,
-        store: Option<&Store>,
-    ) -> Result<Arc<Snapshot>, StartError> {
-        let Some(store) = store else {
-            return Ok(snapshot);
-        };
-        let changes = match registry::read_at_start(store) {
-            Ok(changes) => changes,
-            Err(error) if snapshot.takes_events() => return Err(error.into()),
-            Err(error) => {
-                tracing::warn!(%error, "changes of the registry cannot be read yet; the files alone are in force");
-                return Ok(snapshot);
-            }
-        };
-        if changes.is_empty() {
-            // The number matters all the same: nothing is read again until it grows.
-            return Ok(snapshot);
-        }
-        let (built, mistakes) =
-            Snapshot::build_changed(config_file, clock, Some(&snapshot), &changes);
-        let built = built.ok_or(StartError::Configuration(mistakes))?;
-        for one in built.left_out() {
-            tracing::warn!(
-                change = one.key,
-                why = one.why,
-                "a change of the registry is not in force"
-            );
-        }
-        Ok(Arc::new(built))
-    }
-
     /// The configuration's file.
     pub(super) fn config_file(&self) -> &Path {
         &self.config_file
@@ -245,21 +206,21 @@ impl Gateway {
     /// # Errors
     /// Every mistake in the new version.
     pub fn reload(&self) -> Result<Mistakes, Mistakes> {
-        self.reload_changed(None)
+        self.reload_beside(None)
     }
 
-    /// The same, with other changes of the registry than those in force.
-    pub(super) fn reload_changed(&self, changes: Option<Changes>) -> Result<Mistakes, Mistakes> {
+    /// The same, with something else beside the files than is in force.
+    pub(super) fn reload_beside(&self, beside: Option<Beside>) -> Result<Mistakes, Mistakes> {
         let _one = self
             .reloading
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let previous = self.snapshot();
         // Never back to what was before, when two have read the store one after the other.
-        let changes = changes.filter(|new| new.revision() > previous.changes().revision());
-        let changes = changes.as_ref().unwrap_or_else(|| previous.changes());
+        let beside = beside.filter(|new| new.revision > previous.beside().revision);
+        let beside = beside.as_ref().unwrap_or_else(|| previous.beside());
         let (next, mut mistakes) =
-            Snapshot::build_changed(&self.config_file, &self.clock, Some(&previous), changes);
+            Snapshot::build_with(&self.config_file, &self.clock, Some(&previous), beside);
         let Some(next) = next else {
             self.metrics.reloads.with_label_values(&["refused"]).inc();
             return Err(mistakes);
@@ -269,14 +230,14 @@ impl Gateway {
         Ok(mistakes)
     }
 
-    /// Publishes everything anew with other replacements. `keep` runs when the new snapshot is right and before it is in force;
+    /// Publishes everything anew with something more beside the files. `keep` runs when the new snapshot is right and before it is in force;
     /// when it fails, nothing has changed.
     ///
     /// # Errors
     /// Every mistake in the new version, or what `keep` said.
     pub(super) fn reload_with<E>(
         &self,
-        kept: impl FnOnce(&Snapshot) -> Result<Arc<Kept>, E>,
+        beside: impl FnOnce(&Snapshot) -> Result<Beside, E>,
         keep: impl FnOnce() -> Result<(), E>,
         refuse: impl FnOnce(Mistakes) -> E,
     ) -> Result<(), E> {
@@ -285,9 +246,9 @@ impl Gateway {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let previous = self.snapshot();
-        let kept = kept(&previous)?;
+        let beside = beside(&previous)?;
         let (next, mistakes) =
-            Snapshot::build_with(&self.config_file, &self.clock, Some(&previous), &kept);
+            Snapshot::build_with(&self.config_file, &self.clock, Some(&previous), &beside);
         let next = next.ok_or_else(|| refuse(mistakes))?;
         keep()?;
         self.publish(next);

@@ -4,12 +4,13 @@
 //! A change is tried before it is stored: a snapshot is built with it, by the same checks that files go through. What does
 //! not pass is not stored. What is in the store is in force a second later everywhere.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{Gateway, Snapshot};
+use super::{Gateway, Snapshot, StartError, replacements};
 use crate::{
+    clock::Clock,
     partners::{
-        Change, Changes,
+        Beside, Change, Changes,
         changes::{CHANGES_MAX, ENTRY_KIND},
     },
     store::{Over, Store, StoreError},
@@ -47,23 +48,61 @@ pub enum Unchanged {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn read(store: &Store) -> Result<Changes, StoreError> {
+pub async fn read(store: &Store) -> Result<Beside, StoreError> {
     // First the number: what is changed in between is read once more.
     let revision = store.entries_revision().await?;
     let entries = store.entries(ENTRY_KIND).await?;
-    let (changes, unreadable) = Changes::read(&entries, revision);
+    let (changes, unreadable) = Changes::read(&entries);
     for key in unreadable {
         tracing::error!(
             key,
             "a change of the registry cannot be read and is not in force"
         );
     }
-    Ok(changes)
+    Ok(Beside {
+        kept: Arc::new(replacements::kept(store).await?),
+        changes,
+        revision,
+    })
 }
 
-/// The same at the start, where no runtime is.
-pub(super) fn read_at_start(store: &Store) -> Result<Changes, StoreError> {
-    let fault = |_| StoreError::Closed;
+/// What was read from the files, with what the store has beside them: nobody whom an event has switched off, and no certificate whose
+/// overlap is over, is let in between a start and the first look at the store. A store that cannot be read is waited for,
+/// unless something may be in it that takes away.
+///
+/// # Errors
+/// When it cannot be read, and the files alone could admit too much.
+pub(super) fn at_start(
+    file: &Path,
+    clock: &Clock,
+    snapshot: Arc<Snapshot>,
+    store: Option<&Store>,
+) -> Result<Arc<Snapshot>, StartError> {
+    // Also where nobody can change anything any more: what was changed stays changed.
+    let Some(store) = store else {
+        return Ok(snapshot);
+    };
+    let beside = match read_at_start(store) {
+        Ok(beside) => beside,
+        Err(error) if snapshot.takes_events() || replacements::wanted(snapshot.config()) => {
+            return Err(error.into());
+        }
+        Err(error) => {
+            tracing::warn!(%error, "what is beside the files cannot be read yet; the files alone are in force");
+            return Ok(snapshot);
+        }
+    };
+    if beside.is_empty() {
+        return Ok(snapshot);
+    }
+    let (built, mistakes) = Snapshot::build_with(file, clock, Some(&snapshot), &beside);
+    let built = built.ok_or(StartError::Configuration(mistakes))?;
+    say_left_out(&built);
+    Ok(Arc::new(built))
+}
+
+/// Somewhere else: whoever starts a gateway may be in a runtime or not.
+fn read_at_start(store: &Store) -> Result<Beside, StoreError> {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -72,8 +111,18 @@ pub(super) fn read_at_start(store: &Store) -> Result<Changes, StoreError> {
                 .map_err(|error| StoreError::Engine(error.to_string()))?;
             runtime.block_on(read(store))
         });
-        reader.join().map_err(fault)?
+        reader.join().map_err(|_| StoreError::Closed)?
     })
+}
+
+fn say_left_out(snapshot: &Snapshot) {
+    for one in snapshot.left_out() {
+        tracing::warn!(
+            change = one.key,
+            why = one.why,
+            "a change of the registry is not in force"
+        );
+    }
 }
 
 impl Gateway {
@@ -108,7 +157,7 @@ impl Gateway {
                 let why = "the change is about something else".to_owned();
                 return Err(Unchanged::Objection(why));
             }
-            let (changes, _) = Changes::read(&entries, 0);
+            let (changes, _) = Changes::read(&entries);
             self.try_out(changes.with(change.clone()), key.to_owned())
                 .await
                 .map_err(Unchanged::Objection)?;
@@ -129,25 +178,31 @@ impl Gateway {
         let Some(store) = self.store() else {
             return Ok(());
         };
-        let changes = read(store).await?;
+        let beside = read(store).await?;
+        let snapshot = self.snapshot();
+        let known = snapshot.beside();
+        if beside.says_what(known) {
+            return Ok(());
+        }
+        if beside.revision < known.revision {
+            tracing::error!(
+                "the store has older changes of the registry than are in force, as after a restored backup: restart the gateway for them"
+            );
+            return Ok(());
+        }
         let gateway = Arc::clone(self);
         // Reading everything takes a while, and others are waiting on this thread.
-        let work = tokio::task::spawn_blocking(move || gateway.reload_changed(Some(changes)));
+        let work = tokio::task::spawn_blocking(move || gateway.reload_beside(Some(beside)));
         match work.await {
             Ok(Ok(_)) => {
                 let snapshot = self.snapshot();
-                let (changes, generation) = (snapshot.changes().len(), snapshot.generation());
-                tracing::info!(changes, generation, "the registry has changed");
-                for one in snapshot.left_out() {
-                    tracing::warn!(
-                        change = one.key,
-                        why = one.why,
-                        "a change of the registry is not in force"
-                    );
-                }
+                let (beside, generation) = (snapshot.beside(), snapshot.generation());
+                let (changes, replaced) = (beside.changes.len(), beside.kept.len());
+                tracing::info!(changes, replaced, generation, "the registry has changed");
+                say_left_out(&snapshot);
                 Ok(())
             }
-            // The files are wrong at present; the next round tries again, with them right or not.
+            // It is tried again when the files are others.
             Ok(Err(mistakes)) => {
                 let errors = mistakes.errors();
                 tracing::error!(
@@ -168,15 +223,19 @@ impl Gateway {
 
     fn trial(&self, changes: &Changes, key: &str) -> Result<(), String> {
         let previous = self.snapshot();
+        let beside = Beside {
+            changes: changes.clone(),
+            ..previous.beside().clone()
+        };
         let (built, mistakes) =
-            Snapshot::build_changed(self.config_file(), self.clock(), Some(&previous), changes);
+            Snapshot::build_with(self.config_file(), self.clock(), Some(&previous), &beside);
         let Some(built) = built else {
             return Err(format!(
                 "the configuration is not right at present: {} mistakes",
                 mistakes.errors()
             ));
         };
-        if built.changes().get(key) != changes.get(key) {
+        if built.beside().changes.get(key) != changes.get(key) {
             return Err("it contradicts the configuration".to_owned());
         }
         match built.left_out().find(|one| one.key == key) {
@@ -191,15 +250,24 @@ pub(super) async fn watch(gateway: Arc<Gateway>) {
     let Some(store) = gateway.store() else {
         return;
     };
+    // What was looked at, under which configuration: nothing is read twice for it, and nothing said twice.
+    let mut looked = None;
     loop {
         match store.entries_revision().await {
-            Ok(revision) if revision != gateway.snapshot().changes().revision() => {
-                if let Err(error) = gateway.catch_up().await {
-                    tracing::error!(%error, "changes of the registry cannot be read");
+            Ok(revision) => {
+                let now = |gateway: &Gateway| Some((revision, gateway.snapshot().generation()));
+                let new = revision != gateway.snapshot().beside().revision;
+                if new && looked != now(&gateway) {
+                    match gateway.catch_up().await {
+                        Ok(()) => looked = now(&gateway),
+                        Err(error) => {
+                            tracing::error!(%error, "changes of the registry cannot be read");
+                        }
+                    }
                 }
             }
             // That is said once, by the store itself.
-            Ok(_) | Err(StoreError::Unreachable(_)) => {}
+            Err(StoreError::Unreachable(_)) => {}
             Err(error) => tracing::error!(%error, "changes of the registry cannot be looked for"),
         }
         tokio::time::sleep(LOOK_EVERY).await;

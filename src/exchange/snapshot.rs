@@ -25,7 +25,7 @@ use crate::{
     config::{self, Config, Document, FaceKind, Mistakes, PolicyKind, Report, Role},
     envelope::{Forms, Window, mosip_ida::Recipient},
     keys::{self, Secret},
-    partners::{Changes, Directory, Kept, Known, LeftOut, Partner},
+    partners::{Beside, Directory, Known, LeftOut, Partner},
     policy::{Policies, RouteTable, Rules, SeederPolicy, rules},
     refusal::{Code, Refusal},
     shared,
@@ -47,9 +47,8 @@ pub struct Snapshot {
     own: Own,
     peers: BTreeMap<String, PartyCertificates>,
     directory: Directory,
-    /// What partners replaced themselves, as it stands in the directory.
-    kept: Arc<Kept>,
-    changes: Changes,
+    /// What holds beside the files, as it stands in directory and policies.
+    beside: Beside,
     policies: Policies,
     rules: Option<Rules>,
     routes: RouteTable,
@@ -101,45 +100,27 @@ struct Substitutes {
 impl Snapshot {
     /// Reads and checks everything. The snapshot is there only when nothing is wrong; warnings come beside it.
     pub fn build(file: &Path, clock: &Clock, previous: Option<&Self>) -> (Option<Self>, Mistakes) {
-        let changes = changes_of(previous);
-        Self::put_together(file, clock, previous, &kept_of(previous), &changes)
+        let beside = previous.map(|p| p.beside.clone()).unwrap_or_default();
+        Self::build_with(file, clock, previous, &beside)
     }
 
-    /// The same, with what partners replaced themselves.
+    /// The same, with what holds beside the files. Files that are right by themselves stay so: changes that do harm all the same
+    /// are left out, those that only take away excepted.
     pub fn build_with(
         file: &Path,
         clock: &Clock,
         previous: Option<&Self>,
-        kept: &Arc<Kept>,
+        beside: &Beside,
     ) -> (Option<Self>, Mistakes) {
-        Self::put_together(file, clock, previous, kept, &changes_of(previous))
-    }
-
-    /// The same with changes of the registry put onto the files.
-    pub fn build_changed(
-        file: &Path,
-        clock: &Clock,
-        previous: Option<&Self>,
-        changes: &Changes,
-    ) -> (Option<Self>, Mistakes) {
-        Self::put_together(file, clock, previous, &kept_of(previous), changes)
-    }
-
-    /// Files that are right by themselves stay so: changes that do harm all the same are left out, those that only take away
-    /// excepted.
-    fn put_together(
-        file: &Path,
-        clock: &Clock,
-        previous: Option<&Self>,
-        kept: &Arc<Kept>,
-        changes: &Changes,
-    ) -> (Option<Self>, Mistakes) {
-        let (snapshot, mistakes) = Self::attempt(file, clock, previous, kept, changes);
-        if snapshot.is_some() || changes.is_empty() {
+        let (snapshot, mistakes) = Self::attempt(file, clock, previous, beside);
+        if snapshot.is_some() || beside.changes.is_empty() {
             return (snapshot, mistakes);
         }
-        let narrowing = changes.narrowing();
-        let (without, mut found) = Self::attempt(file, clock, previous, kept, &narrowing);
+        let narrowing = Beside {
+            changes: beside.changes.narrowing(),
+            ..beside.clone()
+        };
+        let (without, mut found) = Self::attempt(file, clock, previous, &narrowing);
         if without.is_none() {
             return (None, mistakes);
         }
@@ -161,14 +142,11 @@ impl Snapshot {
         file: &Path,
         clock: &Clock,
         previous: Option<&Self>,
-        kept: &Arc<Kept>,
-        changes: &Changes,
+        beside: &Beside,
     ) -> (Option<Self>, Mistakes) {
         let mut mistakes = Mistakes::default();
-        let (snapshot, watched) = config::watching(|| {
-            let changes = (Arc::clone(kept), changes);
-            Self::read(file, clock, previous, changes, &mut mistakes)
-        });
+        let (snapshot, watched) =
+            config::watching(|| Self::read(file, clock, previous, beside, &mut mistakes));
         let snapshot = snapshot.filter(|_| !mistakes.refuse()).map(|mut s| {
             if s.config.evidence.is_some() {
                 s.seen = evidence::Seen::of(file, s.generation, watched.iter());
@@ -187,7 +165,7 @@ impl Snapshot {
         file: &Path,
         clock: &Clock,
         previous: Option<&Self>,
-        (kept, changes): (Arc<Kept>, &Changes),
+        beside: &Beside,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
         let now = clock.now();
@@ -206,7 +184,7 @@ impl Snapshot {
         let own = Own::build(&config.party, &anchors, &standings, &mut report, now);
         let peers = peers(&config, &anchors, &mut report, now);
         let policies =
-            Policies::build_changed(&config.policy, changes, &mut report.within(""), now);
+            Policies::build_changed(&config.policy, &beside.changes, &mut report.within(""), now);
         let upstream_names: Vec<&str> = config.upstream.iter().map(|u| u.name.as_str()).collect();
         let routes = RouteTable::build(&config.route, &upstream_names, &mut report);
         let substitutes = substitutes(&config, &mut report);
@@ -246,7 +224,7 @@ impl Snapshot {
             now,
         );
         let kind_of = |id: &str| policies.kind_of(id);
-        let registry = (&*kept, changes, &kind_of as KindOf<'_>);
+        let registry = (beside, &kind_of as KindOf<'_>);
         let directory = directory(&config, &document, &anchors, registry, now, mistakes);
         let world = rules::World {
             gateway: &config.gateway.name,
@@ -309,8 +287,7 @@ impl Snapshot {
             own,
             peers,
             directory,
-            kept,
-            changes: changes.clone(),
+            beside: beside.clone(),
             policies,
             rules,
             routes,
@@ -427,20 +404,15 @@ impl Snapshot {
         &self.directory
     }
 
-    /// What partners replaced themselves.
-    pub const fn kept(&self) -> &Arc<Kept> {
-        &self.kept
+    /// What holds beside the files.
+    pub const fn beside(&self) -> &Beside {
+        &self.beside
     }
 
     /// Whether MOSIP's events change the registry.
     pub fn takes_events(&self) -> bool {
         let takes = |all: &Subscriptions| all.iter().any(|one| *one.taker() == Taker::Registry);
         self.subscriptions.as_ref().is_some_and(takes)
-    }
-
-    /// The changes of the registry that were put onto the files.
-    pub const fn changes(&self) -> &Changes {
-        &self.changes
     }
 
     /// Changes of the registry that are not in force, and why.
@@ -728,19 +700,11 @@ fn substitutes(config: &Config, report: &mut Report<'_>) -> BTreeMap<String, Sub
 /// Which kind a policy is of.
 type KindOf<'a> = &'a dyn Fn(&str) -> Option<PolicyKind>;
 
-fn kept_of(previous: Option<&Snapshot>) -> Arc<Kept> {
-    previous.map_or_else(Arc::default, |p| Arc::clone(&p.kept))
-}
-
-fn changes_of(previous: Option<&Snapshot>) -> Changes {
-    previous.map(|p| p.changes.clone()).unwrap_or_default()
-}
-
 fn directory(
     config: &Config,
     document: &Document,
     anchors: &Anchors,
-    (kept, changes, kind_of): (&Kept, &Changes, KindOf<'_>),
+    (beside, kind_of): (&Beside, KindOf<'_>),
     now: Moment,
     mistakes: &mut Mistakes,
 ) -> Directory {
@@ -763,9 +727,8 @@ fn directory(
             let known = Known {
                 routes: &route_names,
                 policies: &policy_names,
-                kept,
                 kind_of,
-                changes,
+                beside,
             };
             Directory::load(folder, pepper.as_ref(), anchors, known, now, mistakes)
         }

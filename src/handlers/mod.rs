@@ -45,7 +45,6 @@ pub fn all(gateway: &Arc<Gateway>) -> (Handlers, Vec<Box<dyn Doer>>) {
         .with(HandlerKind::Relay, Relay::new(metrics.clone()));
     let mut doers = websub::doers(Some(Arc::new(opencrvs::Credentials)));
     doers.push(registering);
-    doers.push(Box::new(crate::exchange::replacements::Follow));
     doers.push(Box::new(token_seeder::Deliveries));
     doers.push(Box::new(esignet::FetchKeys));
     doers.push(Box::new(evidence_stamps::StampHeads::new()));

@@ -20,6 +20,8 @@ mod wrapping;
 pub use agreement::{AgreementKey, AgreementPoint, WRAPPED_LEN};
 pub use content::{ContentUnwrapKey, ContentWrapKey};
 pub use load::{KeyEntry, certificates_in, load};
+#[cfg(test)]
+pub(crate) use possession::made_entry;
 pub use possession::{proof_algorithm, verify_possession};
 pub use public::{KeyKind, PublicKey};
 pub use secret::{Secret, read_secret};

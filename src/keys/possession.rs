@@ -66,21 +66,23 @@ impl KeyEntry {
     }
 }
 
+/// A new key, and its public half.
+#[cfg(test)]
+pub(crate) fn made_entry(algorithm: &'static rcgen::SignatureAlgorithm) -> (KeyEntry, PublicKey) {
+    let made = rcgen::KeyPair::generate_for(algorithm).unwrap();
+    let spki = rcgen::PublicKeyData::subject_public_key_info(&made);
+    let public = PublicKey::from_spki(&spki).unwrap();
+    let entry = KeyEntry {
+        chain: Vec::new(),
+        private_pkcs8: made.serialized_der().to_vec().into(),
+        kind: public.kind(),
+    };
+    (entry, public)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pair(algorithm: &'static rcgen::SignatureAlgorithm) -> (KeyEntry, PublicKey) {
-        let made = rcgen::KeyPair::generate_for(algorithm).unwrap();
-        let public =
-            PublicKey::from_spki(&rcgen::PublicKeyData::subject_public_key_info(&made)).unwrap();
-        let entry = KeyEntry {
-            chain: Vec::new(),
-            private_pkcs8: made.serialized_der().to_vec().into(),
-            kind: public.kind(),
-        };
-        (entry, public)
-    }
 
     #[test]
     fn every_kind_of_key_proves_itself_and_no_other() {
@@ -90,8 +92,8 @@ mod tests {
             (&rcgen::PKCS_ECDSA_P384_SHA384, "ES384"),
             (&rcgen::PKCS_ED25519, "EdDSA"),
         ] {
-            let (own, public) = pair(algorithm);
-            let (_, other) = pair(algorithm);
+            let (own, public) = made_entry(algorithm);
+            let (_, other) = made_entry(algorithm);
             assert_eq!(proof_algorithm(public.kind(), None), name);
             let proof = own.prove_possession(None, b"it is me").unwrap();
             verify_possession(&public, None, b"it is me", &proof).unwrap();
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_agreed_algorithm_is_the_only_one() {
-        let (own, public) = pair(&rcgen::PKCS_RSA_SHA256);
+        let (own, public) = made_entry(&rcgen::PKCS_RSA_SHA256);
         let pss = Some(Algorithm::PS256);
         let proof = own.prove_possession(pss, b"m").unwrap();
         verify_possession(&public, pss, b"m", &proof).unwrap();

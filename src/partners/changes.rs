@@ -280,11 +280,8 @@ fn moment(text: Option<&str>) -> Option<i64> {
 }
 
 /// All changes, as one generation of the configuration sees them. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    all: Arc<BTreeMap<String, Change>>,
-    revision: i64,
-}
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes(Arc<BTreeMap<String, Change>>);
 
 /// A change that is not in force, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -297,7 +294,7 @@ pub struct LeftOut {
 
 impl Changes {
     /// What the store has. Entries that cannot be read are named beside it: what they switched off is not known.
-    pub fn read(entries: &[Entry], revision: i64) -> (Self, Vec<String>) {
+    pub fn read(entries: &[Entry]) -> (Self, Vec<String>) {
         let (mut all, mut unreadable) = (BTreeMap::new(), Vec::new());
         for entry in entries {
             match serde_json::from_slice::<Change>(&entry.body) {
@@ -307,19 +304,15 @@ impl Changes {
                 Ok(_) | Err(_) => unreadable.push(entry.key.clone()),
             }
         }
-        let all = Arc::new(all);
-        (Self { all, revision }, unreadable)
+        (Self(Arc::new(all)), unreadable)
     }
 
     /// The same with one more, for a trial.
     #[must_use]
     pub fn with(&self, change: Change) -> Self {
-        let mut all = BTreeMap::clone(&self.all);
+        let mut all = BTreeMap::clone(&self.0);
         all.insert(change.key(), change);
-        Self {
-            all: Arc::new(all),
-            revision: self.revision,
-        }
+        Self(Arc::new(all))
     }
 
     /// The same with only those that take something away, for when the others do harm.
@@ -332,39 +325,31 @@ impl Changes {
             }
             Fact::Certificate { .. } => false,
         };
-        let all = (self.all.iter())
+        let all = (self.0.iter())
             .filter(|(_, change)| narrows(change))
             .map(|(key, change)| (key.clone(), change.clone()))
             .collect();
-        Self {
-            all: Arc::new(all),
-            revision: self.revision,
-        }
-    }
-
-    /// The number of the store's last change that is in here.
-    pub const fn revision(&self) -> i64 {
-        self.revision
+        Self(Arc::new(all))
     }
 
     /// Each with its key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Change)> {
-        self.all.iter().map(|(key, change)| (key.as_str(), change))
+        self.0.iter().map(|(key, change)| (key.as_str(), change))
     }
 
     /// The one kept under this key.
     pub fn get(&self, key: &str) -> Option<&Change> {
-        self.all.get(key)
+        self.0.get(key)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.0.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.0.is_empty()
     }
 }
 

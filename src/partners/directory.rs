@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Changes, HashedSecret, LeftOut, LicenceKey, Network, Partner, PartnerId, Pepper, SecretKind,
+    Beside, HashedSecret, LeftOut, LicenceKey, Network, Partner, PartnerId, Pepper, SecretKind,
     changed::{self, FromFile},
     load::{self, Surroundings},
 };
@@ -47,12 +47,10 @@ pub struct Known<'a> {
     pub routes: &'a [&'a str],
     /// The ids of policies.
     pub policies: &'a [&'a str],
-    /// What partners replaced themselves.
-    pub kept: &'a super::Kept,
     /// Which kind a policy is of.
     pub kind_of: &'a dyn Fn(&str) -> Option<PolicyKind>,
     /// What is put onto the files.
-    pub changes: &'a Changes,
+    pub beside: &'a Beside,
 }
 
 impl std::fmt::Debug for Known<'_> {
@@ -126,7 +124,7 @@ impl Directory {
             anchors,
             routes: known.routes,
             policies: known.policies,
-            kept: known.kept,
+            kept: &known.beside.kept,
             pepper: pepper.is_some(),
             now,
         };
@@ -135,7 +133,7 @@ impl Directory {
             .iter()
             .filter_map(|file| read(file, &schema, &around, mistakes))
             .collect();
-        let left_out = changed::put_onto(&mut read, known.changes, &around, known.kind_of);
+        let left_out = changed::put_onto(&mut read, &known.beside.changes, &around, known.kind_of);
         let loaded = read.into_iter().map(|file| Loaded {
             document: file.document,
             partner: Arc::new(file.partner),

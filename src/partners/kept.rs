@@ -22,8 +22,8 @@ pub struct KeptReplacement {
     /// The partner's id.
     pub partner: String,
     /// What it is for.
-    pub role: String,
-    algorithm: Option<String>,
+    pub role: Role,
+    algorithm: Option<Algorithm>,
     /// The chain, each in base64 of its DER.
     chain: Vec<String>,
     valid_from_ms: i64,
@@ -32,6 +32,9 @@ pub struct KeptReplacement {
     overlap_until_ms: i64,
     /// When it was taken.
     pub at_ms: i64,
+    /// The operator took it back: it is remembered, and not bound.
+    #[serde(default)]
+    pub withdrawn: bool,
 }
 
 impl Kept {
@@ -48,6 +51,11 @@ impl Kept {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &KeptReplacement> {
         self.0.values().flatten()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
     }
 
     /// Whether nothing is kept.
@@ -79,7 +87,7 @@ impl Kept {
                     "certificate",
                     format!(
                         "a {} certificate that the partner replaced itself is not bound: {why}",
-                        one.role
+                        one.role.as_str()
                     ),
                     "Withdraw it (`triseal partners replacements`), or correct the file.",
                 );
@@ -94,8 +102,8 @@ impl KeptReplacement {
         let chain = replacement.certificates.iter();
         Self {
             partner: partner.to_owned(),
-            role: format!("{:?}", replacement.role).to_lowercase(),
-            algorithm: replacement.algorithm.map(|a| format!("{a:?}")),
+            role: replacement.role,
+            algorithm: replacement.algorithm,
             chain: chain.map(|c| STANDARD.encode(c.der())).collect(),
             valid_from_ms: replacement.valid_from.ms(),
             replaces: (replacement.replaces.iter())
@@ -103,6 +111,7 @@ impl KeptReplacement {
                 .collect(),
             overlap_until_ms: replacement.overlap_until.ms(),
             at_ms: at.ms(),
+            withdrawn: false,
         }
     }
 
@@ -117,22 +126,8 @@ impl KeptReplacement {
             .collect();
         Some(Replacement {
             certificates: certificates?,
-            role: [Role::Tls, Role::Encryption, Role::Signature]
-                .into_iter()
-                .find(|role| format!("{role:?}").to_lowercase() == self.role)?,
-            algorithm: match self.algorithm.as_deref() {
-                None => None,
-                Some(name) => Some(
-                    [
-                        Algorithm::RS256,
-                        Algorithm::PS256,
-                        Algorithm::ES256,
-                        Algorithm::EdDSA,
-                    ]
-                    .into_iter()
-                    .find(|algorithm| format!("{algorithm:?}") == name)?,
-                ),
-            },
+            role: self.role,
+            algorithm: self.algorithm,
             valid_from: Moment::from_ms(self.valid_from_ms),
             replaces: replaces?,
             overlap_until: Moment::from_ms(self.overlap_until_ms),
@@ -173,9 +168,7 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_form_is_nothing() {
-        let spoil: [fn(&mut KeptReplacement); 4] = [
-            |one| one.role = "Signature".to_owned(),
-            |one| one.algorithm = Some("HS256".to_owned()),
+        let spoil: [fn(&mut KeptReplacement); 2] = [
             |one| one.chain = vec!["AAAA".to_owned()],
             |one| one.replaces = vec!["AAAA".to_owned()],
         ];
@@ -183,6 +176,16 @@ mod tests {
             let mut kept = one(1);
             spoil(&mut kept);
             assert!(kept.read().is_none(), "{kept:?}");
+        }
+        let text = serde_json::to_string(&one(1)).unwrap();
+        for (from, to) in [
+            (r#""signature""#, r#""Signature""#),
+            (r#""ES256""#, r#""HS256""#),
+            (r#""at_ms""#, r#""at""#),
+        ] {
+            assert!(text.contains(from), "{text}");
+            let spoilt = text.replace(from, to);
+            assert!(serde_json::from_str::<KeptReplacement>(&spoilt).is_err());
         }
     }
 

@@ -5,6 +5,7 @@
 //! licence is this ([`keys`]). What a partner may do with that is the business of `policy`; whether a certificate is any
 //! good is that of `trust`.
 
+mod beside;
 mod changed;
 pub mod changes;
 pub mod directory;
@@ -22,6 +23,7 @@ pub mod secrets;
 pub(crate) mod testing;
 pub mod websub;
 
+pub use beside::Beside;
 pub use changes::{Change, Changes, Fact, LeftOut, Term};
 pub use directory::{Directory, Known};
 pub use id::PartnerId;

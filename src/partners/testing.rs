@@ -117,9 +117,8 @@ impl World {
             super::Known {
                 routes: &ROUTES,
                 policies: &POLICIES,
-                kept: &super::Kept::default(),
                 kind_of: &|_| None,
-                changes: &super::Changes::default(),
+                beside: &super::Beside::default(),
             },
             NOW,
             &mut mistakes,

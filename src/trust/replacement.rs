@@ -81,6 +81,13 @@ pub enum Unfit {
 }
 
 impl PartyCertificates {
+    /// The certificates of a role that hold, or wait for their time.
+    pub fn live(&self, role: Role, now: Moment) -> Vec<Fingerprint> {
+        let live = |b: &&Binding| b.role == role && !over(b.valid_until, now);
+        let all = self.bindings.iter().filter(live);
+        all.map(Binding::fingerprint).collect()
+    }
+
     /// Whether the candidate may be bound to this party at this moment. Whose else its key is, the caller must ask all parties.
     ///
     /// # Errors
@@ -99,8 +106,7 @@ impl PartyCertificates {
             .filter(|_| chain <= CHAIN_MAX)
             .ok_or(Unfit::Chain(chain))?;
         let names = of_role().next().ok_or(Unfit::Nothing)?.anchors.clone();
-        let live = of_role().filter(|b| !over(b.valid_until, now));
-        let replaces: Vec<Fingerprint> = live.map(Binding::fingerprint).collect();
+        let replaces = self.live(role, now);
         if replaces.len() >= candidate.live_max {
             return Err(Unfit::TooMany(replaces.len()));
         }

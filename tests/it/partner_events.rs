@@ -8,7 +8,7 @@ use triseal::clock::Moment;
 
 use crate::{
     harness::{Output, Site, World, free_ports, now, run, until},
-    websub::hub::{Hub, deliver, signature},
+    websub::hub::{Hub, before_hub, deliver, signature},
 };
 
 const SECRET: &str = "the hub's secret of misp";
@@ -53,26 +53,14 @@ name = "services"
 kind = "service"
 listen = "127.0.0.1:{port}"
 
-[[upstream]]
-name = "hub"
-addresses = ["http://127.0.0.1:{}"]
-
 [[route]]
 name = "websub"
 path = "/events/{{topic}}"
 handler = "websub"
 from = {{ face = "service", envelope = "insecure_plain" }}
 
-[store]
-url = "sqlite:state/store.db"
-key = [{{ file = "secrets/store-key" }}]
-
-[websub]
-upstream = "hub"
-envelope = "insecure_plain"
-path = "/hub"
-"#,
-            hub.port
+{}"#,
+            before_hub(hub.port)
         );
         for topic in TOPICS {
             more.push_str(&format!(

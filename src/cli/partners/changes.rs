@@ -24,7 +24,7 @@ pub(super) struct Forget {
 /// Prints every change: its key, the event's time, who says it, what is so.
 pub(super) fn list(config: &Path, output: &mut impl Write) -> Result<(), CommandError> {
     on_store(config, async |store, _| {
-        let changes = registry::read(store).await?;
+        let changes = registry::read(store).await?.changes;
         let mut rows = vec![["KEY", "SINCE", "SOURCE", "WHAT"].map(str::to_owned)];
         rows.extend(changes.iter().map(|(key, change)| {
             [

@@ -11,8 +11,8 @@ use crate::{
     cli::store::{CommandError, on_store},
     clock::{Clock, Moment},
     config::Config,
-    exchange::{replacements, rfc3339},
-    partners::Kept,
+    exchange::{registry, replacements, rfc3339},
+    partners::Beside,
 };
 
 /// Print the certificates that partners replaced themselves; or take one of them back.
@@ -36,13 +36,14 @@ impl Replacements {
             let Some(number) = self.withdraw else {
                 return Ok(list(&all, output)?);
             };
-            let one = all.iter().find(|one| one.id == number && !one.withdrawn);
+            let one = all.into_iter().find(|one| one.number == number);
             let unknown = || CommandError::NoReplacement(number);
-            let one = one.ok_or_else(unknown)?;
-            if !replacements::withdraw(store, &one.key, clock.now()).await? {
+            let one = one.filter(|one| one.is_bound()).ok_or_else(unknown)?;
+            let key = one.key.clone();
+            if !replacements::withdraw(store, one, clock.now()).await? {
                 return Err(unknown());
             }
-            writeln!(output, "withdrawn: {}", one.key)?;
+            writeln!(output, "withdrawn: {key}")?;
             Ok(())
         })
     }
@@ -50,28 +51,32 @@ impl Replacements {
 
 fn list(all: &[replacements::Stored], output: &mut impl Write) -> io::Result<()> {
     for one in all {
-        let standing = if one.withdrawn { "withdrawn" } else { "bound" };
+        let standing = match &one.replacement {
+            None => "unreadable",
+            Some(one) if one.withdrawn => "withdrawn",
+            Some(_) => "bound",
+        };
         let when = one.replacement.as_ref();
         let when = when.map_or_else(String::new, |r| rfc3339(Moment::from_ms(r.at_ms)));
-        writeln!(output, "{}  {when}  {standing}  {}", one.id, one.key)?;
+        writeln!(output, "{}  {when}  {standing}  {}", one.number, one.key)?;
     }
     Ok(())
 }
 
-/// What is to be bound beside the partner files; nothing where there is no store, or none yet.
-pub(super) fn kept(config: &Path, raw: &Config, notes: &mut impl Write) -> io::Result<Kept> {
-    let mut kept = Kept::default();
+/// What holds beside the partner files; nothing where there is no store, or none yet.
+pub(super) fn beside(config: &Path, raw: &Config, notes: &mut impl Write) -> io::Result<Beside> {
+    let mut beside = Beside::default();
     if raw.store.is_some() {
         let read = on_store(config, async |store, _| {
-            kept = replacements::kept(store).await?;
+            beside = registry::read(store).await?;
             Ok(())
         });
         if let Err(error) = read {
             writeln!(
                 notes,
-                "what partners replaced themselves is not shown: {error}"
+                "what partners and events have changed is not shown: {error}"
             )?;
         }
     }
-    Ok(kept)
+    Ok(beside)
 }

@@ -1,19 +1,7 @@
 //! A challenge is taken for exactly what it was made for, and answered by exactly the new key.
 
 use super::{super::testing::GATEWAY, *};
-use crate::keys::{ContentWrapKey, KeyKind};
-
-fn entry(algorithm: &'static rcgen::SignatureAlgorithm) -> (KeyEntry, PublicKey) {
-    let made = rcgen::KeyPair::generate_for(algorithm).unwrap();
-    let public =
-        PublicKey::from_spki(&rcgen::PublicKeyData::subject_public_key_info(&made)).unwrap();
-    let entry = KeyEntry {
-        chain: Vec::new(),
-        private_pkcs8: made.serialized_der().to_vec().into(),
-        kind: public.kind(),
-    };
-    (entry, public)
-}
+use crate::keys::{ContentWrapKey, KeyKind, made_entry as entry};
 
 fn challenge(role: Role, nonce: Nonce) -> Challenge {
     Challenge {

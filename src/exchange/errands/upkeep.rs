@@ -63,8 +63,7 @@ async fn forget(gateway: &Gateway, store: &Store) {
 pub(in crate::exchange) fn refresh_metrics(store: &Store, metrics: &Metrics, now: Moment) {
     metrics.errands.reset();
     metrics.errand_oldest.reset();
-    let errands = |count: &crate::store::Count| count.kind != crate::exchange::replacements::KIND;
-    for count in store.counts().into_iter().filter(errands) {
+    for count in store.counts() {
         metrics
             .errands
             .with_label_values(&[

@@ -83,10 +83,10 @@ fn a_change_reads_back_as_written_and_only_under_its_own_key() {
         revision: 3,
         updated: Moment::from_ms(9),
     };
-    let (changes, unreadable) = Changes::read(&[entry(&change.key())], 3);
+    let (changes, unreadable) = Changes::read(&[entry(&change.key())]);
     assert_eq!(changes.get("partner/partner-1"), Some(&change));
     assert!(unreadable.is_empty());
-    let (changes, unreadable) = Changes::read(&[entry("partner/partner-2")], 3);
+    let (changes, unreadable) = Changes::read(&[entry("partner/partner-2")]);
     assert!(changes.is_empty());
     assert_eq!(unreadable, ["partner/partner-2"]);
 }

@@ -71,9 +71,8 @@ fn a_folder_that_is_not_there_is_an_error() {
         Known {
             routes: &[],
             policies: &[],
-            kept: &crate::partners::Kept::default(),
             kind_of: &|_| None,
-            changes: &Changes::default(),
+            beside: &Beside::default(),
         },
         NOW,
         &mut mistakes,

@@ -9,8 +9,8 @@ use super::setup::{
     New, PATH, before, challenge, current, proof, question, replacement, signed_by,
 };
 use crate::{
-    harness::{Output, Site, run, triseal, until},
-    jose::draft::{Request, base64url, certificate, decoded},
+    harness::{Output, Site, free_ports, run, triseal, until},
+    jose::draft::{Exchange, Request, base64url, certificate, decoded},
     python,
 };
 
@@ -202,17 +202,41 @@ fn at_most_so_many_hold_at_once_and_a_challenge_is_used_once() {
     assert_eq!(all.len(), 4);
 }
 
+/// Replaces the signature certificate, which is taken.
+#[track_caller]
+fn replace_signature(site: &Site, new: &Path) -> Exchange {
+    let mut client = site.connect();
+    let asked = challenge(site, &mut client, "signature", new).json(site);
+    let right = replacement(&asked, "signature", new, &proof(&asked, "signature", new));
+    let exchange = question(site, "replacement", &right).send(&mut client);
+    assert_eq!(exchange.answer.status, 200, "{}", exchange.answer.code());
+    exchange
+}
+
+#[test]
+fn a_gateway_that_cannot_read_what_was_replaced_does_not_start() {
+    let site = before("certificates-no-store", "");
+    let port = free_ports(1);
+    let nobody = format!("url = \"postgres://triseal@127.0.0.1:{port}/t?sslmode=disable\"");
+    site.replace(
+        "misp/gateway.toml",
+        "url = \"sqlite:state/store.db\"",
+        &nobody,
+    );
+    let process = site.launch_misp("misp");
+    until("it gives up", || (!process.runs()).then_some(()));
+    assert!(process.err().contains("not started"), "{}", process.err());
+}
+
 #[test]
 fn a_replacement_is_recorded_like_any_exchange() {
     let mut site = before("certificates-evidence", "");
     site.start_misp();
     let new = New::good("signature", "p256").make(&site, "new");
-    let mut client = site.connect();
-    let asked = challenge(&site, &mut client, "signature", &new).json(&site);
-    let right = replacement(&asked, "signature", &new, &proof(&asked, "signature", &new));
-    let exchange = question(&site, "replacement", &right).send(&mut client);
-    assert_eq!(exchange.answer.status, 200, "{}", exchange.answer.code());
-    let id = exchange.answer.correlation_id().to_owned();
+    let id = replace_signature(&site, &new)
+        .answer
+        .correlation_id()
+        .to_owned();
     let config = site.path("misp/gateway.toml").display().to_string();
     let shown = until("the record is there", || {
         let said = triseal(["evidence", "show", "--config", &config, &id]);
@@ -229,11 +253,7 @@ fn what_the_operator_withdraws_is_bound_no_longer() {
     let mut site = before("certificates-withdrawn", "");
     site.start_misp();
     let new = New::good("signature", "p256").make(&site, "new");
-    let mut client = site.connect();
-    let asked = challenge(&site, &mut client, "signature", &new).json(&site);
-    let right = replacement(&asked, "signature", &new, &proof(&asked, "signature", &new));
-    let exchange = question(&site, "replacement", &right).send(&mut client);
-    assert_eq!(exchange.answer.status, 200, "{}", exchange.answer.code());
+    replace_signature(&site, &new);
     let config = site.path("misp/gateway.toml").display().to_string();
     let partners = |more: &[&str]| {
         let args = ["partners", "replacements", "--config", &config];

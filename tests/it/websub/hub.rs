@@ -167,3 +167,23 @@ pub fn deliver(port: u16, path: &str, signature: Option<&str>, body: &[u8]) -> O
 pub fn ask(port: u16, path: &str, question: &str) -> Answer {
     get(port, &format!("{path}?{question}")).expect("an answer")
 }
+
+/// What a gateway needs to subscribe at the hub on this port: the hub, a store, and `[websub]`, which `more` may go on in.
+pub fn before_hub(port: u16) -> String {
+    format!(
+        r#"
+[[upstream]]
+name = "hub"
+addresses = ["http://127.0.0.1:{port}"]
+
+[store]
+url = "sqlite:state/store.db"
+key = [{{ file = "secrets/store-key" }}]
+
+[websub]
+upstream = "hub"
+envelope = "insecure_plain"
+path = "/hub"
+"#
+    )
+}

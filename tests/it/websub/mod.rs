@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 use serde_json::Value;
 
 use crate::harness::{Output, Site, der, run, until};
-use hub::{Hub, ask, deliver, signature};
+use hub::{Hub, ask, before_hub, deliver, signature};
 use issuer::{HOST, ISSUER, Issuer, METHOD, TOPIC, event, sealed};
 
 const SECRET: &str = "the hub's secret of crvs";
@@ -48,30 +48,18 @@ impl Firewall {
             "routes = [",
             "routes = [\"websub\", ",
         );
-        let port = hub.port;
+        let before_hub = before_hub(hub.port);
         site.append(
             "crvs/gateway.toml",
             &format!(
                 r#"
-[[upstream]]
-name = "hub"
-addresses = ["http://127.0.0.1:{port}"]
-
 [[route]]
 name = "websub"
 path = "{PATH}"
 handler = "websub"
 from = {{ face = "service", envelope = "insecure_plain" }}
 
-[store]
-url = "sqlite:state/store.db"
-key = [{{ file = "secrets/store-key" }}]
-
-[websub]
-upstream = "hub"
-envelope = "insecure_plain"
-path = "/hub"
-{more}
+{before_hub}{more}
 
 [[websub.context]]
 url = "https://{HOST}/.well-known/mosip-context.json"
