@@ -24,6 +24,7 @@ const LIMITS: GateLimits = GateLimits {
     headers_max: 50,
     head_timeout: Duration::from_secs(5),
     idle_timeout: Duration::from_secs(75),
+    refusal_fields: "",
 };
 
 /// Connections at once.

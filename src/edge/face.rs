@@ -182,6 +182,7 @@ impl Face {
             headers_max: limits.headers_max,
             head_timeout: limits.head_timeout,
             idle_timeout: limits.idle_timeout,
+            refusal_fields: connection.browser_fields(),
         };
         let going = Going::default();
         let began = Instant::now();

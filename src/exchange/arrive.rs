@@ -9,7 +9,7 @@ use http::HeaderMap;
 use prometheus::{Histogram, IntCounter};
 use rustls_pki_types::CertificateDer;
 
-use super::{Snapshot, Trail, canonical::CanonicalRequest};
+use super::{Snapshot, Trail, browser, canonical::CanonicalRequest};
 use crate::{
     clock::Moment,
     config::FaceKind,
@@ -80,6 +80,11 @@ impl Connection {
     pub const fn over_tls(mut self, version: &'static str) -> Self {
         self.tls = Some(version);
         self
+    }
+
+    /// Fields that a refusal of the gate has on it.
+    pub fn browser_fields(&self) -> &'static str {
+        browser::refusal_fields(self.kind, self.tls.is_some())
     }
 
     /// The address it comes from.

@@ -2,7 +2,7 @@
 //!
 //! | header | where |
 //! |---|---|
-//! | `Strict-Transport-Security` | every answer of a service face with TLS |
+//! | `Strict-Transport-Security` | every answer of a service face with TLS, refusals of the gate too |
 //! | `Pragma`, `X-Content-Type-Options`, `X-Robots-Tag` (and `Cache-Control`, which every face has) | answers that are the gateway's own; what a relay brings is the service's |
 //! | `Access-Control-…` | routes of handler `opencrvs`, refusals too, for the origin in `opencrvs.client_origin` |
 //!
@@ -17,6 +17,26 @@ use crate::config::{FaceKind, HandlerKind};
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
+/// What the gateway's own answers say, and what every answer over TLS says.
+const OWN: [(HeaderName, &str); 3] = [
+    (header::PRAGMA, "no-cache"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (ROBOTS, "none"),
+];
+
+/// The same for refusals that never become an exchange: lines for the gate to write.
+pub(super) const fn refusal_fields(kind: FaceKind, tls: bool) -> &'static str {
+    match (kind, tls) {
+        (FaceKind::Partner, _) => "",
+        (FaceKind::Service, false) => {
+            "pragma: no-cache\r\nx-content-type-options: nosniff\r\nx-robots-tag: none\r\n"
+        }
+        (FaceKind::Service, true) => {
+            "strict-transport-security: max-age=31536000; includeSubDomains\r\npragma: no-cache\r\nx-content-type-options: nosniff\r\nx-robots-tag: none\r\n"
+        }
+    }
+}
+
 /// Adds them. `own` says whether the answer is the gateway's own.
 pub(super) fn headers(headers: &mut HeaderMap, own: bool, trail: &Trail) {
     if trail.face_kind() != FaceKind::Service {
@@ -29,11 +49,7 @@ pub(super) fn headers(headers: &mut HeaderMap, own: bool, trail: &Trail) {
             .or_insert(YEAR);
     }
     if own {
-        for (name, value) in [
-            (header::PRAGMA, "no-cache"),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (ROBOTS, "none"),
-        ] {
+        for (name, value) in OWN {
             headers
                 .entry(name)
                 .or_insert(HeaderValue::from_static(value));
@@ -55,5 +71,22 @@ pub(super) fn headers(headers: &mut HeaderMap, own: bool, trail: &Trail) {
             let named = HeaderValue::from_static("Content-Type, Authorization");
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, named);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_at_the_gate_says_what_an_exchange_says() {
+        let own: String = OWN
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let sts = format!("strict-transport-security: {}\r\n", YEAR.to_str().unwrap());
+        assert_eq!(refusal_fields(FaceKind::Service, false), own);
+        assert_eq!(refusal_fields(FaceKind::Service, true), sts + &own);
+        assert_eq!(refusal_fields(FaceKind::Partner, true), "");
     }
 }

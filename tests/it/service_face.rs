@@ -183,6 +183,14 @@ fn a_client_certificate_admits_on_a_service_face_with_tls() {
         .ask(&request());
     assert_eq!((answer.code().as_str(), answer.status), ("ID-006", 401));
     for_browsers(&answer);
+    // What the gate refuses before there is an exchange.
+    let answer = site
+        .client_of(&site.party("sdk"), "tls")
+        .connect(face)
+        .unwrap()
+        .ask(b"GET /a HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n");
+    assert_eq!((answer.code().as_str(), answer.status), ("HTTP-004", 421));
+    for_browsers(&answer);
     // None at all, and a revoked one.
     let none = Tls::new(&site.ca())
         .connect(face)

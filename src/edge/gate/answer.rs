@@ -21,13 +21,14 @@ const LINGER_BYTES: usize = 64 << 10;
 /// Ends the connection: answers a refusal that is still unanswered, shuts down, and reads on for a moment if the client may
 /// still be sending.
 pub(super) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(shared: &Shared<S>) -> Ended {
-    let (over, stage, refused, waiting) = {
+    let (over, stage, refused, waiting, fields) = {
         let wire = shared.lock();
         (
             wire.over,
             wire.framing.stage(),
             wire.framing.refused(),
             !wire.input.is_empty(),
+            wire.limits.refusal_fields,
         )
     };
     let refused = refused.filter(|_| over == Some(Over::Refused));
@@ -38,7 +39,7 @@ pub(super) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(shared: &Shared<S>
     // To a bad body the exchange has answered.
     let answer = refused.filter(|_| stage != Stage::Body);
     if let Some(code) = answer {
-        let text = answer_to(code);
+        let text = answer_to(code, fields);
         shared.lock().output.extend_from_slice(text.as_bytes());
     }
     let last = timeout(LAST_ANSWER, async {
@@ -68,7 +69,7 @@ async fn drop_rest<S: AsyncRead + Unpin>(shared: &Shared<S>) {
 }
 
 /// The refusal as bytes. The texts of codes are our own and need no escaping; a test holds that.
-pub(super) fn answer_to(code: Code) -> String {
+pub(super) fn answer_to(code: Code, fields: &str) -> String {
     let body = format!(
         "{{\"code\":\"{}\",\"message\":\"{}\"}}",
         code.as_str(),
@@ -76,7 +77,7 @@ pub(super) fn answer_to(code: Code) -> String {
     );
     format!(
         "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
-         x-triseal-code: {}\r\nconnection: close\r\n\r\n{body}",
+         x-triseal-code: {}\r\n{fields}connection: close\r\n\r\n{body}",
         code.status(),
         http::StatusCode::from_u16(code.status())
             .ok()

@@ -45,6 +45,8 @@ pub struct GateLimits {
     pub head_timeout: Duration,
     /// Time without a byte between two requests, and time for which a write may make no progress.
     pub idle_timeout: Duration,
+    /// More fields of the refusals that the gate itself writes, each a line with its end.
+    pub refusal_fields: &'static str,
 }
 
 /// How a connection ended, for the log and the metrics.

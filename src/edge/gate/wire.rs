@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Source for Shared<S> {
 pub(super) struct Wire<S> {
     pub(super) stream: S,
     pub(super) framing: Framing,
-    limits: GateLimits,
+    pub(super) limits: GateLimits,
     /// Read, and not yet taken. Empty and without room while the client is silent.
     pub(super) input: BytesMut,
     /// To be written, and how much of it was. Empty and without room when all was.

@@ -45,6 +45,7 @@ pub(super) fn limits() -> GateLimits {
         headers_max: HEADERS_MAX,
         head_timeout: Duration::from_secs(20),
         idle_timeout: Duration::from_secs(20),
+        refusal_fields: "",
     }
 }
 
@@ -273,14 +274,14 @@ async fn every_bad_head_is_answered_by_the_gate_and_closed() {
             },
             "{bytes:?}"
         );
-        assert_eq!(text, crate::edge::gate::answer::answer_to(code));
+        assert_eq!(text, crate::edge::gate::answer::answer_to(code, ""));
     }
 }
 
 #[test]
 fn refusals_are_whole_answers_with_json() {
     for code in Code::ALL {
-        let text = crate::edge::gate::answer::answer_to(*code);
+        let text = crate::edge::gate::answer::answer_to(*code, "");
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with(&format!("HTTP/1.1 {} ", code.status())));
         assert!(head.contains(&format!("\r\nx-triseal-code: {code}\r\n")));
