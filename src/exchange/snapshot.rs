@@ -149,7 +149,7 @@ impl Snapshot {
             config::watching(|| Self::read(file, clock, previous, beside, &mut mistakes));
         let snapshot = snapshot.filter(|_| !mistakes.refuse()).map(|mut s| {
             if s.config.evidence.is_some() {
-                s.seen = evidence::Seen::of(file, s.generation, watched.iter());
+                s.seen = evidence::Seen::of(file, s.generation, watched.iter(), &s.beside);
             }
             s.watched = watched;
             s

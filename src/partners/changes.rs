@@ -281,7 +281,7 @@ fn moment(text: Option<&str>) -> Option<i64> {
 
 /// All changes, as one generation of the configuration sees them. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes(Arc<BTreeMap<String, Change>>);
+pub struct Changes(pub(super) Arc<BTreeMap<String, Change>>);
 
 /// A change that is not in force, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

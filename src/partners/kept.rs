@@ -13,7 +13,7 @@ use crate::{
 
 /// All that is kept, by partner, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept(BTreeMap<String, Vec<KeptReplacement>>);
+pub struct Kept(pub(super) BTreeMap<String, Vec<KeptReplacement>>);
 
 /// One replacement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

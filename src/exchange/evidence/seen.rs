@@ -13,6 +13,7 @@ use crate::{
     config::Role,
     envelope::sha256,
     exchange::{Snapshot, Trail, rfc3339},
+    partners::Beside,
     trust::{Binding, Fingerprint},
 };
 
@@ -31,11 +32,13 @@ struct Held {
 }
 
 impl Seen {
-    /// The digest is over the files that say who may do what; private keys, secrets and revocation lists are left out.
+    /// The digest is over the files that say who may do what, and what holds beside them; private keys, secrets and revocation lists
+    /// are left out.
     pub(in crate::exchange) fn of<'f>(
         file: &Path,
         generation: u64,
         read: impl Iterator<Item = &'f PathBuf>,
+        beside: &Beside,
     ) -> Self {
         let base = file.parent().unwrap_or_else(|| Path::new(""));
         let mut all = Vec::new();
@@ -60,6 +63,10 @@ impl Seen {
                 .to_string_lossy()
                 .into_owned();
             all.push((name, sha256(&content)));
+        }
+        if let Some(json) = beside.as_json() {
+            // No file that counts has a name like this: they have extensions.
+            all.push(("(beside)".to_owned(), sha256(json.as_bytes())));
         }
         all.sort();
         let mut input = Vec::new();
@@ -154,4 +161,47 @@ fn ordered(members: &serde_json::Map<String, serde_json::Value>) -> String {
         })
         .collect();
     format!("{{{}}}", all.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::State,
+        partners::{Change, Changes, Fact, Term},
+    };
+
+    #[test]
+    fn what_holds_beside_the_files_is_under_the_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, "x").unwrap();
+        let files = [file.clone()];
+        let digest = |state: Option<State>| {
+            let change = |state| Change {
+                at_ms: 1,
+                source: "event PARTNER_UPDATED".to_owned(),
+                fact: Fact::Partner {
+                    partner: "crvs".to_owned(),
+                    term: Term {
+                        state,
+                        ..Term::default()
+                    },
+                },
+            };
+            let all = Changes::default();
+            let beside = Beside {
+                changes: match state {
+                    Some(state) => all.with(change(state)),
+                    None => all,
+                },
+                ..Beside::default()
+            };
+            Seen::of(&file, 1, files.iter(), &beside).configuration
+        };
+        let digests = [None, Some(State::Active), Some(State::Inactive)].map(digest);
+        assert_ne!(digests[0], digests[1]);
+        assert_ne!(digests[1], digests[2]);
+        assert_eq!(digest(Some(State::Inactive)), digests[2]);
+    }
 }
