@@ -99,7 +99,8 @@ impl Serves for Admin {
                 std::future::pending::<()>().await;
             };
             let gateway = &admin.gateway;
-            let answering = |parts: Parts, _: CallerBody| async move { answer(gateway, &parts) };
+            let answering =
+                |parts: Box<Parts>, _: CallerBody| async move { Box::new(answer(gateway, &parts)) };
             tokio::select! {
                 biased;
                 () = stop => {}

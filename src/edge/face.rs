@@ -264,8 +264,8 @@ impl Face {
                 let under_way = tokio::spawn(async move {
                     let _until_its_end = (place, counted);
                     let (parts, body) = request.into_parts();
-                    let body = CallerBody::http2(body);
-                    answer(&gateway, &handlers, &connection, parts, body).await
+                    let (parts, body) = (Box::new(parts), CallerBody::http2(body));
+                    *answer(&gateway, &handlers, &connection, parts, body).await
                 });
                 under_way.await.map_err(|_| Lost)
             }
@@ -334,9 +334,9 @@ async fn answer(
     gateway: &Arc<Gateway>,
     handlers: &Handlers,
     connection: &Arc<Connection>,
-    parts: Parts,
+    parts: Box<Parts>,
     body: CallerBody,
-) -> Response<AnswerBody> {
+) -> Box<Response<AnswerBody>> {
     let arrival = Arrival {
         parts,
         body,

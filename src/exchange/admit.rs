@@ -17,15 +17,30 @@ use crate::{
 /// An exchange on a route that its caller may use. Only [`admit`] makes one.
 #[derive(Debug)]
 pub struct Admitted {
+    pub(super) held: Box<Held>,
+}
+
+/// What an exchange holds from its admission to its answer, in one place: the later steps hand it on without moving it.
+pub(super) struct Held {
     pub(super) caller: Caller,
     pub(super) route: Arc<Route>,
     pub(super) target: Target,
     pub(super) grant: Option<Arc<AuthPolicy>>,
-    pub(super) method: http::Method,
-    pub(super) headers: HeaderMap,
+    /// The head as it came.
+    pub(super) parts: Box<http::request::Parts>,
     pub(super) near: Near,
     /// The target URI as a signature must name it, on routes whose signatures do.
     pub(super) uri: Option<String>,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Paths and headers hold licence and API keys and tokens.
+        f.debug_struct("Held")
+            .field("caller", &self.caller)
+            .field("route", &self.route.name())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the request's own target said: for handlers that end an exchange themselves. Its `Debug` shows nothing.
@@ -79,7 +94,7 @@ pub(super) async fn admit(
     trail: &mut Trail,
 ) -> Result<Admitted, Refusal> {
     let admitted = check(gateway, identified, trail)?;
-    if let Some(quota) = quota::of(admitted.caller.partner(), &admitted.route) {
+    if let Some(quota) = quota::of(admitted.held.caller.partner(), &admitted.held.route) {
         quota::count(gateway, &admitted, quota, trail).await?;
     }
     Ok(admitted)
@@ -121,7 +136,7 @@ fn check(
     arrived.request.announced_within(body_max)?;
     let grant = match route.handler() {
         HandlerKind::Ida => {
-            json_only(&arrived.headers)?;
+            json_only(&arrived.parts.headers)?;
             let ids = Identifiers {
                 licence: found.capture("misp_lk").unwrap_or_default(),
                 partner: found.capture("partner_id").unwrap_or_default(),
@@ -151,16 +166,16 @@ fn check(
             .request
             .target_uri(if tls { "https" } else { "http" })
     });
-    Ok(Admitted {
+    let held = Box::new(Held {
         near,
         uri,
         caller,
         target: Target { path_and_query },
         grant,
-        method: arrived.request.method().clone(),
-        headers: arrived.headers,
+        parts: arrived.parts,
         route,
-    })
+    });
+    Ok(Admitted { held })
 }
 
 /// The three identifiers in an IDA path (IDA reference 1.1).
@@ -250,6 +265,6 @@ pub fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
 impl Admitted {
     /// How the content is sealed on its way here.
     pub(super) fn envelope(&self) -> Envelope {
-        self.route.from()
+        self.held.route.from()
     }
 }

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use http::HeaderMap;
 use prometheus::{Histogram, IntCounter};
 use rustls_pki_types::CertificateDer;
 
@@ -114,10 +113,9 @@ impl Connection {
 }
 
 /// A request as the HTTP library gave it, before anything of ours looked at it.
-#[derive(Debug)]
 pub struct Arrival {
-    /// The head.
-    pub parts: http::request::Parts,
+    /// The head, in a box until its exchange ends: each step hands it on.
+    pub parts: Box<http::request::Parts>,
     /// The body, not yet read.
     pub body: CallerBody,
     /// The connection.
@@ -126,11 +124,26 @@ pub struct Arrival {
     pub snapshot: Arc<Snapshot>,
 }
 
+impl std::fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Paths and headers hold licence and API keys and tokens.
+        f.debug_struct("Arrival").finish_non_exhaustive()
+    }
+}
+
 /// A request in canonical form. Only [`arrive`] makes one.
-#[derive(Debug)]
 pub struct Arrived {
-    pub(super) request: CanonicalRequest,
-    pub(super) headers: HeaderMap,
+    pub(super) request: Box<CanonicalRequest>,
+    /// The head as it came.
+    pub(super) parts: Box<http::request::Parts>,
+}
+
+impl std::fmt::Debug for Arrived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrived")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Checks form and size; nothing here needs to know who is calling.
@@ -153,7 +166,7 @@ pub(super) fn arrive(arrival: Arrival, trail: &mut Trail) -> Result<Arrived, Ref
     }
     trail.signature = parts.headers.get("signature").cloned();
     Ok(Arrived {
-        request,
-        headers: parts.headers,
+        request: Box::new(request),
+        parts,
     })
 }

@@ -156,7 +156,7 @@ fn whose(snapshot: &Snapshot, arrived: &Arrived) -> Bearing {
 /// A bearer token, when the request carries exactly one in the form `Bearer token` (RFC 6750 section 2.1). MOSIP's clients
 /// send a constant word as `Authorization`; that is no token.
 fn bearer(arrived: &Arrived) -> Result<Option<&str>, Refusal> {
-    let mut values = arrived.headers.get_all(header::AUTHORIZATION).iter();
+    let mut values = arrived.parts.headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {
         return Err(Refusal::new(Code::HttpHeader, "two Authorization headers"));

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::{Snapshot, Trail};
 use crate::{
@@ -358,11 +358,11 @@ pub async fn call(
 pub async fn stream(
     snapshot: &Snapshot,
     upstream: &Upstream,
-    outgoing: Outgoing,
+    outgoing: Box<Outgoing>,
     body: RequestBody,
     trail: &Trail,
     began: Instant,
-) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
+) -> Result<Box<Response<AnswerBody>>, Refusal> {
     match snapshot.login_of(upstream) {
         None => {
             let patience = trail.patience();
@@ -376,10 +376,10 @@ pub async fn stream(
 async fn stream_with(
     login: &Login,
     upstream: &Upstream,
-    mut outgoing: Outgoing,
+    mut outgoing: Box<Outgoing>,
     body: RequestBody,
     trail: &Trail,
-) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
+) -> Result<Box<Response<AnswerBody>>, Refusal> {
     let patience = trail.patience();
     let metrics = trail.gateway().metrics();
     let first = login.token(metrics).await?;
@@ -388,7 +388,7 @@ async fn stream_with(
     let mut answer = upstream
         .stream(outgoing.clone(), body, &patience, Instant::now())
         .await?;
-    if answer.0 == StatusCode::UNAUTHORIZED {
+    if answer.status() == StatusCode::UNAUTHORIZED {
         if !login.disliked(&first) || !empty {
             return Err(disliked(upstream));
         }
@@ -396,13 +396,13 @@ async fn stream_with(
         let none = RequestBody::whole(Bytes::new());
         let again = upstream.stream(outgoing, none, &patience, Instant::now());
         answer = again.await?;
-        let refused = answer.0 == StatusCode::UNAUTHORIZED;
+        let refused = answer.status() == StatusCode::UNAUTHORIZED;
         login.second_try(refused);
         if refused {
             return Err(disliked(upstream));
         }
     }
-    keep_token(&mut answer.1);
+    keep_token(answer.headers_mut());
     Ok(answer)
 }
 

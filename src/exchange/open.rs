@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 
-use super::{Admitted, Gateway, Near, Snapshot, Target, Trail, jose, replay};
+use super::{Admitted, Gateway, Near, Snapshot, Target, Trail, admit::Held, jose, replay};
 use crate::{
     clock::Moment,
     config::{Envelope, HandlerKind, PartnerKind, Role},
@@ -24,13 +24,7 @@ use crate::{
 /// An exchange whose content is proven to be the caller's. Only [`open`] makes one.
 #[derive(Debug)]
 pub struct Opened {
-    caller: Caller,
-    route: Arc<Route>,
-    target: Target,
-    grant: Option<Arc<AuthPolicy>>,
-    method: http::Method,
-    headers: HeaderMap,
-    near: Near,
+    held: Box<Held>,
     content: Content,
 }
 
@@ -75,42 +69,42 @@ impl IdaMessage {
 impl Opened {
     /// Who is calling.
     pub const fn caller(&self) -> &Caller {
-        &self.caller
+        &self.held.caller
     }
 
     /// The route.
     pub const fn route(&self) -> &Arc<Route> {
-        &self.route
+        &self.held.route
     }
 
     /// Where it goes.
     pub const fn target(&self) -> &Target {
-        &self.target
+        &self.held.target
     }
 
     /// What the API key's policy grants, on routes that have one.
     pub const fn grant(&self) -> Option<&Arc<AuthPolicy>> {
-        self.grant.as_ref()
+        self.held.grant.as_ref()
     }
 
     /// The method.
     pub const fn method(&self) -> &http::Method {
-        &self.method
+        &self.held.parts.method
     }
 
     /// The headers as received.
     pub const fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.held.parts.headers
     }
 
     /// The headers as received; none after that.
     pub(super) fn take_headers(&mut self) -> HeaderMap {
-        std::mem::take(&mut self.headers)
+        std::mem::take(&mut self.held.parts.headers)
     }
 
     /// What the request's target said.
     pub const fn near(&self) -> &Near {
-        &self.near
+        &self.held.near
     }
 
     /// What was in the envelope.
@@ -123,6 +117,11 @@ impl Opened {
         let content = std::mem::replace(&mut self.content, Content::Taken);
         (content, self)
     }
+
+    /// What it holds, for the answer.
+    pub(super) fn into_held(self) -> Box<Held> {
+        self.held
+    }
 }
 
 /// Opens what the route says must be sealed. Nothing is detected from the message: the route names the envelope.
@@ -132,21 +131,18 @@ pub(super) async fn open(
     trail: &mut Trail,
 ) -> Result<Opened, Refusal> {
     let snapshot = Arc::clone(&trail.snapshot);
-    let body_max = admitted
-        .route
-        .body_max_bytes()
-        .unwrap_or(snapshot.limits().body_max_bytes);
     let envelope = admitted.envelope();
-    let Admitted {
+    let Admitted { mut held } = admitted;
+    let Held {
         caller,
         route,
-        target,
-        grant,
-        method,
-        mut headers,
-        near,
+        parts,
         uri,
-    } = admitted;
+        ..
+    } = &mut *held;
+    let body_max = route
+        .body_max_bytes()
+        .unwrap_or(snapshot.limits().body_max_bytes);
     let body = trail
         .unread
         .take()
@@ -163,15 +159,15 @@ pub(super) async fn open(
             let body = whole(body, body_max, &snapshot, trail).await?;
             let began = Instant::now();
             let target = jose::Aim {
-                method: &method,
+                method: &parts.method,
                 uri: uri.as_deref().unwrap_or_default(),
             };
             let content = jose::open_request(
                 gateway,
                 &snapshot,
-                &caller,
+                caller,
                 target,
-                &mut headers,
+                &mut parts.headers,
                 body,
                 trail,
             )
@@ -187,14 +183,22 @@ pub(super) async fn open(
             let body = whole(body, body_max, &snapshot, trail).await?;
             let began = Instant::now();
             let received = body.clone();
-            let message = open_ida(gateway, &snapshot, &caller, &route, &headers, body, trail)
-                .await
-                .inspect_err(|_| {
-                    // MOSIP's refusals name the transaction too, whatever else is wrong with the message.
-                    if trail.transaction_id.is_none() {
-                        trail.transaction_id = mosip_ida::stated_transaction(&received);
-                    }
-                })?;
+            let message = open_ida(
+                gateway,
+                &snapshot,
+                caller,
+                route,
+                &parts.headers,
+                body,
+                trail,
+            )
+            .await
+            .inspect_err(|_| {
+                // MOSIP's refusals name the transaction too, whatever else is wrong with the message.
+                if trail.transaction_id.is_none() {
+                    trail.transaction_id = mosip_ida::stated_transaction(&received);
+                }
+            })?;
             gateway
                 .metrics()
                 .crypto_seconds
@@ -207,16 +211,7 @@ pub(super) async fn open(
             return Err(Refusal::new(Code::Fault, "not an envelope to come in"));
         }
     };
-    Ok(Opened {
-        caller,
-        route,
-        target,
-        grant,
-        method,
-        headers,
-        near,
-        content,
-    })
+    Ok(Opened { held, content })
 }
 
 /// Reads the whole body. What could not be read is left to the trail, for a lingering close.

@@ -28,7 +28,10 @@ pub(super) async fn count(
     quota: &Quota,
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    let (partner, route) = (admitted.caller.partner().id(), admitted.route.name());
+    let (partner, route) = (
+        admitted.held.caller.partner().id(),
+        admitted.held.route.name(),
+    );
     let now = gateway.clock().now();
     let counted = (gateway.shared())
         .count(partner.as_str(), route, quota, now)

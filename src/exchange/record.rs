@@ -13,12 +13,12 @@ use crate::{clock::Moment, observe::Line, refusal::Code, upstream::AnswerBody};
 /// An answer that may leave. The edge writes nothing else; only [`record`] makes one.
 #[derive(Debug)]
 pub struct Recorded {
-    response: Response<AnswerBody>,
+    response: Box<Response<AnswerBody>>,
 }
 
 impl Recorded {
     /// The answer, for the wire.
-    pub fn into_response(self) -> Response<AnswerBody> {
+    pub fn into_response(self) -> Box<Response<AnswerBody>> {
         self.response
     }
 }

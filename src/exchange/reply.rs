@@ -3,9 +3,11 @@
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
-use super::{Content, Near, Opened, Permitted, Snapshot, Target, Trail, plain_refusal};
+use super::{
+    Content, Near, Opened, Permitted, Snapshot, Target, Trail, admit::Held, plain_refusal,
+};
 use crate::{
     config::HandlerKind,
     partners::Caller,
@@ -157,13 +159,10 @@ impl Handling {
 
     /// A whole answer, sealed as the route says: `headers` may carry what the protocol needs beside it.
     pub fn answer(self, status: StatusCode, headers: HeaderMap, body: Bytes) -> Reply {
-        Reply {
-            caller: self.opened.caller().clone(),
-            status,
-            headers,
-            body: ReplyBody::Whole(body),
-            code: None,
-        }
+        let mut response = Box::new(Response::new(()));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        self.reply(ReplyBody::Whole(response, body), None)
     }
 
     /// An IDA answer: a JSON body that will be signed, its identity sealed when that is still plain.
@@ -175,24 +174,17 @@ impl Handling {
         identity: Identity,
         code: Option<Code>,
     ) -> Reply {
-        Reply {
-            caller: self.opened.caller().clone(),
-            status,
-            headers: HeaderMap::new(),
-            body: ReplyBody::Ida(body, identity),
-            code,
-        }
+        self.reply(ReplyBody::Ida(status, body, identity), code)
     }
 
     /// A plain answer that is passed on as it comes.
-    pub fn answer_plain(self, status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Reply {
-        Reply {
-            caller: self.opened.caller().clone(),
-            status,
-            headers,
-            body: ReplyBody::Plain(body),
-            code: None,
-        }
+    pub fn answer_plain(self, response: Box<Response<AnswerBody>>) -> Reply {
+        self.reply(ReplyBody::Plain(response), None)
+    }
+
+    fn reply(self, body: ReplyBody, code: Option<Code>) -> Reply {
+        let held = self.opened.into_held();
+        Reply { held, body, code }
     }
 }
 
@@ -208,16 +200,15 @@ pub enum Identity {
 /// A handler's answer, not yet sealed.
 #[derive(Debug)]
 pub struct Reply {
-    pub(super) caller: Caller,
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) held: Box<Held>,
     pub(super) body: ReplyBody,
     pub(super) code: Option<Code>,
 }
 
 #[derive(Debug)]
 pub(super) enum ReplyBody {
-    Ida(Bytes, Identity),
-    Plain(AnswerBody),
-    Whole(Bytes),
+    Ida(StatusCode, Bytes, Identity),
+    Plain(Box<Response<AnswerBody>>),
+    /// The body stands beside it for whoever seals it.
+    Whole(Box<Response<()>>, Bytes),
 }

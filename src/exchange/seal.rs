@@ -27,7 +27,7 @@ pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correla
 /// An answer that may leave as far as its content goes. Only this step makes one.
 #[derive(Debug)]
 pub struct Sealed {
-    pub(super) response: Response<AnswerBody>,
+    pub(super) response: Box<Response<AnswerBody>>,
     pub(super) bytes_out: u64,
     /// Its place in the evidence log.
     pub(super) noted: Noted,
@@ -36,24 +36,21 @@ pub struct Sealed {
 /// Seals a handler's answer.
 pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result<Sealed, Refusal> {
     match reply.body {
-        ReplyBody::Plain(body) => {
-            use hyper::body::Body;
-            let bytes_out = body.size_hint().exact().unwrap_or(0);
-            let mut response = Response::new(body);
-            *response.status_mut() = reply.status;
-            *response.headers_mut() = reply.headers;
+        ReplyBody::Plain(mut response) => {
+            let bytes_out = response.body().left().unwrap_or(0);
             keep_end_to_end(response.headers_mut());
             // Our codes are ours to state.
             response.headers_mut().remove(CODE);
-            let noted = evidence::note(gateway, trail, reply.status, None)?;
+            let noted = evidence::note(gateway, trail, response.status(), None)?;
             Ok(finish(response, bytes_out, noted, trail))
         }
-        ReplyBody::Whole(body) => {
+        ReplyBody::Whole(head, body) => {
+            let (mut head, ()) = head.into_parts();
             let envelope = (trail.route()).map_or(Envelope::InsecurePlain, |route| route.from());
             if envelope == Envelope::Jose {
                 let began = Instant::now();
                 let (response, noted) =
-                    jose::seal_answer(gateway, reply.status, reply.headers, &body, trail)?;
+                    jose::seal_answer(gateway, head.status, head.headers, &body, trail)?;
                 gateway
                     .metrics()
                     .crypto_seconds
@@ -61,21 +58,18 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                     .observe(began.elapsed().as_secs_f64());
                 return Ok(sent_whole(response, noted, trail));
             }
-            let noted = evidence::note(gateway, trail, reply.status, Some(&body))?;
+            let noted = evidence::note(gateway, trail, head.status, Some(&body))?;
             let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
-            let mut response = Response::new(AnswerBody::whole(body));
-            *response.status_mut() = reply.status;
-            *response.headers_mut() = reply.headers;
-            keep_end_to_end(response.headers_mut());
-            response.headers_mut().remove(CODE);
+            keep_end_to_end(&mut head.headers);
+            head.headers.remove(CODE);
             let no_store = HeaderValue::from_static("no-store");
-            response
-                .headers_mut()
+            head.headers
                 .entry(header::CACHE_CONTROL)
                 .or_insert(no_store);
+            let response = Box::new(Response::from_parts(head, AnswerBody::whole(body)));
             Ok(finish(response, bytes_out, noted, trail))
         }
-        ReplyBody::Ida(body, identity) => {
+        ReplyBody::Ida(status, body, identity) => {
             let began = Instant::now();
             let body = match identity {
                 Identity::AsItIs => body,
@@ -83,7 +77,7 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                     let now = gateway.clock().now();
                     let recipient = trail
                         .snapshot()
-                        .recipient(reply.caller.partner().certificates(), now)
+                        .recipient(reply.held.caller.partner().certificates(), now)
                         .ok_or_else(|| {
                             Refusal::new(
                                 Code::NoRecipient,
@@ -93,8 +87,8 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                     mosip_ida::seal_identity(&body, &recipient)?
                 }
             };
-            let noted = evidence::note(gateway, trail, reply.status, Some(&body))?;
-            let mut sealed = signed_json(gateway, reply.status, body, noted, trail)?;
+            let noted = evidence::note(gateway, trail, status, Some(&body))?;
+            let mut sealed = signed_json(gateway, status, body, noted, trail)?;
             if let Some(code) = reply.code {
                 let value = HeaderValue::from_static(code.as_str());
                 sealed.response.headers_mut().insert(CODE, value);
@@ -260,7 +254,7 @@ fn signed_json(
     let signature = HeaderValue::try_from(signature)
         .map_err(|_| Refusal::new(Code::Fault, "the signature is no header value"))?;
     let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    let mut response = Response::new(AnswerBody::whole(body));
+    let mut response = Box::new(Response::new(AnswerBody::whole(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,
@@ -276,12 +270,13 @@ fn signed_json(
 /// An answer with a whole body.
 fn sent_whole(response: Response<Bytes>, noted: Noted, trail: &Trail) -> Sealed {
     let bytes_out = u64::try_from(response.body().len()).unwrap_or(u64::MAX);
-    finish(response.map(AnswerBody::whole), bytes_out, noted, trail)
+    let response = Box::new(response.map(AnswerBody::whole));
+    finish(response, bytes_out, noted, trail)
 }
 
 fn unsigned(answer: RefusalAnswer, noted: Noted, trail: &Trail) -> Sealed {
     let bytes_out = u64::try_from(answer.body.len()).unwrap_or(u64::MAX);
-    let mut response = Response::new(AnswerBody::whole(answer.body));
+    let mut response = Box::new(Response::new(AnswerBody::whole(answer.body)));
     *response.status_mut() = answer.status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,
@@ -294,7 +289,7 @@ fn unsigned(answer: RefusalAnswer, noted: Noted, trail: &Trail) -> Sealed {
 }
 
 fn finish(
-    mut response: Response<AnswerBody>,
+    mut response: Box<Response<AnswerBody>>,
     bytes_out: u64,
     noted: Noted,
     trail: &Trail,

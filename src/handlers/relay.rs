@@ -65,22 +65,19 @@ impl Handler for Relay {
                     ));
                 }
             };
-            let outgoing = Outgoing {
+            let outgoing = Box::new(Outgoing {
                 method: handling.method().clone(),
                 path_and_query: handling.target().expose().to_owned(),
                 headers,
-            };
+            });
             let began = Instant::now();
             let body = RequestBody::streamed(body, max);
             let answer = logins::stream(&snapshot, upstream, outgoing, body, trail, began).await;
             let took = began.elapsed();
-            trail.called_upstream(
-                took,
-                answer.as_ref().ok().map(|(status, ..)| status.as_u16()),
-            );
+            let status = (answer.as_ref().ok()).map(|answer| answer.status().as_u16());
+            trail.called_upstream(took, status);
             count(&self.metrics, upstream, took, answer.as_ref().err());
-            let (status, headers, body) = answer?;
-            Ok(handling.answer_plain(status, headers, body))
+            Ok(handling.answer_plain(answer?))
         })
     }
 

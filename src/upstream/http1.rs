@@ -81,6 +81,8 @@ pub(super) struct Lease {
     input: BytesMut,
     left: Left,
     keep: bool,
+    /// Of the answer's head.
+    headers: HeaderMap,
 }
 
 /// Why there is no answer.
@@ -103,8 +105,8 @@ pub(super) enum Failed {
     Target,
 }
 
-/// An answer's head, and the connection that its body comes by.
-pub(super) type Received = (StatusCode, HeaderMap, Box<Lease>);
+/// An answer's status, and the connection that its body comes by; the fields of its head wait there.
+pub(super) type Received = (StatusCode, Box<Lease>);
 
 impl Pool {
     pub(super) fn new(
@@ -153,9 +155,10 @@ impl Pool {
             input: BytesMut::new(),
             left: Left::UntilClose,
             keep: true,
+            headers: HeaderMap::new(),
         });
-        let (status, headers) = lease.exchange(outgoing.method == Method::HEAD).await?;
-        Ok((status, headers, lease))
+        let status = lease.exchange(outgoing.method == Method::HEAD).await?;
+        Ok((status, lease))
     }
 
     /// The connection of this runtime that rested last and is still open: the others may then grow old and be put away.
@@ -211,7 +214,7 @@ fn is_silent(link: &mut Link) -> bool {
 
 impl Lease {
     /// Sends, and reads as far as the end of the answer's head.
-    async fn exchange(&mut self, to_head: bool) -> Result<(StatusCode, HeaderMap), Failed> {
+    async fn exchange(&mut self, to_head: bool) -> Result<StatusCode, Failed> {
         let mut head = Head::default();
         let mut informational = 0_usize;
         let mut unsent = None;
@@ -230,8 +233,8 @@ impl Lease {
                         let bytes = self.take(length);
                         let complete = head.complete(to_head)?;
                         (self.left, self.keep) = (complete.left, complete.keep && unsent.is_none());
-                        let headers = head.headers(&bytes)?;
-                        return Poll::Ready(Ok((complete.status, headers)));
+                        self.headers = head.headers(&bytes)?;
+                        return Poll::Ready(Ok(complete.status));
                     }
                     informational = informational.saturating_add(1);
                     if informational > INFORMATIONAL_MAX {
@@ -252,6 +255,11 @@ impl Lease {
             }
         })
         .await
+    }
+
+    /// The fields of the answer's head; none after that.
+    pub(super) fn take_headers(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.headers)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {

@@ -21,7 +21,9 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Uri, header, uri::Authority};
+use http::{
+    HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header, uri::Authority,
+};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
@@ -85,8 +87,8 @@ enum Transport {
     Negotiated(Box<Client<Connector, RequestBody>>),
 }
 
-/// A head, and what its body comes from.
-type Received = (StatusCode, HeaderMap, Answering);
+/// An answer as it comes, in a box: it goes through many hands.
+type Received = Box<Response<AnswerBody>>;
 
 /// A request to an upstream.
 #[derive(Clone, Debug)]
@@ -226,13 +228,8 @@ impl Upstream {
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
         let called = async {
             let body = RequestBody::whole(body);
-            let (status, headers, from) = self.attempt(origin.0, outgoing, body).await?;
-            let body = self.collect(Streamed::new(from, limit)).await?;
-            Ok(Answer {
-                status,
-                headers,
-                body,
-            })
+            let received = self.attempt(origin.0, Box::new(outgoing), body).await?;
+            self.collect(received).await
         };
         tokio::time::timeout(limit, called)
             .await
@@ -244,16 +241,10 @@ impl Upstream {
     }
 
     async fn call_unlimited(&self, outgoing: Outgoing, body: Bytes) -> Result<Answer, Refusal> {
-        let (status, headers, from) = self
-            .send(outgoing, || RequestBody::whole(body.clone()))
+        let received = self
+            .send(Box::new(outgoing), || RequestBody::whole(body.clone()))
             .await?;
-        let limit = Duration::from_millis(self.spec.answer_timeout_ms);
-        let body = self.collect(Streamed::new(from, limit)).await?;
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
+        self.collect(received).await
     }
 
     /// Sends a body as it comes and gives the answer as it comes. The time limit covers the answer's head; its body is cut off
@@ -263,11 +254,11 @@ impl Upstream {
     /// As [`Upstream::call`], without `UP-004`.
     pub async fn stream(
         &self,
-        outgoing: Outgoing,
+        outgoing: Box<Outgoing>,
         body: RequestBody,
         patience: &Patience,
         began: Instant,
-    ) -> Result<(StatusCode, HeaderMap, AnswerBody), Refusal> {
+    ) -> Result<Box<Response<AnswerBody>>, Refusal> {
         let limit = Duration::from_millis(self.spec.answer_timeout_ms);
         let deadline = began.checked_add(limit).unwrap_or(began);
         let sent = async {
@@ -279,19 +270,17 @@ impl Upstream {
             }
         };
         let sent = patience.until(deadline, pin!(sent)).await;
-        let (status, headers, from) = sent.unwrap_or_else(|| {
+        sent.unwrap_or_else(|| {
             let ms = self.spec.answer_timeout_ms;
             let cause = format!("{}: no answer within {ms} ms", self.spec.name);
             Err(Refusal::new(Code::UpstreamSlow, cause))
-        })?;
-        let body = AnswerBody::streamed(Streamed::new(from, limit));
-        Ok((status, headers, body))
+        })
     }
 
     /// Tries the addresses in turn until one takes the connection.
     async fn send(
         &self,
-        outgoing: Outgoing,
+        outgoing: Box<Outgoing>,
         mut body: impl FnMut() -> RequestBody,
     ) -> Result<Received, Refusal> {
         if self.addresses.len() == 1 {
@@ -309,7 +298,11 @@ impl Upstream {
     }
 
     /// One address only: a streamed body cannot be made twice.
-    async fn send_once(&self, outgoing: Outgoing, body: RequestBody) -> Result<Received, Refusal> {
+    async fn send_once(
+        &self,
+        outgoing: Box<Outgoing>,
+        body: RequestBody,
+    ) -> Result<Received, Refusal> {
         match self.in_turn().next() {
             Some(address) => self.attempt(address, outgoing, body).await,
             None => Err(Code::UpstreamDown.into()),
@@ -319,9 +312,11 @@ impl Upstream {
     async fn attempt(
         &self,
         address: &Address,
-        outgoing: Outgoing,
+        outgoing: Box<Outgoing>,
         body: RequestBody,
     ) -> Result<Received, Refusal> {
+        let stall = Duration::from_millis(self.spec.answer_timeout_ms);
+        let streamed = |from| AnswerBody::streamed(Streamed::new(from, stall));
         let failed = |error: &(dyn std::error::Error + 'static), code: Code| {
             let cause = format!(
                 "{} at {}: {}",
@@ -333,7 +328,13 @@ impl Upstream {
         };
         let outcome = match &address.transport {
             Transport::Http1(pool) => match pool.send(&outgoing, body).await {
-                Ok((status, headers, lease)) => Ok((status, headers, Answering::Http1(lease))),
+                Ok((status, mut lease)) => {
+                    let headers = lease.take_headers();
+                    let mut response = Box::new(Response::new(streamed(Answering::Http1(lease))));
+                    *response.status_mut() = status;
+                    *response.headers_mut() = headers;
+                    Ok(response)
+                }
                 Err(error) => Err(failed(
                     &error,
                     match &error {
@@ -345,16 +346,15 @@ impl Upstream {
                 )),
             },
             Transport::Negotiated(client) => {
+                let outgoing = *outgoing;
                 let mut request = Request::new(body);
                 *request.method_mut() = outgoing.method;
                 *request.headers_mut() = outgoing.headers;
                 *request.uri_mut() = target(outgoing.path_and_query, address)?;
                 match client.request(request).await {
-                    Ok(response) => {
-                        let (parts, incoming) = response.into_parts();
-                        let from = Answering::Negotiated(incoming);
-                        Ok((parts.status, parts.headers, from))
-                    }
+                    Ok(response) => Ok(Box::new(
+                        response.map(|incoming| streamed(Answering::Negotiated(incoming))),
+                    )),
                     Err(error) if error.is_connect() => Err(failed(&error, Code::UpstreamDown)),
                     Err(error) => Err(failed(&error, Code::UpstreamBroken)),
                 }
@@ -399,7 +399,8 @@ impl Upstream {
             .chain(from_start().filter(move |a| !healthy(a)))
     }
 
-    async fn collect(&self, mut body: Streamed) -> Result<Bytes, Refusal> {
+    async fn collect(&self, received: Received) -> Result<Answer, Refusal> {
+        let (parts, mut body) = received.into_parts();
         let max = self.spec.answer_max_bytes;
         let too_large = || {
             Refusal::new(
@@ -430,16 +431,21 @@ impl Upstream {
             }
         }
         // Most answers come in one frame and need no copy.
-        match first {
-            None => Ok(Bytes::new()),
-            Some(one) if more.is_empty() => Ok(one),
+        let body = match first {
+            None => Bytes::new(),
+            Some(one) if more.is_empty() => one,
             Some(one) => {
                 let mut whole = BytesMut::with_capacity(one.len().saturating_add(more.len()));
                 whole.extend_from_slice(&one);
                 whole.extend_from_slice(&more);
-                Ok(whole.freeze())
+                whole.freeze()
             }
-        }
+        };
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     http1::{borrow_output, push_chunk_size, push_decimal},
     upstream::AnswerBody,
 };
-use http::{Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, Response, StatusCode, header};
 use std::{
     future::poll_fn,
     task::{Context, Poll},
@@ -43,26 +43,25 @@ pub(super) struct Manner {
 /// Writes an answer. Says whether all of it was written and the connection may go on.
 pub(super) async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared<S>,
-    response: Response<AnswerBody>,
+    mut response: Box<Response<AnswerBody>>,
     manner: Manner,
 ) -> bool {
-    let (parts, mut body) = response.into_parts();
     let (close, mut framed) = {
         let mut wire = shared.lock();
-        let close = manner.close || says_close(&parts);
+        let close = manner.close || says_close(response.headers());
         if wire.output.capacity() == 0 {
             wire.output = borrow_output();
         }
-        let framed = write_head(&mut wire.output, &parts, body.left(), close, manner);
+        let framed = write_head(&mut wire.output, &response, close, manner);
         (close, framed)
     };
-    let written = poll_fn(|cx| poll_body(shared, &mut body, &mut framed, cx)).await;
+    let body = response.body_mut();
+    let written = poll_fn(|cx| poll_body(shared, body, &mut framed, cx)).await;
     written && !close
 }
 
-fn says_close(parts: &Parts) -> bool {
-    parts
-        .headers
+fn says_close(headers: &HeaderMap) -> bool {
+    headers
         .get(header::CONNECTION)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
@@ -70,12 +69,11 @@ fn says_close(parts: &Parts) -> bool {
 /// Writes the head; says how the body has to be framed.
 fn write_head(
     head: &mut Vec<u8>,
-    parts: &Parts,
-    length: Option<u64>,
+    response: &Response<AnswerBody>,
     close: bool,
     manner: Manner,
 ) -> Framed {
-    let status = parts.status;
+    let (status, length) = (response.status(), response.body().left());
     head.extend_from_slice(b"HTTP/1.1 ");
     head.extend_from_slice(status.as_str().as_bytes());
     head.push(b' ');
@@ -86,7 +84,7 @@ fn write_head(
     let announces = (manner.to_head && length.is_none_or(|length| length == 0))
         || status == StatusCode::NOT_MODIFIED;
     let mut dated = false;
-    for (name, value) in &parts.headers {
+    for (name, value) in response.headers() {
         match *name {
             header::CONNECTION | header::TRANSFER_ENCODING => continue,
             header::CONTENT_LENGTH if !announces => continue,
@@ -104,7 +102,7 @@ fn write_head(
     if close {
         head.extend_from_slice(b"connection: close\r\n");
     }
-    let said = announces && parts.headers.contains_key(header::CONTENT_LENGTH);
+    let said = announces && response.headers().contains_key(header::CONTENT_LENGTH);
     let framed = match length {
         _ if bodiless || said => Framed::Not,
         Some(length) => {

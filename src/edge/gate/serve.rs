@@ -117,8 +117,8 @@ pub async fn serve<S, F, A>(
 ) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Fn(Parts, CallerBody) -> A,
-    A: Future<Output = Response<AnswerBody>>,
+    F: Fn(Box<Parts>, CallerBody) -> A,
+    A: Future<Output = Box<Response<AnswerBody>>>,
 {
     let shared = Arc::new(Shared::new(stream, limits));
     let mut served = false;

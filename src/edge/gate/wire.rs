@@ -32,10 +32,10 @@ pub(super) enum Over {
     Broken,
 }
 
-/// A request's head.
+/// A request's head, in a box: it goes through many hands.
 #[derive(Debug)]
 pub(super) struct Received {
-    pub(super) parts: Parts,
+    pub(super) parts: Box<Parts>,
     /// Whether a body follows.
     pub(super) body: bool,
     /// Whether the client asked to close after it.
@@ -208,15 +208,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         };
         let method = bytes.get(head.method()).unwrap_or_default();
         let target = PathAndQuery::from_maybe_shared(slice(head.target())?);
-        let mut request = Request::new(());
-        *request.method_mut() = Method::from_bytes(method).map_err(|_| Code::HttpMalformed)?;
-        *request.uri_mut() = Uri::from(target.map_err(|_| Code::HttpPath)?);
+        let mut parts = Box::new(Request::new(()).into_parts().0);
+        parts.method = Method::from_bytes(method).map_err(|_| Code::HttpMalformed)?;
+        parts.uri = Uri::from(target.map_err(|_| Code::HttpPath)?);
         let headers: Option<HeaderMap> = http1::headers(&bytes, fields);
-        *request.headers_mut() = headers.ok_or(Code::HttpHeader)?;
+        parts.headers = headers.ok_or(Code::HttpHeader)?;
         let body = self.framing.stage() == Stage::Body;
         self.asks = body && head.expects();
         Ok(Received {
-            parts: request.into_parts().0,
+            parts,
             body,
             close: head.closes(),
         })

@@ -60,7 +60,7 @@ fn outgoing(method: Method) -> Outgoing {
 
 async fn ask(pool: &Arc<Pool>, method: Method) -> Result<(u16, Result<Vec<u8>, String>), Failed> {
     let body = RequestBody::whole(Bytes::new());
-    let (status, _, mut lease) = pool.send(&outgoing(method), body).await?;
+    let (status, mut lease) = pool.send(&outgoing(method), body).await?;
     let mut whole = Vec::new();
     loop {
         match poll_fn(|cx| lease.poll_data(cx)).await {
