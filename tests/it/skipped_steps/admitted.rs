@@ -1,15 +1,8 @@
 // fails with E0451: nobody but the step makes an Admitted
-use triseal::exchange::{Admitted, Identified};
+use triseal::exchange::Admitted;
 
-pub fn make(identified: Identified) -> Admitted {
+pub fn make() -> Admitted {
     Admitted {
-        caller: todo!(),
-        route: todo!(),
-        target: todo!(),
-        grant: None,
-        method: todo!(),
-        headers: todo!(),
-        near: todo!(),
-        uri: None,
+        held: todo!(),
     }
 }

@@ -2,5 +2,5 @@
 use triseal::exchange::Arrived;
 
 pub fn make() -> Arrived {
-    Arrived { request: todo!(), headers: todo!() }
+    Arrived { request: todo!(), parts: todo!() }
 }

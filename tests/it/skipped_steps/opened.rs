@@ -3,13 +3,7 @@ use triseal::exchange::{Content, Opened};
 
 pub fn make(content: Content) -> Opened {
     Opened {
-        caller: todo!(),
-        route: todo!(),
-        target: todo!(),
-        grant: None,
-        method: todo!(),
-        headers: todo!(),
-        near: todo!(),
+        held: todo!(),
         content,
     }
 }
