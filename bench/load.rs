@@ -141,6 +141,9 @@ pub struct Shape {
     pub pace: Pace,
     pub warm: Duration,
     pub window: Duration,
+    /// The generator never sleeps. In a virtual machine waking a core that sleeps can cost as much as a signature, and it is
+    /// charged to whoever wakes it: the server.
+    pub awake: bool,
 }
 
 /// What was seen in the window.
@@ -154,6 +157,8 @@ pub struct Measured {
     pub load_core: CoreTime,
     /// Requests came at a rate of ours.
     pub paced: bool,
+    /// The generator never slept.
+    pub awake: bool,
 }
 
 impl Measured {
@@ -178,6 +183,7 @@ impl Measured {
         let (server, load) = (self.server_core.idle_share(), self.load_core.idle_share());
         match (server < 0.05, load < 0.05) {
             (true, _) => "server",
+            (false, _) if self.awake => "not the server: the load core spins",
             (false, true) => "load generator and upstream",
             (false, false) => "neither core was full",
         }
@@ -213,6 +219,7 @@ pub async fn measure(
         };
         workers.spawn(worker.run(connection, Schedule::new(shape, number)));
     }
+    let awake = shape.awake.then(|| tokio::spawn(stay_awake()));
     tokio::time::sleep(shape.warm).await;
     let read = || {
         (
@@ -229,6 +236,9 @@ pub async fn measure(
     }
     phase.enter(OVER);
     let (wall_s, after) = (start.elapsed().as_secs_f64(), read());
+    if let Some(awake) = awake {
+        awake.abort();
+    }
     let mut latency = Histogram::default();
     while let Some(worker) = workers.join_next().await {
         latency.merge(&worker.expect("a worker ends well"));
@@ -241,6 +251,13 @@ pub async fn measure(
         server_core: after.0.since(&before.0),
         load_core: after.1.since(&before.1),
         paced: matches!(shape.pace, Pace::Open { .. }),
+        awake: shape.awake,
+    }
+}
+
+async fn stay_awake() {
+    loop {
+        yield_now().await;
     }
 }
 

@@ -63,6 +63,7 @@ impl Bench {
             pace,
             warm: self.warm,
             window: self.window,
+            awake: false,
         }
     }
 
@@ -154,7 +155,10 @@ impl Bench {
     pub async fn against_bare(&self, triseal: &Server, sealed: &Sealed<'_>, report: &mut Report) {
         let client = Client::new(triseal.port, &self.pki);
         let pids = triseal.pids();
-        let shape = self.shape(SEALED_CONNECTIONS, Pace::Closed);
+        let shape = Shape {
+            awake: true,
+            ..self.shape(SEALED_CONNECTIONS, Pace::Closed)
+        };
         let measure = || Bare::measure(self.cores.server, &self.pki, sealed.exchange, self.window);
         let (mut bare, mut gateway) = (Vec::new(), Vec::new());
         let mut sizes = Value::Null;
