@@ -22,7 +22,6 @@ const SUBSCRIPTIONS_MAX: usize = 64;
 /// WebSub as configured.
 #[derive(Debug)]
 pub struct Subscriptions {
-    upstream: String,
     envelope: Envelope,
     path: String,
     renew: Duration,
@@ -39,6 +38,7 @@ pub struct Subscriptions {
 pub struct Subscription {
     name: String,
     topic: String,
+    upstream: String,
     callback: String,
     callback_path: String,
     secret: Secret,
@@ -95,14 +95,7 @@ impl Subscriptions {
         }
         known_upstream(&websub.upstream, "upstream", &upstreams, report);
         spoken(websub.envelope, "envelope", report);
-        let hub = raw.upstream.iter().find(|u| u.name == websub.upstream);
-        if websub.envelope == Envelope::Jose && hub.is_some_and(|u| u.party.is_none()) {
-            report.error(
-                "envelope",
-                "there is nobody to seal to: the upstream names no party",
-                "Set `party` on the upstream, and describe it as a [[peer]].",
-            );
-        }
+        sealable(&websub.upstream, websub.envelope, raw, "envelope", report);
         bounds(websub, report);
         let data_share = websub.data_share.as_ref().and_then(|share| {
             DataShare::build(share, &raw.upstream, &mut report.within("data_share"))
@@ -136,7 +129,6 @@ impl Subscriptions {
             }
         }
         Some(Self {
-            upstream: websub.upstream.clone(),
             envelope: websub.envelope,
             path: websub.path.clone(),
             renew: Duration::from_secs(websub.renew_s),
@@ -147,11 +139,6 @@ impl Subscriptions {
             by_name,
             verifier: Verifier::new(issuers, contexts),
         })
-    }
-
-    /// The upstream of the hub.
-    pub fn upstream(&self) -> &str {
-        &self.upstream
     }
 
     /// How requests to the hub are sealed.
@@ -226,6 +213,11 @@ impl Subscription {
         &self.topic
     }
 
+    /// Where it is asked for.
+    pub fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
     /// The address the hub is told.
     pub fn callback(&self) -> &str {
         &self.callback
@@ -273,6 +265,11 @@ fn subscription(
             "this is no topic",
             "Write it as the hub knows it, such as `partner-id/CREDENTIAL_ISSUED`.",
         );
+    }
+    let default = raw.websub.as_ref().map(|websub| &websub.upstream);
+    if let (Some(own), Some(websub)) = (&one.upstream, &raw.websub) {
+        known_upstream(own, "upstream", upstreams, report);
+        sealable(own, websub.envelope, raw, "upstream", report);
     }
     if one.lease_s < 60 {
         report.error(
@@ -341,6 +338,7 @@ fn subscription(
     Some(Subscription {
         name: one.name.clone(),
         topic: one.topic.clone(),
+        upstream: one.upstream.as_ref().or(default)?.clone(),
         callback: one.callback.clone(),
         callback_path: path?.to_owned(),
         secret: secret?,
@@ -529,6 +527,24 @@ fn known_upstream(name: &str, field: &str, known: &[&str], report: &mut Report<'
     if !known.contains(&name) {
         let what = format!("there is no upstream `{name}`");
         report.error(field, what, spelling::remedy(name, known));
+    }
+}
+
+/// Where requests are sealed, somebody is known to seal them to.
+fn sealable(
+    name: &str,
+    envelope: Envelope,
+    raw: &config::Config,
+    field: &str,
+    report: &mut Report<'_>,
+) {
+    let hub = raw.upstream.iter().find(|u| u.name == name);
+    if envelope == Envelope::Jose && hub.is_some_and(|u| u.party.is_none()) {
+        report.error(
+            field,
+            "there is nobody to seal to: the upstream names no party",
+            "Set `party` on the upstream, and describe it as a [[peer]].",
+        );
     }
 }
 
