@@ -11,6 +11,8 @@ use crate::{
     websub::hub::{Hub, before_hub, deliver, signature},
 };
 
+mod replicas;
+
 const SECRET: &str = "the hub's secret of misp";
 const STORE_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const TOPICS: [&str; 8] = [
@@ -28,7 +30,7 @@ const TOPICS: [&str; 8] = [
 struct Registry {
     site: Site,
     port: u16,
-    _hub: Hub,
+    hub: Hub,
 }
 
 fn secret(site: &Site, file: &str, text: &str) {
@@ -70,11 +72,7 @@ from = {{ face = "service", envelope = "insecure_plain" }}
         site.append("misp/gateway.toml", &more);
         prepare(&site);
         site.start_misp();
-        let this = Self {
-            site,
-            port,
-            _hub: hub,
-        };
+        let this = Self { site, port, hub };
         until("the service face answers", || {
             deliver(this.port, "/nothing", None, b"{}")
         });

@@ -415,15 +415,19 @@ pub(super) fn later(now: Moment, pause: Duration) -> Moment {
     now.plus_ms(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The states of all subscriptions, by name.
-pub(super) async fn states(gateway: &Gateway, names: &[&str]) -> BTreeMap<String, State> {
+/// The states of all subscriptions, by name, and why the last request of each failed, where it did.
+pub(super) async fn states(
+    gateway: &Gateway,
+    names: &[&str],
+) -> BTreeMap<String, (State, Option<String>)> {
     let mut states = BTreeMap::new();
     let Some(store) = gateway.store() else {
         return states;
     };
     for name in names {
         if let Ok(Some(errand)) = store.find(kind::SUBSCRIPTION, name).await {
-            states.insert((*name).to_owned(), State::of(&errand));
+            let failed = errand.reason().map(str::to_owned);
+            states.insert((*name).to_owned(), (State::of(&errand), failed));
         }
     }
     states
