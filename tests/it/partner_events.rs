@@ -117,6 +117,19 @@ from = {{ face = "service", envelope = "insecure_plain" }}
         self.becomes("-", "");
     }
 
+    /// So many events were counted.
+    #[track_caller]
+    fn counted(&self, topic: &str, outcome: &str, times: u32) {
+        let labels = [
+            format!("topic=\"{topic}\""),
+            format!("outcome=\"{outcome}\""),
+        ];
+        let having: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let metric = "triseal_registry_events_total";
+        let counted = self.site.misp().metric(metric, &having);
+        assert!((counted - f64::from(times)).abs() < 0.1, "{counted}");
+    }
+
     fn command(&self, what: &str, args: &[&str]) -> String {
         let config = self.site.path("misp/gateway.toml").display().to_string();
         let mut all = vec![what, "--config", &config];
@@ -236,6 +249,11 @@ fn an_api_key_that_is_approved_works_at_once_and_one_that_expired_is_told_as_mos
         &json!({"apiKeyData": key("ACTIVE")}),
     );
     all.becomes("API-003", "IDA-MPA-039");
+    all.counted("APIKEY_APPROVED", "in-force", 1);
+    all.counted("APIKEY_STATUS_UPDATED", "in-force", 1);
+    all.counted("APIKEY_UPDATED", "in-force", 1);
+    all.counted("APIKEY_UPDATED", "known", 1);
+    all.counted("APIKEY_EXPIRED", "in-force", 1);
     all.site.kill_misp();
     all.site.start_misp();
     all.becomes("API-003", "IDA-MPA-039");
@@ -361,6 +379,9 @@ fn what_is_forged_unknown_foreign_or_from_the_future_changes_nothing() {
     let ca = json!({"certChainDatashareUrl": "https://share.example/1", "partnerDomain": "AUTH"});
     all.event("CA_CERTIFICATE_UPLOADED", ago(5_000), &ca);
     all.parks("an event makes no anchor");
+    all.counted("CA_CERTIFICATE_UPLOADED", "parked", 1);
+    // The unknown partner, the foreign certificate and the one from the future.
+    all.counted("PARTNER_UPDATED", "parked", 3);
 }
 
 #[test]
