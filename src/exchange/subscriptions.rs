@@ -266,11 +266,7 @@ fn subscription(
             "Write it as the hub knows it, such as `partner-id/CREDENTIAL_ISSUED`.",
         );
     }
-    let default = raw.websub.as_ref().map(|websub| &websub.upstream);
-    if let (Some(own), Some(websub)) = (&one.upstream, &raw.websub) {
-        known_upstream(own, "upstream", upstreams, report);
-        sealable(own, websub.envelope, raw, "upstream", report);
-    }
+    let upstream = asked_at(one, raw, upstreams, report);
     if one.lease_s < 60 {
         report.error(
             "lease_s",
@@ -338,7 +334,7 @@ fn subscription(
     Some(Subscription {
         name: one.name.clone(),
         topic: one.topic.clone(),
-        upstream: one.upstream.as_ref().or(default)?.clone(),
+        upstream: upstream?,
         callback: one.callback.clone(),
         callback_path: path?.to_owned(),
         secret: secret?,
@@ -346,6 +342,21 @@ fn subscription(
         credential,
         taker: taker?,
     })
+}
+
+/// Where a subscription is asked for: its own upstream, or that of all.
+fn asked_at(
+    one: &config::Subscription,
+    raw: &config::Config,
+    upstreams: &[&str],
+    report: &mut Report<'_>,
+) -> Option<String> {
+    let websub = raw.websub.as_ref()?;
+    if let Some(own) = &one.upstream {
+        known_upstream(own, "upstream", upstreams, report);
+        sealable(own, websub.envelope, raw, "upstream", report);
+    }
+    Some(one.upstream.as_ref().unwrap_or(&websub.upstream).clone())
 }
 
 fn taker(raw: &config::HandOn, upstreams: &[&str], report: &mut Report<'_>) -> Option<Taker> {
