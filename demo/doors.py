@@ -48,7 +48,8 @@ class Doors:
 
     def subscribed(self) -> bool:
         """Whether the hub delivers to the MISP's gateway, and that to the partner's: neither's health speaks of it."""
-        active = any(one["active"] for one in ask("GET", f"{self.mosip}/sandbox/hub").json)
+        subscribers = ask("GET", f"{self.mosip}/sandbox/hub").json
+        active = any(one["active"] and one["topic"] == self.topic for one in subscribers)
         settings = self.story.settings
         healthy = [ask("GET", f"{settings[admin]}/healthz").text for admin in ("misp_admin", "partner_admin")]
         return active and not any("subscription" in text for text in healthy)

@@ -154,7 +154,7 @@ async fn start_plain(
     ida: &Arc<Ida>,
 ) -> Result<Vec<server::Running>, String> {
     let log = Some(|line: &str| output::say(line));
-    let mosip = Mosip::new(scene.mosip.clone(), clock.clone(), log);
+    let mosip = Mosip::new(scene.mosip.clone(), ida.clone(), clock.clone(), log);
     let core = Core::new(scene.core.clone(), clock.clone(), log);
     let mosip = start_one(scene.ports.mosip, mosip).await?;
     say(&format!(

@@ -30,7 +30,8 @@ impl Snapshot {
         }
         for upstream in self.upstreams() {
             let down = upstream.unhealthy();
-            if !down.is_empty() && down.len() == upstream.address_count() {
+            let all = !down.is_empty() && down.len() == upstream.address_count();
+            if all && !self.for_subscriptions_alone(upstream.name()) {
                 why.push(format!(
                     "upstream {}: no address takes connections",
                     upstream.name()
@@ -38,6 +39,19 @@ impl Snapshot {
             }
         }
         why
+    }
+
+    /// Whether nothing but subscriptions is asked for at an upstream. What is to be said there waits in the store meanwhile, and
+    /// whoever comes is served as ever: a balancer must not send them elsewhere because a hub is away.
+    fn for_subscriptions_alone(&self, name: &str) -> bool {
+        let config = self.config();
+        let subscribes =
+            (self.subscriptions()).is_some_and(|all| all.iter().any(|one| one.upstream() == name));
+        let routed = self.routes().iter().any(|r| r.upstream() == Some(name));
+        let logs_in = config.login.iter().any(|login| login.upstream == name);
+        let published = (config.esignet.as_ref()).is_some_and(|esignet| esignet.upstream == name);
+        let verifies = (config.opencrvs.as_ref()).is_some_and(|crvs| crvs.upstream == name);
+        subscribes && !(routed || logs_in || published || verifies)
     }
 
     /// What is wrong or soon will be, with the seconds left where that is known.

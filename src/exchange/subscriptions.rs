@@ -22,7 +22,6 @@ const SUBSCRIPTIONS_MAX: usize = 64;
 /// WebSub as configured.
 #[derive(Debug)]
 pub struct Subscriptions {
-    upstream: String,
     envelope: Envelope,
     path: String,
     renew: Duration,
@@ -39,6 +38,7 @@ pub struct Subscriptions {
 pub struct Subscription {
     name: String,
     topic: String,
+    upstream: String,
     callback: String,
     callback_path: String,
     secret: Secret,
@@ -95,14 +95,7 @@ impl Subscriptions {
         }
         known_upstream(&websub.upstream, "upstream", &upstreams, report);
         spoken(websub.envelope, "envelope", report);
-        let hub = raw.upstream.iter().find(|u| u.name == websub.upstream);
-        if websub.envelope == Envelope::Jose && hub.is_some_and(|u| u.party.is_none()) {
-            report.error(
-                "envelope",
-                "there is nobody to seal to: the upstream names no party",
-                "Set `party` on the upstream, and describe it as a [[peer]].",
-            );
-        }
+        sealable(&websub.upstream, websub.envelope, raw, "envelope", report);
         bounds(websub, report);
         let data_share = websub.data_share.as_ref().and_then(|share| {
             DataShare::build(share, &raw.upstream, &mut report.within("data_share"))
@@ -136,7 +129,6 @@ impl Subscriptions {
             }
         }
         Some(Self {
-            upstream: websub.upstream.clone(),
             envelope: websub.envelope,
             path: websub.path.clone(),
             renew: Duration::from_secs(websub.renew_s),
@@ -147,11 +139,6 @@ impl Subscriptions {
             by_name,
             verifier: Verifier::new(issuers, contexts),
         })
-    }
-
-    /// The upstream of the hub.
-    pub fn upstream(&self) -> &str {
-        &self.upstream
     }
 
     /// How requests to the hub are sealed.
@@ -226,6 +213,11 @@ impl Subscription {
         &self.topic
     }
 
+    /// Where it is asked for.
+    pub fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
     /// The address the hub is told.
     pub fn callback(&self) -> &str {
         &self.callback
@@ -274,6 +266,7 @@ fn subscription(
             "Write it as the hub knows it, such as `partner-id/CREDENTIAL_ISSUED`.",
         );
     }
+    let upstream = asked_at(one, raw, upstreams, report);
     if one.lease_s < 60 {
         report.error(
             "lease_s",
@@ -341,6 +334,7 @@ fn subscription(
     Some(Subscription {
         name: one.name.clone(),
         topic: one.topic.clone(),
+        upstream: upstream?,
         callback: one.callback.clone(),
         callback_path: path?.to_owned(),
         secret: secret?,
@@ -348,6 +342,21 @@ fn subscription(
         credential,
         taker: taker?,
     })
+}
+
+/// Where a subscription is asked for: its own upstream, or that of all.
+fn asked_at(
+    one: &config::Subscription,
+    raw: &config::Config,
+    upstreams: &[&str],
+    report: &mut Report<'_>,
+) -> Option<String> {
+    let websub = raw.websub.as_ref()?;
+    if let Some(own) = &one.upstream {
+        known_upstream(own, "upstream", upstreams, report);
+        sealable(own, websub.envelope, raw, "upstream", report);
+    }
+    Some(one.upstream.as_ref().unwrap_or(&websub.upstream).clone())
 }
 
 fn taker(raw: &config::HandOn, upstreams: &[&str], report: &mut Report<'_>) -> Option<Taker> {
@@ -529,6 +538,24 @@ fn known_upstream(name: &str, field: &str, known: &[&str], report: &mut Report<'
     if !known.contains(&name) {
         let what = format!("there is no upstream `{name}`");
         report.error(field, what, spelling::remedy(name, known));
+    }
+}
+
+/// Where requests are sealed, somebody is known to seal them to.
+fn sealable(
+    name: &str,
+    envelope: Envelope,
+    raw: &config::Config,
+    field: &str,
+    report: &mut Report<'_>,
+) {
+    let hub = raw.upstream.iter().find(|u| u.name == name);
+    if envelope == Envelope::Jose && hub.is_some_and(|u| u.party.is_none()) {
+        report.error(
+            field,
+            "there is nobody to seal to: the upstream names no party",
+            "Set `party` on the upstream, and describe it as a [[peer]].",
+        );
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// WebSub deliveries by subscription and outcome.
     pub websub_deliveries: IntCounterVec,
+    /// Events about the registry by topic and outcome.
+    pub registry_events: IntCounterVec,
     /// Seconds since the hub of a subscription was last heard of.
     pub websub_silent: IntGaugeVec,
     /// Access log lines lost.
@@ -234,6 +236,11 @@ impl Metrics {
                 "triseal_websub_deliveries_total",
                 "Deliveries of the hub by outcome.",
                 &["subscription", "outcome"],
+            )?,
+            registry_events: counters(
+                "triseal_registry_events_total",
+                "Events about the registry by outcome.",
+                &["topic", "outcome"],
             )?,
             websub_silent: int_gauges(
                 "triseal_websub_silent_seconds",

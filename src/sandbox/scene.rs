@@ -168,6 +168,8 @@ struct Secrets {
     regproc_client: String,
     /// Of the partner's client at the hub.
     hub_client: String,
+    /// Of the MISP's own client at the hub.
+    misp_client: String,
     /// Of the token seeder's user at Odoo.
     odoo: String,
 }
@@ -193,6 +195,7 @@ impl Scene {
             pepper: random_text(44)?,
             regproc_client: random_text(32)?,
             hub_client: random_text(32)?,
+            misp_client: random_text(32)?,
             odoo: random_text(32)?,
         };
         let ida = ida_config(&made.built, &secrets)?;
@@ -257,7 +260,10 @@ impl Scene {
             // Kept bodies are sealed under the store's key, which only this scene has.
             config = config.replacen("[evidence]\n", "[evidence]\nbodies = \"both\"\n", 1);
             store_key(&home)?;
-            secret(&home.join("secrets/hub-secret-crvs"), &random_text(40)?)?;
+            secret(&home.join("secrets/hub-client-misp"), &secrets.misp_client)?;
+            for hub in ["hub-secret-crvs", "hub-secret-events"] {
+                secret(&home.join("secrets").join(hub), &random_text(40)?)?;
+            }
             file(
                 &home.join("partners/mosip-services.toml"),
                 &doors::misp::mosip_services(),
@@ -372,6 +378,7 @@ impl Scene {
             "clients": {
                 REGPROC_CLIENT: secrets.regproc_client,
                 "crvs": secrets.hub_client,
+                "misp": secrets.misp_client,
             },
             "passwords": {
                 "crvs": password("crvs")?,
@@ -423,6 +430,13 @@ fn mosip_config(
                 "PUBLISH_CREDENTIAL_STATUS_UPDATE_GENERAL",
             ],
         ),
+        ClientRecord {
+            id: "misp".to_owned(),
+            secret: secrets.misp_client.clone(),
+            roles: mosip::TOPICS
+                .map(|topic| format!("SUBSCRIBE_{topic}_GENERAL"))
+                .to_vec(),
+        },
     ];
     Ok(config)
 }

@@ -31,6 +31,7 @@ mod pki_tools;
 mod reload;
 mod replicas_shared;
 mod rules;
+mod sandbox_partner_management;
 mod sandbox_registration;
 mod service_face;
 mod stops;

@@ -11,6 +11,8 @@ use crate::{
     websub::hub::{Hub, before_hub, deliver, signature},
 };
 
+mod replicas;
+
 const SECRET: &str = "the hub's secret of misp";
 const STORE_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const TOPICS: [&str; 8] = [
@@ -28,7 +30,7 @@ const TOPICS: [&str; 8] = [
 struct Registry {
     site: Site,
     port: u16,
-    _hub: Hub,
+    hub: Hub,
 }
 
 fn secret(site: &Site, file: &str, text: &str) {
@@ -70,11 +72,7 @@ from = {{ face = "service", envelope = "insecure_plain" }}
         site.append("misp/gateway.toml", &more);
         prepare(&site);
         site.start_misp();
-        let this = Self {
-            site,
-            port,
-            _hub: hub,
-        };
+        let this = Self { site, port, hub };
         until("the service face answers", || {
             deliver(this.port, "/nothing", None, b"{}")
         });
@@ -100,7 +98,10 @@ from = {{ face = "service", envelope = "insecure_plain" }}
     #[track_caller]
     fn becomes(&self, code: &str, mosip: &str) {
         until(&format!("asking gives {code}"), || {
-            let answer = self.site.ask(&self.site.auth());
+            // A connection that is open when the partner is switched off ends without an answer.
+            let mut client = self.site.connect();
+            client.send(&self.site.auth().wire().http1());
+            let answer = client.answer()?;
             let told = answer.mosip_codes().pop().unwrap_or_default();
             (answer.code() == code && told == mosip).then_some(())
         });
@@ -114,6 +115,19 @@ from = {{ face = "service", envelope = "insecure_plain" }}
             said.contains(why).then_some(())
         });
         self.becomes("-", "");
+    }
+
+    /// So many events were counted.
+    #[track_caller]
+    fn counted(&self, topic: &str, outcome: &str, times: u32) {
+        let labels = [
+            format!("topic=\"{topic}\""),
+            format!("outcome=\"{outcome}\""),
+        ];
+        let having: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let metric = "triseal_registry_events_total";
+        let counted = self.site.misp().metric(metric, &having);
+        assert!((counted - f64::from(times)).abs() < 0.1, "{counted}");
     }
 
     fn command(&self, what: &str, args: &[&str]) -> String {
@@ -235,6 +249,11 @@ fn an_api_key_that_is_approved_works_at_once_and_one_that_expired_is_told_as_mos
         &json!({"apiKeyData": key("ACTIVE")}),
     );
     all.becomes("API-003", "IDA-MPA-039");
+    all.counted("APIKEY_APPROVED", "in-force", 1);
+    all.counted("APIKEY_STATUS_UPDATED", "in-force", 1);
+    all.counted("APIKEY_UPDATED", "in-force", 1);
+    all.counted("APIKEY_UPDATED", "known", 1);
+    all.counted("APIKEY_EXPIRED", "in-force", 1);
     all.site.kill_misp();
     all.site.start_misp();
     all.becomes("API-003", "IDA-MPA-039");
@@ -302,11 +321,11 @@ fn a_policy_is_narrowed_by_an_event_and_never_widened() {
 fn a_licence_that_is_blocked_is_told_as_mosip_does_and_its_key_stands_nowhere_in_clear() {
     let all = Registry::started("event-licence", |_| {});
     all.becomes("-", "");
-    let data = licence("misp-licence", World::shared().licence(), "NOT_ACTIVE");
+    let data = licence("misp", World::shared().licence(), "NOT_ACTIVE");
     all.event("MISP_LICENSE_UPDATED", ago(9_000), &data);
     all.becomes("LIC-002", "IDA-MPA-017");
     let canary = "CANARYlicenceCANARYlicenceCANARYlicence0123456789";
-    let data = licence("misp-licence", canary, "ACTIVE");
+    let data = licence("misp", canary, "ACTIVE");
     all.event("MISP_LICENSE_UPDATED", ago(8_000), &data);
     let data = licence("nobody", &canary.to_lowercase(), "ACTIVE");
     all.event("MISP_LICENSE_UPDATED", ago(7_000), &data);
@@ -360,6 +379,9 @@ fn what_is_forged_unknown_foreign_or_from_the_future_changes_nothing() {
     let ca = json!({"certChainDatashareUrl": "https://share.example/1", "partnerDomain": "AUTH"});
     all.event("CA_CERTIFICATE_UPLOADED", ago(5_000), &ca);
     all.parks("an event makes no anchor");
+    all.counted("CA_CERTIFICATE_UPLOADED", "parked", 1);
+    // The unknown partner, the foreign certificate and the one from the future.
+    all.counted("PARTNER_UPDATED", "parked", 3);
 }
 
 #[test]

@@ -11,9 +11,10 @@ use super::{Envelope, SecretRef};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebSub {
-    /// The upstream where subscriptions are asked for: the hub, or the MISP's gateway.
+    /// The upstream where subscriptions are asked for that name none of their own: the hub, or the MISP's gateway.
     pub upstream: String,
-    /// How requests to it are sealed: `jose` to a gateway, `insecure_plain` to the hub itself.
+    /// How requests to it, and to those that subscriptions name, are sealed: `jose` to a gateway, `insecure_plain` to the
+    /// hub itself.
     pub envelope: Envelope,
     /// The path of the hub there.
     #[serde(default = "default_hub_path")]
@@ -93,6 +94,10 @@ pub struct Subscription {
     pub name: String,
     /// The topic, such as `my-partner-id/CREDENTIAL_ISSUED`.
     pub topic: String,
+    /// The upstream where this subscription is asked for, such as the same hub behind another login: a hub of MOSIP's gives
+    /// a partner's topic only to the client that has the partner's name. Default: `upstream` of `[websub]`.
+    #[serde(default)]
+    pub upstream: Option<String>,
     /// The address that the hub is told: it leads to a route of handler `websub` here. Each subscription has its own path.
     pub callback: String,
     /// The secret under which the hub signs. At least 16 bytes, under 200.

@@ -165,6 +165,7 @@ pub(super) async fn attempt(gateway: &Gateway, errand: &Errand) -> Settlement {
         };
     }
     let asking = Asking {
+        upstream: subscription.upstream(),
         mode: "unsubscribe",
         topic: &left.topic,
         callback: &left.callback,

@@ -26,15 +26,22 @@ const AHEAD_MS: i64 = 300_000;
 
 /// Takes an event.
 pub(super) async fn take(gateway: &Arc<Gateway>, delivered: &Delivered) -> Taken {
-    let topic = delivered.topic();
-    let taken = attempt(gateway, delivered).await;
-    let outcome = match &taken {
-        Taken::Done => "taken",
-        Taken::Later(_) => "later",
-        Taken::Never(_) => "parked",
+    let topic = Topic::named(delivered.topic());
+    let (taken, outcome) = match attempt(gateway, delivered, topic).await {
+        Ok(Changed::InForce) => (Taken::Done, "in-force"),
+        Ok(Changed::Known) => (Taken::Done, "known"),
+        Err(NotTaken::Later(why)) => (Taken::Later(why), "retried"),
+        Err(NotTaken::Never(why)) => (Taken::Never(why), "parked"),
     };
+    // A topic that is not known may have any name.
+    let label = topic.map_or("other", |_| delivered.topic());
+    gateway
+        .metrics()
+        .registry_events
+        .with_label_values(&[label, outcome])
+        .inc();
     tracing::info!(
-        topic,
+        topic = delivered.topic(),
         event = delivered.event_id(),
         outcome,
         "an event about the registry"
@@ -42,22 +49,33 @@ pub(super) async fn take(gateway: &Arc<Gateway>, delivered: &Delivered) -> Taken
     taken
 }
 
-async fn attempt(gateway: &Arc<Gateway>, delivered: &Delivered) -> Taken {
-    let Some(topic) = Topic::named(delivered.topic()) else {
-        return Taken::Never("the registry knows no events of this topic".to_owned());
+/// Why an event is not taken: for now, or for good.
+enum NotTaken {
+    Later(String),
+    Never(String),
+}
+
+/// Whether something has changed.
+async fn attempt(
+    gateway: &Arc<Gateway>,
+    delivered: &Delivered,
+    topic: Option<Topic>,
+) -> Result<Changed, NotTaken> {
+    let Some(topic) = topic else {
+        let why = "the registry knows no events of this topic".to_owned();
+        return Err(NotTaken::Never(why));
     };
     let snapshot = gateway.snapshot();
-    let said = match Said::read(topic, delivered.event(), snapshot.directory()) {
-        Ok(said) => said,
-        Err(why) => return Taken::Never(why),
-    };
+    let said =
+        Said::read(topic, delivered.event(), snapshot.directory()).map_err(NotTaken::Never)?;
     let ahead = said.at_ms.saturating_sub(gateway.clock().now().ms());
     if ahead > AHEAD_MS {
-        return Taken::Never(format!(
+        return Err(NotTaken::Never(format!(
             "the event is from the future: it is {} s ahead of our clock",
             ahead / 1000
-        ));
+        )));
     }
+    let mut changed = Changed::Known;
     // A partner's and a policy's state travel with the events about its keys; those have topics of their own.
     for fact in said.facts {
         let change = Change {
@@ -69,6 +87,7 @@ async fn attempt(gateway: &Arc<Gateway>, delivered: &Delivered) -> Taken {
         let merge = |known: Option<&Change>| Ok(newer(known, change.clone()));
         match gateway.change(&key, merge).await {
             Ok(Changed::InForce) => {
+                changed = Changed::InForce;
                 tracing::info!(
                     change = key,
                     source = change.source,
@@ -81,13 +100,15 @@ async fn attempt(gateway: &Arc<Gateway>, delivered: &Delivered) -> Taken {
                     "an event is dropped: something as new is known already"
                 );
             }
-            Err(Unchanged::Objection(why)) => return Taken::Never(format!("{key}: {why}")),
+            Err(Unchanged::Objection(why)) => {
+                return Err(NotTaken::Never(format!("{key}: {why}")));
+            }
             Err(error @ (Unchanged::Store(_) | Unchanged::Busy)) => {
-                return Taken::Later(error.to_string());
+                return Err(NotTaken::Later(error.to_string()));
             }
         }
     }
-    Taken::Done
+    Ok(changed)
 }
 
 /// What is to be, given what is known: the newer of the two, with what only the older one says. Of two that are equally old,

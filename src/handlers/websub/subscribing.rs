@@ -286,6 +286,7 @@ async fn send(
         after: errand.back_off().min(PAUSE_MAX),
     };
     let asking = Asking {
+        upstream: subscription.upstream(),
         mode: &pending.mode,
         topic: subscription.topic(),
         callback: subscription.callback(),
@@ -330,6 +331,8 @@ async fn send(
 /// What to ask of the hub.
 #[derive(Debug)]
 pub(super) struct Asking<'a> {
+    /// Where, and so as whom: the hub looks at the client's name.
+    pub(super) upstream: &'a str,
     pub(super) mode: &'a str,
     pub(super) topic: &'a str,
     pub(super) callback: &'a str,
@@ -366,7 +369,7 @@ pub(super) async fn request(
         errand,
         correlation_id: &gateway.new_correlation_id(),
     };
-    let (upstream, envelope) = (subscriptions.upstream(), subscriptions.envelope());
+    let (upstream, envelope) = (asking.upstream, subscriptions.envelope());
     gateway
         .call_for(step, snapshot, upstream, envelope, call)
         .await
@@ -412,15 +415,19 @@ pub(super) fn later(now: Moment, pause: Duration) -> Moment {
     now.plus_ms(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The states of all subscriptions, by name.
-pub(super) async fn states(gateway: &Gateway, names: &[&str]) -> BTreeMap<String, State> {
+/// The states of all subscriptions, by name, and why the last request of each failed, where it did.
+pub(super) async fn states(
+    gateway: &Gateway,
+    names: &[&str],
+) -> BTreeMap<String, (State, Option<String>)> {
     let mut states = BTreeMap::new();
     let Some(store) = gateway.store() else {
         return states;
     };
     for name in names {
         if let Ok(Some(errand)) = store.find(kind::SUBSCRIPTION, name).await {
-            states.insert((*name).to_owned(), State::of(&errand));
+            let failed = errand.reason().map(str::to_owned);
+            states.insert((*name).to_owned(), (State::of(&errand), failed));
         }
     }
     states

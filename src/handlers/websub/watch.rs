@@ -24,7 +24,7 @@ async fn subscriptions(gateway: &Gateway, findings: &mut Vec<Value>) {
     let states = subscribing::states(gateway, &names).await;
     let now = gateway.clock().now();
     for one in all.iter() {
-        let state = states.get(one.name()).cloned().unwrap_or_default();
+        let (state, failed) = states.get(one.name()).cloned().unwrap_or_default();
         let verified = state.verified_ms.map(Moment::from_ms);
         let heard = verified.max(gateway.last_heard(one.name()));
         let silent_s = heard.map(|at| now.since_ms(at).max(0) / 1000);
@@ -38,7 +38,10 @@ async fn subscriptions(gateway: &Gateway, findings: &mut Vec<Value>) {
         let lease = i64::try_from(one.lease().as_secs()).unwrap_or(i64::MAX);
         let name = one.name();
         let what = match (heard, silent_s) {
-            (None, _) | (_, None) => format!("subscription {name}: the hub has not verified it"),
+            (None, _) | (_, None) => {
+                let why = failed.map_or_else(String::new, |why| format!(": {why}"));
+                format!("subscription {name}: the hub has not verified it{why}")
+            }
             (Some(at), Some(silent)) if silent > lease => format!(
                 "subscription {name}: nothing was heard of the hub since {}, longer than the lease",
                 rfc3339(at)
@@ -46,6 +49,11 @@ async fn subscriptions(gateway: &Gateway, findings: &mut Vec<Value>) {
             _ if state.denied.is_some() => format!(
                 "subscription {name}: the hub denied it: {}",
                 state.denied.unwrap_or_default()
+            ),
+            // It may go on delivering; whether it does is not known.
+            _ if failed.is_some() => format!(
+                "subscription {name}: it cannot be renewed: {}",
+                failed.unwrap_or_default()
             ),
             _ => continue,
         };

@@ -1,6 +1,9 @@
 //! The check of the configuration at the start.
 
-use std::{collections::HashSet, sync::Mutex};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use openssl::{
     error::ErrorStack,
@@ -10,7 +13,9 @@ use openssl::{
 };
 use zeroize::Zeroizing;
 
-use super::{Ida, IdaConfig, OwnKey, State, signature, signer::Signer, trust::TrustStore};
+use super::{
+    Ida, IdaConfig, OwnKey, State, management::Known, signature, signer::Signer, trust::TrustStore,
+};
 
 /// What is wrong with the configuration of the sandbox's IDA.
 #[derive(Debug, thiserror::Error)]
@@ -73,13 +78,20 @@ pub(super) fn check(mut config: IdaConfig) -> Result<Ida, IdaConfigError> {
             )));
         }
     }
+    let known = Known {
+        partners: std::mem::take(&mut config.partners),
+        misps: std::mem::take(&mut config.misps),
+    };
     Ok(Ida {
         encryption,
         thumbprint,
         signer,
         trust: TrustStore::new(store),
         secret,
-        state: Mutex::new(State::default()),
+        state: Mutex::new(State {
+            known: Arc::new(known),
+            ..State::default()
+        }),
         log: None,
         config,
     })

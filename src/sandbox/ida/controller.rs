@@ -1,5 +1,7 @@
 //! What IDA does with a request that came through its filter: validate, find the individual, match, answer.
 
+use std::sync::Arc;
+
 use openssl::error::ErrorStack;
 use serde_json::{Map, Value, json};
 
@@ -32,7 +34,8 @@ impl Ida {
         outer: Map<String, Value>,
         log: &mut ExchangeLog,
     ) -> Result<Verdict, Stop> {
-        let passed = self.filter().pass(arrived, outer, log)?;
+        let known = Arc::clone(&self.lock().known);
+        let passed = self.filter(&known).pass(arrived, outer, log)?;
         match arrived.route {
             Route::Auth | Route::Kyc | Route::KycAuth => {
                 self.authenticate(arrived.route, &passed, arrived.now, log)

@@ -14,9 +14,10 @@ use super::{
     failure::{Failure, Stop},
     inner::Factors,
     log::ExchangeLog,
+    management::Known,
     partner::{self, Parties},
     policy,
-    records::{IdaConfig, KeyKind},
+    records::{KeyKind, KeymanagerVersion},
     route::{Identifiers, Route},
     signature,
     trust::TrustStore,
@@ -34,7 +35,8 @@ pub(super) struct Arrived<'r> {
 
 /// What the filter works with.
 pub(super) struct Filter<'a> {
-    pub(super) config: &'a IdaConfig,
+    pub(super) known: &'a Known,
+    pub(super) keymanager: KeymanagerVersion,
     pub(super) encryption: &'a PKey<Private>,
     /// SHA-256 of the encryption certificate.
     pub(super) thumbprint: [u8; 32],
@@ -76,14 +78,14 @@ impl<'a> Filter<'a> {
             ))
         })?;
         if self
-            .config
+            .known
             .partners
             .iter()
             .any(|partner| partner.id == path.partner_id)
         {
             log.partner = Some(path.partner_id.to_owned());
         }
-        let parties = partner::find(self.config, path, signer, now, log).map_err(Stop::Filter)?;
+        let parties = partner::find(self.known, path, signer, now, log).map_err(Stop::Filter)?;
         policy::check_misp(route, parties.misp.policy.as_ref()).map_err(Stop::Filter)?;
         let factors = Factors::of(route, &inner);
         policy::check_auth(route, &parties.api_key.policy.document, &factors)
@@ -107,7 +109,7 @@ impl<'a> Filter<'a> {
         const NAME: &str = "signature header";
         let value = header(arrived.headers, "signature").ok_or_else(|| Failure::missing(NAME))?;
         let certificate =
-            signature::verify(value, arrived.body, self.config.keymanager, arrived.now)
+            signature::verify(value, arrived.body, self.keymanager, arrived.now)
                 .map_err(|_| Failure::signature(NAME))?;
         log.passed("signature over the body");
         let der = certificate.to_der().map_err(|_| {

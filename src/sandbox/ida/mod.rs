@@ -18,6 +18,7 @@ mod filter;
 mod inner;
 mod kyc;
 mod log;
+mod management;
 mod matching;
 mod misbehave;
 mod otp;
@@ -50,6 +51,7 @@ use zeroize::Zeroizing;
 
 pub use config_check::IdaConfigError;
 pub use log::ExchangeLog;
+pub(in crate::sandbox) use management::{Subject, Told};
 pub use misbehave::{Fault, FaultOrder};
 pub use policy::{AllowedAuthType, AuthPolicyDoc, KycAttribute, MispPolicyDoc};
 pub use records::{
@@ -92,6 +94,8 @@ impl fmt::Debug for Ida {
 /// What changes while it runs.
 #[derive(Default)]
 struct State {
+    /// Partner management changes it, so that who decides about a request takes it as it is then.
+    known: Arc<management::Known>,
     otp: otp::OtpBook,
     kyc_tokens: token::KycTokens,
     faults: misbehave::Switchboard,
@@ -248,9 +252,10 @@ impl Ida {
         answer
     }
 
-    fn filter(&self) -> filter::Filter<'_> {
+    fn filter<'a>(&'a self, known: &'a management::Known) -> filter::Filter<'a> {
         filter::Filter {
-            config: &self.config,
+            known,
+            keymanager: self.config.keymanager,
             encryption: &self.encryption,
             thumbprint: self.thumbprint,
             trust: &self.trust,

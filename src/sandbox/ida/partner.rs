@@ -5,7 +5,8 @@ use openssl::sha::sha256;
 use super::{
     failure::Failure,
     log::ExchangeLog,
-    records::{ApiKeyRecord, IdaConfig, KeyKind, MispRecord, PartnerRecord, Status},
+    management::Known,
+    records::{ApiKeyRecord, KeyKind, MispRecord, PartnerRecord, Status},
     route::Identifiers,
 };
 use crate::clock::Moment;
@@ -20,13 +21,13 @@ pub(super) struct Parties<'a> {
 
 /// Finds the parties; `signer` is the SHA-256 of the certificate in the signature header.
 pub(super) fn find<'a>(
-    config: &'a IdaConfig,
+    known: &'a Known,
     path: Identifiers<'_>,
     signer: [u8; 32],
     now: Moment,
     log: &mut ExchangeLog,
 ) -> Result<Parties<'a>, Failure> {
-    let partner = config
+    let partner = known
         .partners
         .iter()
         .find(|partner| partner.id == path.partner_id);
@@ -53,7 +54,7 @@ pub(super) fn find<'a>(
     key(api_key, now)?;
     log.passed("API key is active");
 
-    let misp = config
+    let misp = known
         .misps
         .iter()
         .find(|misp| misp.licence_key == path.licence_key);

@@ -1,11 +1,11 @@
 //! MOSIP's policy documents as IDA reads them, and the policy step of its filter (reference, section 2.3).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{failure::Failure, inner::Factors, route::Route};
 
 /// An auth policy (`auth-policy-schema.json`).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthPolicyDoc {
     /// `random`, `partner` or `policy`.
@@ -21,13 +21,13 @@ pub struct AuthPolicyDoc {
 }
 
 /// A factor or a route.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedAuthType {
     /// `demo`, `otp`, `bio`, `kyc`, `otp-request` …
     pub auth_type: String,
     /// For `bio`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_sub_type: Option<String>,
     /// Whether a request without it is refused.
     #[serde(default)]
@@ -35,7 +35,7 @@ pub struct AllowedAuthType {
 }
 
 /// An attribute of eKYC.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KycAttribute {
     /// As in the identity schema: `fullName`, `dateOfBirth`, `photo` …

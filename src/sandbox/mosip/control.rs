@@ -7,13 +7,17 @@
 //! | `GET /sandbox/packets/{id}`, `GET /sandbox/workflows/{id}` | what became of a registration |
 //! | `GET /sandbox/issued` | the events with credentials that were published |
 //! | `GET /sandbox/hub` | the hub's subscribers |
+//! | `POST /sandbox/partner-management` | `{"partner" or "apiKey" or "licence" or "policy": …, "status": …}`: IDA learns of the state, and MOSIP's event goes to the hub ([`super::management`]) |
 //! | `POST /sandbox/hub/again` | `{"topic": …, "events": n}`: the hub restarts and delivers the last n once more |
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{FaultOrder, Mosip};
+use super::{
+    FaultOrder, Mosip,
+    management::{Order, Unordered},
+};
 use crate::sandbox::{ida::IdaAnswer, server::Caller, wire};
 
 #[derive(Deserialize)]
@@ -46,6 +50,17 @@ impl Mosip {
                     self.misbehave(order);
                     ok(json!({"kind": order.kind, "times": order.times}))
                 }
+                Err(error) => wrong(error),
+            },
+            (&Method::POST, "partner-management") => match serde_json::from_slice::<Order>(body) {
+                Ok(order) => match self.manage(&order, self.now()) {
+                    Ok(published) => ok(published),
+                    Err(Unordered::Wrong(why)) => wire::text(StatusCode::BAD_REQUEST, &why),
+                    Err(Unordered::Unknown(why)) => wire::text(StatusCode::NOT_FOUND, &why),
+                    Err(Unordered::Unpublished(why)) => {
+                        wire::text(StatusCode::SERVICE_UNAVAILABLE, &why)
+                    }
+                },
                 Err(error) => wrong(error),
             },
             (&Method::POST, "hub/again") => match serde_json::from_slice::<Again>(body) {

@@ -12,6 +12,7 @@ mod envelope;
 mod hub;
 mod hybrid;
 mod login;
+mod management;
 mod misbehave;
 mod packet;
 mod process;
@@ -42,10 +43,11 @@ pub use documents::{context, controller, public_key};
 pub use hub::HubPace;
 pub use login::ClientRecord;
 pub(in crate::sandbox) use login::sign;
+pub(in crate::sandbox) use management::TOPICS;
 pub use misbehave::{Fault, FaultOrder};
 
 use super::{
-    ida::IdaAnswer,
+    ida::{Ida, IdaAnswer},
     register::Register,
     server::{Caller, Handler},
     wire,
@@ -138,6 +140,8 @@ pub struct Mosip(Arc<Inner>);
 
 struct Inner {
     config: MosipConfig,
+    /// Hears of what partner management decides.
+    ida: Arc<Ida>,
     clock: Clock,
     state: Mutex<State>,
     hub: hub::Hub,
@@ -160,14 +164,16 @@ impl fmt::Debug for Mosip {
 }
 
 impl Mosip {
-    /// Puts it together; `log` gets a line for each thing that happens.
+    /// Puts it together, beside an IDA; `log` gets a line for each thing that happens.
     pub fn new(
         config: MosipConfig,
+        ida: Arc<Ida>,
         clock: Clock,
         log: Option<impl Fn(&str) + Send + Sync + 'static>,
     ) -> Self {
         Self(Arc::new(Inner {
             config,
+            ida,
             clock,
             state: Mutex::default(),
             hub: hub::Hub::default(),

@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::sandbox::server::{Running, serve};
+use crate::sandbox::{
+    ida::tests::ida,
+    server::{Running, serve},
+};
 
 /// A subscriber that answers deliveries with the statuses it is given, 200 after that.
 #[derive(Clone, Default)]
@@ -78,7 +81,7 @@ fn mosip(clock: &Clock) -> Mosip {
         secret: "s".to_owned(),
         roles: vec!["SUBSCRIBE_CREDENTIAL_ISSUED_INDIVIDUAL".to_owned()],
     }];
-    Mosip::new(config, clock.clone(), None::<fn(&str)>)
+    Mosip::new(config, Arc::new(ida()), clock.clone(), None::<fn(&str)>)
 }
 
 async fn token(mosip: &Mosip) -> String {
@@ -89,8 +92,12 @@ async fn token(mosip: &Mosip) -> String {
 }
 
 async fn subscribe(mosip: &Mosip, callback: &str) {
+    subscribe_to(mosip, TOPIC, callback).await;
+}
+
+async fn subscribe_to(mosip: &Mosip, topic: &str, callback: &str) {
     let fields = [
-        ("hub.topic", TOPIC),
+        ("hub.topic", topic),
         ("hub.callback", callback),
         ("hub.secret", "s"),
     ];
@@ -215,4 +222,83 @@ async fn the_hub_reads_only_the_cookie_and_cuts_it_at_the_next_equals_sign() {
         ask("cookie", format!("a=b; Authorization={token}=cut")),
         202
     );
+}
+
+#[tokio::test]
+async fn what_partner_management_is_told_to_do_is_published_as_mosip_does_and_nothing_else_is() {
+    let mosip = mosip(&Clock::system());
+    let subscriber = Subscriber::default();
+    let (running, callback) = subscriber.listen().await;
+    for topic in TOPICS {
+        subscribe_to(&mosip, topic, &format!("{callback}/{topic}")).await;
+    }
+    let order = |text: &str, from: &str| {
+        let caller = Caller {
+            address: from.parse().unwrap(),
+            tls_certificate: None,
+        };
+        let body = text.as_bytes();
+        mosip.only_here(&caller, &Method::POST, "partner-management", body)
+    };
+    for (wrong, status) in [
+        (r#"{"partner": "partner-on", "status": "DEACTIVE"}"#, 404),
+        (r#"{"apiKey": "1", "status": "DEACTIVE"}"#, 404),
+        (r#"{"licence": "partner-one", "status": "NOT_ACTIVE"}"#, 404),
+        (r#"{"policy": "policy-two", "status": "INACTIVE"}"#, 404),
+        (r#"{"partner": "partner-one", "status": "INACTIVE"}"#, 400),
+        (r#"{"partner": "partner-one", "status": "deactive"}"#, 400),
+        (r#"{"partner": "partner-one"}"#, 400),
+        (r#"{"status": "ACTIVE"}"#, 400),
+        (
+            r#"{"partner": "partner-one", "policy": "48213", "status": "ACTIVE"}"#,
+            400,
+        ),
+        (
+            r#"{"partner": "partner-one", "status": "ACTIVE", "x": 1}"#,
+            400,
+        ),
+    ] {
+        assert_eq!(order(wrong, "127.0.0.1:1").status, status, "{wrong}");
+    }
+    let good = r#"{"partner": "partner-one", "status": "DEACTIVE"}"#;
+    assert_eq!(order(good, "192.0.2.1:1").status, 403);
+    for text in [
+        good,
+        r#"{"apiKey": "735298", "status": "DEACTIVE"}"#,
+        r#"{"licence": "misp-one", "status": "NOT_ACTIVE"}"#,
+        r#"{"policy": "48213", "status": "INACTIVE"}"#,
+    ] {
+        assert_eq!(order(text, "127.0.0.1:1").status, 200, "{text}");
+    }
+    until(|| subscriber.got.lock().unwrap().len() >= 4).await;
+    let got = subscriber.got.lock().unwrap().clone();
+    assert_eq!(got.len(), 4);
+    let data = |topic: &str| {
+        let event = got.iter().find(|event| event["topic"] == topic).unwrap();
+        let (publisher, event) = (&event["publisher"], &event["event"]);
+        assert_eq!(&event["type"]["name"], publisher);
+        assert!(event["id"].is_string() && event["timestamp"].is_string());
+        event["data"].clone()
+    };
+    let partner = &data("PARTNER_UPDATED")["partnerData"];
+    assert_eq!(
+        (&partner["partnerId"], &partner["partnerStatus"]),
+        (&json!("partner-one"), &json!("DEACTIVE"))
+    );
+    let pem = partner["certificateData"].as_str().unwrap();
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"));
+    let key = &data("APIKEY_STATUS_UPDATED")["apiKeyData"];
+    assert_eq!(
+        (&key["apiKeyId"], &key["apiKeyStatus"]),
+        (&json!("735298"), &json!("DEACTIVE"))
+    );
+    let licence = &data("MISP_LICENSE_UPDATED")["mispLicenseData"];
+    assert_eq!(
+        (&licence["mispId"], &licence["mispStatus"]),
+        (&json!("misp-one"), &json!("NOT_ACTIVE"))
+    );
+    let policy = &data("POLICY_UPDATED")["policyData"];
+    assert_eq!(policy["policyStatus"], "INACTIVE");
+    assert_eq!(policy["policy"]["allowedAuthTypes"][0]["authType"], "demo");
+    running.stop().await;
 }

@@ -54,7 +54,7 @@ const OPENCRVS: [(&str, &str); 3] = [
 ];
 
 /// Routes that MOSIP's own services may use at the MISP's gateway.
-pub(super) const MOSIP_ROUTES: [&str; 2] = ["websub-delivery", "mts-callback"];
+pub(super) const MOSIP_ROUTES: [&str; 3] = ["websub-delivery", "partner-events", "mts-callback"];
 /// Routes that the MISP may use at the partner's gateway.
 pub(super) const MISP_ROUTES: [&str; 2] = ["websub-callback", "mts-callback"];
 

@@ -183,7 +183,7 @@ pub(super) fn partner_file(
 
 pub(super) fn misp_file(licence: &str) -> String {
     format!(
-        "# The MISP itself, as the holder of the licence key that partners put into their paths.\nid = \"misp-licence\"\norganisation = \"MISP One\"\nkind = \"misp\"\n\n[[licence_key]]\nhash = \"{licence}\"\npolicy = \"delegation\"\n"
+        "# The MISP itself, as the holder of the licence key that partners put into their paths.\nid = \"misp\"\norganisation = \"MISP One\"\nkind = \"misp\"\n\n[[licence_key]]\nhash = \"{licence}\"\npolicy = \"delegation\"\n"
     )
 }
 

@@ -3,4 +3,4 @@
 
 mod refusals;
 mod replaced;
-mod setup;
+pub mod setup;

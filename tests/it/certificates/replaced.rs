@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use triseal::config::Algorithm;
 
 use super::setup::{
-    New, PATH, before, challenge, current, proof, question, replacement, signed_by,
+    New, PATH, before, challenge, current, proof, question, replacement, signed_by, with_command,
 };
 use crate::{
     harness::{Output, Site, free_ports, run, triseal, until},
@@ -99,25 +99,6 @@ fn the_example_replaces_all_three_and_they_outlive_a_restart() {
         &site.path("misp/gateway.toml").display().to_string(),
     ]);
     assert_eq!(checked.code, 0, "{}", checked.all());
-}
-
-/// The command of the partner's own gateway.
-fn with_command(site: &Site, role: &str, new: &Path) -> Output {
-    let file = |end: &str| new.join(format!("{role}.{end}")).display().to_string();
-    triseal([
-        "partners",
-        "replace-certificate",
-        "--config",
-        &site.path("crvs/gateway.toml").display().to_string(),
-        "--upstream",
-        "misp",
-        "--role",
-        role,
-        "--certificate",
-        &file("pem"),
-        "--key",
-        &file("key.pem"),
-    ])
 }
 
 /// Puts a certificate into the `[party]` of the partner's own gateway.

@@ -13,7 +13,7 @@ use triseal::{
 };
 
 use crate::{
-    harness::{Site, TlsClient, triseal},
+    harness::{Output, Site, TlsClient, triseal},
     jose::draft::{Exchange, Request, certificate},
 };
 
@@ -201,4 +201,23 @@ pub fn signed_by(request: Request, dir: &Path, algorithm: Algorithm) -> Request 
         .set("alg", json!(format!("{algorithm:?}")));
     request.draft.algorithm = algorithm;
     request
+}
+
+/// The command of the partner's own gateway.
+pub fn with_command(site: &Site, role: &str, new: &Path) -> Output {
+    let file = |end: &str| new.join(format!("{role}.{end}")).display().to_string();
+    triseal([
+        "partners",
+        "replace-certificate",
+        "--config",
+        &site.path("crvs/gateway.toml").display().to_string(),
+        "--upstream",
+        "misp",
+        "--role",
+        role,
+        "--certificate",
+        &file("pem"),
+        "--key",
+        &file("key.pem"),
+    ])
 }

@@ -23,7 +23,7 @@ pub struct World {
     base: u16,
     scene: Value,
     /// Held for its end: it stops when the world does.
-    _ida: Process,
+    process: Process,
 }
 
 impl World {
@@ -81,10 +81,15 @@ impl World {
                 dir: dir.join("scene"),
                 base,
                 scene: serde_json::from_str(&text).unwrap(),
-                _ida: process,
+                process,
             };
         }
         panic!("no free ports for a sandbox");
+    }
+
+    /// What the sandbox has said so far.
+    pub fn said(&self) -> String {
+        self.process.out()
     }
 
     /// The folder of the scene.

@@ -578,6 +578,16 @@ fn each_mistake_in_the_section_is_named() {
             "there is no upstream `hubb`",
         ),
         (
+            "callback = \"https://crvs",
+            "upstream = \"hubb\"\ncallback = \"https://crvs",
+            "there is no upstream `hubb`. Did you mean `hub`?",
+        ),
+        (
+            "envelope = \"insecure_plain\"\npath = \"/hub\"",
+            "envelope = \"jose\"\npath = \"/hub\"",
+            "there is nobody to seal to",
+        ),
+        (
             "topic = \"crvs/",
             "topic = \"other/",
             "not for us: party.id is `crvs`",
@@ -645,6 +655,24 @@ fn each_mistake_in_the_section_is_named() {
         let warns = says == "warning" || says.starts_with("proofs");
         assert_eq!(output.code, if warns { 0 } else { 2 }, "{says}");
     }
+    // Sealing to the gateway that all others are asked for at would go; to the one that this is asked for at, it does not.
+    let jose = good
+        .replacen(
+            "upstream = \"hub\"\nenvelope = \"insecure_plain\"",
+            "upstream = \"misp\"\nenvelope = \"jose\"",
+            1,
+        )
+        .replacen("callback = ", "upstream = \"hub\"\ncallback = ", 1);
+    firewall.site.write(file, &jose);
+    let output = check();
+    let says = "there is nobody to seal to";
+    assert!(output.all().contains(says), "{}", output.all());
+    assert_eq!(output.all().matches(says).count(), 1, "{}", output.all());
+    firewall.site.write(
+        file,
+        &jose.replacen("upstream = \"hub\"\ncallback", "callback", 1),
+    );
+    assert_eq!(check().code, 0, "{}", check().all());
     secret(&firewall.site, "crvs/secrets/hub", "too short");
     firewall.site.write(file, &good);
     assert!(check().all().contains("no text of 16 to 199 bytes"));

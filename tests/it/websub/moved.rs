@@ -202,3 +202,61 @@ fn back_at_the_old_callback_it_is_not_left() {
         (answer.text() == "z").then_some(())
     });
 }
+
+#[test]
+fn a_subscription_with_an_upstream_of_its_own_is_asked_for_renewed_and_left_there_alone() {
+    let mut firewall = Firewall::new("websub-own-upstream", "renew_s = 2");
+    let (own, site) = (Hub::start(), &firewall.site);
+    site.append(
+        "crvs/gateway.toml",
+        &format!(
+            r#"
+[[upstream]]
+name = "hub-as-crvs"
+addresses = ["http://127.0.0.1:{}"]
+
+[[websub.subscription]]
+name = "general"
+topic = "GENERAL"
+callback = "https://crvs.example/websub/general"
+secret = {{ file = "secrets/hub" }}
+hand_on = {{ service = {{ upstream = "hub", envelope = "insecure_plain", path = "/taken" }} }}
+
+[[route]]
+name = "websub-general"
+path = "/websub/general"
+handler = "websub"
+from = {{ face = "service", envelope = "insecure_plain" }}
+"#,
+            own.port
+        ),
+    );
+    let callback = format!("callback = \"{CALLBACK}\"");
+    site.replace(
+        "crvs/gateway.toml",
+        &callback,
+        &format!("upstream = \"hub-as-crvs\"\n{callback}"),
+    );
+    site.replace(
+        "crvs/partners/sdk.toml",
+        "routes = [",
+        "routes = [\"websub-general\", ",
+    );
+    firewall.site.start_crvs();
+    let partner = |seen: &hub::Seen| seen.text().contains("CREDENTIAL_ISSUED");
+    assert!(partner(&own.nth("/hub", 0)));
+    assert!(!partner(&firewall.hub.nth("/hub", 0)));
+    assert_eq!(firewall.ask(&question("subscribe", TOPIC, "a")).text(), "a");
+    // Renewed there.
+    own.nth("/hub", 1);
+    moved(&firewall, CALLBACK, NEW);
+    let left = until("the old callback is left there", || {
+        let all = own.seen("/hub");
+        all.into_iter()
+            .find(|seen| seen.text().starts_with("hub.mode=unsubscribe"))
+    });
+    assert!(partner(&left));
+    let first = firewall.hub.seen("/hub");
+    assert!(!first.is_empty() && !first.iter().any(partner));
+    assert!(own.seen("/hub").iter().all(partner));
+}

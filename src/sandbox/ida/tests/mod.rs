@@ -6,4 +6,4 @@ mod verdicts;
 mod wire;
 mod world;
 
-pub(in crate::sandbox) use world::bare_ida;
+pub(in crate::sandbox) use world::{bare_ida, ida};

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{Ida, IdaConfig, Status, Validity},
-    world::{Ask, NOW, codes, config, pki, stamp},
+    super::{Ida, IdaConfig, Status, Subject, Validity},
+    world::{API_KEY, Ask, NOW, PARTNER, codes, config, pki, stamp},
 };
 use crate::sandbox::people;
 
@@ -380,4 +380,37 @@ async fn people_who_cannot_be_authenticated_get_the_code_of_their_state() {
     let otp = |id: &str| Ask::new("otp").outer("individualId", json!(id));
     assert_eq!(codes(&otp(&locked.uin).to(&ida).await), ["IDA-MLC-019"]);
     assert_eq!(codes(&otp(&mute.uin).to(&ida).await), ["IDA-MLC-014"]);
+}
+
+#[tokio::test]
+async fn a_state_that_partner_management_tells_holds_from_the_next_request_on() {
+    let ida = Ida::new(config()).unwrap();
+    for (about, code) in [
+        (Subject::Partner(PARTNER), "IDA-MPA-012"),
+        (Subject::ApiKey(API_KEY), "IDA-MPA-012"),
+        (Subject::Policy("48213"), "IDA-MPA-019"),
+        (Subject::Licence("misp-one"), "IDA-MPA-017"),
+    ] {
+        assert!(ida.told(about, Status::Inactive).is_some(), "{code}");
+        let answer = Ask::new("auth").to(&ida).await;
+        assert_eq!(codes(&answer), ["IDA-MLC-007", code]);
+        assert!(ida.told(about, Status::Active).is_some());
+        let answer = Ask::new("auth").to(&ida).await;
+        assert_eq!(answer["response"]["authStatus"], true, "{answer}");
+    }
+    // The near misses: another partner's state is its own, and what nobody has is told to nobody.
+    assert!(
+        ida.told(Subject::Partner("partner-two"), Status::Inactive)
+            .is_some()
+    );
+    for unknown in [
+        Subject::Partner("partner-on"),
+        Subject::ApiKey("73529"),
+        Subject::Policy("4821"),
+        Subject::Licence(PARTNER),
+    ] {
+        assert!(ida.told(unknown, Status::Inactive).is_none());
+    }
+    let answer = Ask::new("auth").to(&ida).await;
+    assert_eq!(answer["response"]["authStatus"], true, "{answer}");
 }

@@ -450,7 +450,8 @@ impl Ask {
     }
 }
 
-pub(super) fn ida() -> Ida {
+/// An IDA with partners and a MISP.
+pub(in crate::sandbox) fn ida() -> Ida {
     Ida::new(config()).unwrap()
 }
 

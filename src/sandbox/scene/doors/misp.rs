@@ -1,7 +1,7 @@
 //! The MISP's gateway: what it has beside IDA, and the partner files that go with it.
 
 use super::{MOSIP_ROUTES, PROGRAM, TOPIC, shared};
-use crate::sandbox::scene::Ports;
+use crate::sandbox::{mosip::TOPICS, scene::Ports};
 
 /// More of the configuration.
 pub(in crate::sandbox::scene) fn configuration(ports: Ports) -> String {
@@ -14,6 +14,7 @@ pub(in crate::sandbox::scene) fn configuration(ports: Ports) -> String {
     [
         registration(ports),
         websub(ports),
+        partner_events(ports),
         esignet(ports),
         token_seeder(ports),
         "\n# ---- What partners may ask for ----\n".to_owned(),
@@ -176,6 +177,53 @@ callback = "http://127.0.0.1:{misp_services}/websub/delivery"
 secret = {{ file = "secrets/hub-secret-crvs" }}
 hand_on = {{ partners = true }}
 "#
+    )
+}
+
+/// What MOSIP's partner management decides, into this gateway's registry.
+fn partner_events(ports: Ports) -> String {
+    let Ports {
+        mosip,
+        misp_services,
+        ..
+    } = ports;
+    let subscriptions: String = TOPICS
+        .map(|topic| {
+            format!(
+                r#"
+[[websub.subscription]]
+name = "{topic}"
+topic = "{topic}"
+upstream = "hub-events"
+callback = "http://127.0.0.1:{misp_services}/events/{topic}"
+secret = {{ file = "secrets/hub-secret-events" }}
+hand_on = {{ registry = true }}
+"#
+            )
+        })
+        .concat();
+    format!(
+        r#"
+# ---- What MOSIP's partner management decides about partners, keys, licences and policies, into the registry ----
+
+# General topics need a client with the role for each; the partner's client has none of them.
+[[login]]
+name = "hub-misp"
+upstream = "authmanager"
+client_id = "misp"
+secret = {{ file = "secrets/hub-client-misp" }}
+
+[[upstream]]
+name = "hub-events"
+addresses = ["http://127.0.0.1:{mosip}"]
+login = "hub-misp"
+
+[[route]]
+name = "partner-events"
+path = "/events/{{topic}}"
+handler = "websub"
+from = {{ face = "service", envelope = "insecure_plain" }}
+{subscriptions}"#
     )
 }
 
