@@ -108,9 +108,8 @@ impl<'a> Filter<'a> {
     fn signer(&self, arrived: &Arrived<'_>, log: &mut ExchangeLog) -> Result<[u8; 32], Failure> {
         const NAME: &str = "signature header";
         let value = header(arrived.headers, "signature").ok_or_else(|| Failure::missing(NAME))?;
-        let certificate =
-            signature::verify(value, arrived.body, self.keymanager, arrived.now)
-                .map_err(|_| Failure::signature(NAME))?;
+        let certificate = signature::verify(value, arrived.body, self.keymanager, arrived.now)
+            .map_err(|_| Failure::signature(NAME))?;
         log.passed("signature over the body");
         let der = certificate.to_der().map_err(|_| {
             Failure::new(

@@ -560,15 +560,7 @@ fn each_mistake_in_the_section_is_named() {
     let firewall = Firewall::new("websub-mistakes", "");
     let file = "crvs/gateway.toml";
     let good = firewall.site.read(file);
-    let check = || {
-        let config = firewall.site.path(file).display().to_string();
-        run(
-            env!("CARGO_BIN_EXE_triseal"),
-            ["check", "--config", &config],
-            &[],
-            b"",
-        )
-    };
+    let check = || check(&firewall);
     let output = check();
     assert_eq!(output.code, 0, "{}", output.all());
     for (from, to, says) in [
@@ -655,6 +647,28 @@ fn each_mistake_in_the_section_is_named() {
         let warns = says == "warning" || says.starts_with("proofs");
         assert_eq!(output.code, if warns { 0 } else { 2 }, "{says}");
     }
+    secret(&firewall.site, "crvs/secrets/hub", "too short");
+    firewall.site.write(file, &good);
+    assert!(check().all().contains("no text of 16 to 199 bytes"));
+}
+
+fn check(firewall: &Firewall) -> Output {
+    let config = firewall.site.path("crvs/gateway.toml");
+    let config = config.display().to_string();
+    run(
+        env!("CARGO_BIN_EXE_triseal"),
+        ["check", "--config", &config],
+        &[],
+        b"",
+    )
+}
+
+#[test]
+fn a_subscription_is_sealed_to_somebody_where_it_is_asked_for() {
+    let firewall = Firewall::new("websub-sealed-to", "");
+    let file = "crvs/gateway.toml";
+    let good = firewall.site.read(file);
+    let check = || check(&firewall);
     // Sealing to the gateway that all others are asked for at would go; to the one that this is asked for at, it does not.
     let jose = good
         .replacen(
@@ -673,7 +687,4 @@ fn each_mistake_in_the_section_is_named() {
         &jose.replacen("upstream = \"hub\"\ncallback", "callback", 1),
     );
     assert_eq!(check().code, 0, "{}", check().all());
-    secret(&firewall.site, "crvs/secrets/hub", "too short");
-    firewall.site.write(file, &good);
-    assert!(check().all().contains("no text of 16 to 199 bytes"));
 }
