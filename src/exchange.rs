@@ -88,7 +88,10 @@ pub async fn exchange(gateway: &Arc<Gateway>, handlers: &Handlers, arrival: Arri
     };
     let sealed = match outcome {
         Ok(sealed) => sealed,
-        Err(refusal) => seal::seal_refusal(gateway, handlers, &refusal, &mut trail),
+        Err(refusal) => {
+            open::read_for_its_transaction(&mut trail).await;
+            seal::seal_refusal(gateway, handlers, &refusal, &mut trail)
+        }
     };
     if trail.http == "2"
         && let Some(body) = trail.unread.take()

@@ -235,6 +235,31 @@ async fn whole(
     }
 }
 
+/// How long the body of a refused request is waited for.
+const REFUSED_BODY_TIME: Duration = Duration::from_secs(1);
+
+/// MOSIP's refusals name the transaction, and whoever asked believes no answer of another one: also what a known caller is refused
+/// before its body is read (a partner or key that is switched off) must say it. Where it does not come soon, the refusal goes without.
+pub(super) async fn read_for_its_transaction(trail: &mut Trail) {
+    let Some(route) = trail.route.clone() else {
+        return;
+    };
+    let known = trail.caller.is_some() && trail.transaction_id.is_none();
+    if route.handler() != HandlerKind::Ida || !known {
+        return;
+    }
+    let Some(body) = trail.unread.take() else {
+        return;
+    };
+    let snapshot = Arc::clone(&trail.snapshot);
+    let max = (route.body_max_bytes()).unwrap_or(snapshot.limits().body_max_bytes);
+    let reading = whole(body, max, &snapshot, trail);
+    let read = tokio::time::timeout(REFUSED_BODY_TIME, reading).await;
+    if let Ok(Ok(body)) = read {
+        trail.transaction_id = mosip_ida::stated_transaction(&body);
+    }
+}
+
 async fn open_ida(
     gateway: &Gateway,
     snapshot: &Snapshot,

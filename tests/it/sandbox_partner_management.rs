@@ -58,13 +58,15 @@ impl All {
         assert_eq!(code, "200", "{said}");
     }
 
-    /// Waits until an identity check through both gateways has this code at the MISP's, `-` where it is answered with yes.
+    /// Waits until an identity check through both gateways has this code at the MISP's, `-` where it is answered with yes. The
+    /// service is told MOSIP's own code.
     #[track_caller]
-    fn becomes(&self, code: &str) {
-        until(&format!("asking gives {code}"), || {
+    fn becomes(&self, code: &str, mosip: &str) {
+        until(&format!("asking gives {code}, {mosip:?}"), || {
             let answer = plain(&self.site, &of_sdk(&self.site).wire());
             let same = self.site.misp().logged(&answer) == code;
-            (same && answer.says_yes() == (code == "-")).then_some(())
+            let told = answer.mosip_codes().pop().unwrap_or_default();
+            (same && told == mosip && answer.says_yes() == (code == "-")).then_some(())
         });
     }
 
@@ -77,24 +79,30 @@ impl All {
 #[test]
 fn what_partner_management_decides_is_refused_by_the_misps_gateway_itself() {
     let all = All::started("partner-management");
-    all.becomes("-");
+    all.becomes("-", "");
     let api_key = all.world.api_key().to_owned();
-    for (name, of, off, code) in [
-        ("partner", "crvs", "DEACTIVE", "ID-004"),
-        ("apiKey", api_key.as_str(), "DEACTIVE", "API-002"),
-        ("licence", "misp", "NOT_ACTIVE", "LIC-002"),
-        ("policy", "ekyc", "INACTIVE", "POL-002"),
+    for (name, of, off, code, mosip) in [
+        ("partner", "crvs", "DEACTIVE", "ID-004", "IDA-MPA-012"),
+        (
+            "apiKey",
+            api_key.as_str(),
+            "DEACTIVE",
+            "API-002",
+            "IDA-MPA-012",
+        ),
+        ("licence", "misp", "NOT_ACTIVE", "LIC-002", "IDA-MPA-017"),
+        ("policy", "ekyc", "INACTIVE", "POL-002", "IDA-MPA-019"),
     ] {
         all.ordered(name, of, off);
-        all.becomes(code);
+        all.becomes(code, mosip);
         let before = all.at_ida();
         assert!(before > 0);
-        all.becomes(code);
+        all.becomes(code, mosip);
         assert_eq!(all.at_ida(), before, "IDA was asked");
         all.ordered(name, of, "ACTIVE");
-        all.becomes("-");
+        all.becomes("-", "");
     }
     let (code, said) = all.order(&json!({"partner": "crv", "status": "DEACTIVE"}));
     assert_eq!((code.as_str(), said.contains("\"crv\"")), ("404", true));
-    all.becomes("-");
+    all.becomes("-", "");
 }
