@@ -8,6 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
 
 use super::{Admitted, Gateway, Near, Snapshot, Target, Trail, admit::Held, jose, replay};
 use crate::{
@@ -143,6 +144,7 @@ pub(super) async fn open(
     let body_max = route
         .body_max_bytes()
         .unwrap_or(snapshot.limits().body_max_bytes);
+    let limit = snapshot.limits().body_timeout;
     let body = trail
         .unread
         .take()
@@ -154,9 +156,9 @@ pub(super) async fn open(
         {
             Content::Plain(body, u64::try_from(body_max).unwrap_or(u64::MAX))
         }
-        Envelope::InsecurePlain => Content::Whole(whole(body, body_max, &snapshot, trail).await?),
+        Envelope::InsecurePlain => Content::Whole(whole(body, body_max, limit, trail).await?),
         Envelope::Jose => {
-            let body = whole(body, body_max, &snapshot, trail).await?;
+            let body = whole(body, body_max, limit, trail).await?;
             let began = Instant::now();
             let target = jose::Aim {
                 method: &parts.method,
@@ -180,7 +182,7 @@ pub(super) async fn open(
             Content::Whole(content)
         }
         Envelope::MosipIda => {
-            let body = whole(body, body_max, &snapshot, trail).await?;
+            let body = whole(body, body_max, limit, trail).await?;
             let began = Instant::now();
             let received = body.clone();
             let message = open_ida(
@@ -218,10 +220,11 @@ pub(super) async fn open(
 async fn whole(
     mut body: CallerBody,
     max: usize,
-    snapshot: &Snapshot,
+    limit: Duration,
     trail: &mut Trail,
 ) -> Result<Bytes, Refusal> {
-    match read(&mut body, max, snapshot.limits().body_timeout).await {
+    trail.body_begun = true;
+    match read(&mut body, max, limit).await {
         Ok(whole) => {
             trail.body_read = true;
             trail.bytes_in = u64::try_from(whole.len()).unwrap_or(u64::MAX);
@@ -244,18 +247,21 @@ pub(super) async fn read_for_its_transaction(trail: &mut Trail) {
     let Some(route) = trail.route.clone() else {
         return;
     };
-    let known = trail.caller.is_some() && trail.transaction_id.is_none();
-    if route.handler() != HandlerKind::Ida || !known {
+    // What was refused for its body is not read a second time.
+    if route.handler() != HandlerKind::Ida || trail.caller.is_none() || trail.body_begun {
         return;
     }
-    let Some(body) = trail.unread.take() else {
+    let limits = Arc::clone(trail.snapshot.limits());
+    let max = route.body_max_bytes().unwrap_or(limits.body_max_bytes);
+    let small = |body: &CallerBody| {
+        let announced = body.size_hint().exact().unwrap_or_default();
+        announced <= u64::try_from(max).unwrap_or(u64::MAX)
+    };
+    let Some(body) = trail.unread.take_if(|body| small(body)) else {
         return;
     };
-    let snapshot = Arc::clone(&trail.snapshot);
-    let max = (route.body_max_bytes()).unwrap_or(snapshot.limits().body_max_bytes);
-    let reading = whole(body, max, &snapshot, trail);
-    let read = tokio::time::timeout(REFUSED_BODY_TIME, reading).await;
-    if let Ok(Ok(body)) = read {
+    let limit = limits.body_timeout.min(REFUSED_BODY_TIME);
+    if let Ok(body) = whole(body, max, limit, trail).await {
         trail.transaction_id = mosip_ida::stated_transaction(&body);
     }
 }

@@ -159,10 +159,10 @@ impl Handling {
 
     /// A whole answer, sealed as the route says: `headers` may carry what the protocol needs beside it.
     pub fn answer(self, status: StatusCode, headers: HeaderMap, body: Bytes) -> Reply {
-        let mut response = Box::new(Response::new(()));
+        let mut response = Box::new(Response::new(body));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        self.reply(ReplyBody::Whole(response, body), None)
+        self.reply(ReplyBody::Whole(response), None)
     }
 
     /// An IDA answer: a JSON body that will be signed, its identity sealed when that is still plain.
@@ -209,6 +209,5 @@ pub struct Reply {
 pub(super) enum ReplyBody {
     Ida(StatusCode, Bytes, Identity),
     Plain(Box<Response<AnswerBody>>),
-    /// The body stands beside it for whoever seals it.
-    Whole(Box<Response<()>>, Bytes),
+    Whole(Box<Response<Bytes>>),
 }

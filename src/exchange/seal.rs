@@ -44,8 +44,8 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
             let noted = evidence::note(gateway, trail, response.status(), None)?;
             Ok(finish(response, bytes_out, noted, trail))
         }
-        ReplyBody::Whole(head, body) => {
-            let (mut head, ()) = head.into_parts();
+        ReplyBody::Whole(response) => {
+            let (mut head, body) = response.into_parts();
             let envelope = (trail.route()).map_or(Envelope::InsecurePlain, |route| route.from());
             if envelope == Envelope::Jose {
                 let began = Instant::now();

@@ -46,6 +46,8 @@ pub struct Trail {
     /// The body, until the open step takes it.
     pub(super) unread: Option<CallerBody>,
     has_body: bool,
+    /// Some of it was asked for.
+    pub(super) body_begun: bool,
     pub(super) body_read: bool,
     pub(super) refused: Option<(Code, String)>,
     /// Where somebody asks for them: see [`super::rules`].
@@ -103,6 +105,7 @@ impl Trail {
             under_way: None,
             unread: None,
             has_body: !arrival.body.is_end_stream(),
+            body_begun: false,
             body_read: false,
             refused: None,
             seen: None,

@@ -1,6 +1,6 @@
 //! The table of IDA reference section 8, end to end: a state in a file, a reload, a request, MOSIP's code.
 
-use crate::harness::{Ask, Reloaded, Site};
+use crate::harness::{Ask, Reloaded, Site, h2};
 
 /// A change to the files of a site.
 type Change = fn(&Site);
@@ -76,6 +76,41 @@ fn an_inactive_partner_is_told_that_it_is_deactivated() {
         "ID-004",
         "IDA-MPA-012",
     );
+}
+
+#[test]
+fn a_refusal_before_the_body_names_its_transaction_and_does_not_wait_for_a_body_that_stays_away() {
+    let site = Site::misp_running("partner-inactive-transaction");
+    partner(&site, "state = \"inactive\"");
+    assert_eq!(site.misp().reload(), Reloaded::Published);
+    let wire = site.auth().wire();
+    let transaction = |bytes: &[u8]| {
+        let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        value["transactionID"].clone()
+    };
+    let answer = site.ask(&site.auth());
+    assert_eq!(answer.code(), "ID-004", "{}", answer.text());
+    assert!(transaction(answer.text().as_bytes()).is_string());
+
+    let began = std::time::Instant::now();
+    let bytes = wire.http1();
+    let mut client = site.connect();
+    client.send(&bytes[..bytes.len() - 10]);
+    let answer = client.answer().expect("an answer without its body");
+    assert_eq!(answer.code(), "ID-004", "{}", answer.text());
+    assert!(transaction(answer.text().as_bytes()).is_null());
+
+    let client = site.client().http2();
+    let mut client = client.connect(site.partner_face()).unwrap();
+    let mut bytes = h2::preface();
+    let frames = h2::request(&wire, 1);
+    bytes.extend(&frames[..frames.len() - 10]);
+    client.send(&bytes);
+    let body = h2::answer_body(&mut client, 1).expect("an answer without its body");
+    assert!(String::from_utf8_lossy(&body).contains("IDA-MPA-012"));
+    assert!(transaction(&body).is_null());
+    // The limit of a body that is wanted is far beyond.
+    assert!(began.elapsed() < std::time::Duration::from_secs(9));
 }
 
 #[test]
