@@ -49,7 +49,7 @@ pub use overload::{Shed, for_strangers, wait_for_strangers};
 pub use own::Own;
 pub use permit::Permitted;
 pub use record::{Recorded, rfc3339};
-pub use reply::{Handler, Handlers, Handling, Identity, RefusalAnswer, Reply};
+pub use reply::{Handler, Handlers, Handling, IdaBody, RefusalAnswer, Reply};
 pub use seal::{Sealed, plain_refusal};
 pub use snapshot::{FaceState, Snapshot};
 pub use trail::Trail;

@@ -9,7 +9,7 @@ use serde::{
     Deserialize,
     de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value, value::RawValue};
+use serde_json::{Map, Number, Value, map::Entry, value::RawValue};
 
 /// Objects and arrays inside each other, the outermost included.
 pub const DEPTH_MAX: usize = 32;
@@ -93,7 +93,7 @@ pub fn write_object<'a>(members: impl IntoIterator<Item = (&'a str, &'a [u8])>) 
         if out.len() > 1 {
             out.push(b',');
         }
-        out.extend_from_slice(&string(name));
+        write_string(&mut out, name);
         out.push(b':');
         out.extend_from_slice(text);
     }
@@ -101,9 +101,15 @@ pub fn write_object<'a>(members: impl IntoIterator<Item = (&'a str, &'a [u8])>) 
     out
 }
 
-/// The JSON text of a string.
-pub fn string(text: &str) -> Vec<u8> {
-    Value::String(text.to_owned()).to_string().into_bytes()
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
+    if text.bytes().all(plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(Value::from(text).to_string().as_bytes());
+    }
 }
 
 /// The string behind the JSON text of a string.
@@ -201,10 +207,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let inner = self.deeper()?;
         let mut out = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            if out.contains_key(&name) {
-                return Err(self.state.refuse("a name stands twice"));
-            }
-            out.insert(name, map.next_value_seed(inner)?);
+            match out.entry(name) {
+                Entry::Vacant(place) => place.insert(map.next_value_seed(inner)?),
+                Entry::Occupied(_) => return Err(self.state.refuse("a name stands twice")),
+            };
         }
         Ok(Value::Object(out))
     }
@@ -281,6 +287,17 @@ mod tests {
         let many = |n: usize| format!("{{\"a\":[{}0]}}", "0,".repeat(n - 1));
         assert!(!refused(&many(VALUES_MAX - 2)));
         assert!(refused(&many(VALUES_MAX - 1)));
+    }
+
+    #[test]
+    fn a_name_is_written_so_that_it_reads_as_itself() {
+        for name in [
+            "", "a", "é", "\u{7f}", "\u{1}", "\n", "\"", "\\", "a\"b\\c", "\u{2028}",
+        ] {
+            let text = write_object([(name, b"1".as_slice())]);
+            let read = object(&text, 100).unwrap();
+            assert_eq!(read.keys().collect::<Vec<_>>(), [name]);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     config::HandlerKind,
+    envelope::mosip_ida::AnswerText,
     partners::Caller,
     policy::{AuthPolicy, Route},
     refusal::{Code, Refusal},
@@ -167,14 +168,8 @@ impl Handling {
 
     /// An IDA answer: a JSON body that will be signed, its identity sealed when that is still plain.
     /// `code` is the refusal that a gateway behind us stated beside it.
-    pub fn answer_ida(
-        self,
-        status: StatusCode,
-        body: Bytes,
-        identity: Identity,
-        code: Option<Code>,
-    ) -> Reply {
-        self.reply(ReplyBody::Ida(status, body, identity), code)
+    pub fn answer_ida(self, status: StatusCode, body: IdaBody, code: Option<Code>) -> Reply {
+        self.reply(ReplyBody::Ida(status, body), code)
     }
 
     /// A plain answer that is passed on as it comes.
@@ -188,13 +183,13 @@ impl Handling {
     }
 }
 
-/// Whether an IDA answer holds an identity block that still has to be sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
+/// The body of an IDA answer, by what is still to be done to its identity block.
+#[derive(Debug)]
+pub enum IdaBody {
     /// There is none, or it is sealed to the caller already.
-    AsItIs,
+    AsItIs(Bytes),
     /// `response.identity` is plain: seal it to the caller's encryption certificate.
-    Plain,
+    PlainIdentity(AnswerText),
 }
 
 /// A handler's answer, not yet sealed.
@@ -207,7 +202,7 @@ pub struct Reply {
 
 #[derive(Debug)]
 pub(super) enum ReplyBody {
-    Ida(StatusCode, Bytes, Identity),
+    Ida(StatusCode, IdaBody),
     Plain(Box<Response<AnswerBody>>),
     Whole(Box<Response<Bytes>>),
 }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
     Gateway, Handlers, Reply, Trail, browser, evidence, jose, quota,
-    reply::{Identity, RefusalAnswer, ReplyBody},
+    reply::{IdaBody, RefusalAnswer, ReplyBody},
 };
 use crate::{
     config::{Envelope, HandlerKind, Role},
@@ -69,11 +69,11 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
             let response = Box::new(Response::from_parts(head, AnswerBody::whole(body)));
             Ok(finish(response, bytes_out, noted, trail))
         }
-        ReplyBody::Ida(status, body, identity) => {
+        ReplyBody::Ida(status, body) => {
             let began = Instant::now();
-            let body = match identity {
-                Identity::AsItIs => body,
-                Identity::Plain => {
+            let body = match body {
+                IdaBody::AsItIs(body) => body,
+                IdaBody::PlainIdentity(answer) => {
                     let now = gateway.clock().now();
                     let recipient = trail
                         .snapshot()
@@ -84,7 +84,7 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                                 "the caller has no usable encryption certificate",
                             )
                         })?;
-                    mosip_ida::seal_identity(&body, &recipient)?
+                    mosip_ida::seal_identity(&answer, &recipient)?
                 }
             };
             let noted = evidence::note(gateway, trail, status, Some(&body))?;

@@ -1,21 +1,19 @@
-//! A body, sealed and opened: JWE compact to one certificate.
+//! Reading a body: JWE compact to one certificate.
 
 use std::{fmt, sync::LazyLock};
 
 use bytes::Bytes;
-use josekit::jwe::{JweContext, JweHeader};
-use serde_json::Value;
+use josekit::jwe::JweContext;
 use zeroize::Zeroizing;
 
 use super::{
     BodyProblem, compact,
     content::{Aes256Gcm, IV, TAG},
-    header::{BodyHeader, CONTENT_ENCRYPTION, Management},
-    management::{Decrypter, Encrypter},
+    header::{BodyHeader, Management},
+    management::Decrypter,
 };
 use crate::{
-    envelope::forms,
-    keys::{ContentUnwrapKey, ContentWrapKey, KeyError, WRAPPED_LEN},
+    keys::{ContentUnwrapKey, WRAPPED_LEN},
     trust::Fingerprint,
 };
 
@@ -141,35 +139,6 @@ pub(super) fn unseal(
         .deserialize_compact(text, &decrypter)
         .map_err(|_| BodyProblem::Undecryptable)?;
     Ok(Bytes::from_owner(Zeroizing::new(content)))
-}
-
-/// Seals a body to a certificate. An empty one stays empty.
-///
-/// # Errors
-/// [`KeyError::Wrapping`] when the key cannot wrap or the media type is none.
-pub fn seal(
-    content: &[u8],
-    media_type: &str,
-    recipient: Fingerprint,
-    key: &ContentWrapKey,
-) -> Result<Bytes, KeyError> {
-    if content.is_empty() {
-        return Ok(Bytes::new());
-    }
-    if !super::is_media_type(media_type) {
-        return Err(KeyError::Wrapping);
-    }
-    let mut header = JweHeader::new();
-    header.set_content_encryption(CONTENT_ENCRYPTION);
-    header.set_key_id(forms::to_base64url(recipient.as_bytes()));
-    header
-        .set_claim("cty", Some(Value::from(media_type)))
-        .map_err(|_| KeyError::Wrapping)?;
-    let encrypter = Encrypter::new(key.clone())?;
-    CONTEXT
-        .serialize_compact(content, &header, &encrypter)
-        .map(Bytes::from)
-        .map_err(|_| KeyError::Wrapping)
 }
 
 impl fmt::Debug for Plain {

@@ -36,12 +36,9 @@ impl JweContentEncryption for Aes256Gcm {
         message: &[u8],
         aad: &[u8],
     ) -> Result<(Vec<u8>, Option<Vec<u8>>), JoseError> {
-        let (key, nonce) = ready(key, iv)?;
         let mut text = message.to_vec();
-        let tag = key
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), &mut text)
-            .map_err(|_| failed(KeyError::Wrapping))?;
-        Ok((text, Some(tag.as_ref().to_vec())))
+        let tag = seal(key, iv.unwrap_or_default(), aad, &mut text).map_err(failed)?;
+        Ok((text, Some(tag.to_vec())))
     }
 
     fn decrypt(
@@ -52,7 +49,7 @@ impl JweContentEncryption for Aes256Gcm {
         aad: &[u8],
         tag: Option<&[u8]>,
     ) -> Result<Vec<u8>, JoseError> {
-        let (key, nonce) = ready(key, iv)?;
+        let (key, nonce) = ready(key, iv.unwrap_or_default()).map_err(failed)?;
         let tag = tag
             .filter(|tag| tag.len() == TAG)
             .ok_or_else(|| failed(KeyError::Unwrapping))?;
@@ -67,11 +64,23 @@ impl JweContentEncryption for Aes256Gcm {
     }
 }
 
-fn ready(key: &[u8], iv: Option<&[u8]>) -> Result<(LessSafeKey, Nonce), JoseError> {
-    let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| failed(KeyError::Unwrapping))?;
-    let nonce = iv
-        .and_then(|iv| Nonce::try_assume_unique_for_key(iv).ok())
-        .ok_or_else(|| failed(KeyError::Unwrapping))?;
+/// Encrypts in place: the tag.
+pub(super) fn seal(
+    key: &[u8],
+    iv: &[u8],
+    aad: &[u8],
+    text: &mut [u8],
+) -> Result<[u8; TAG], KeyError> {
+    let (key, nonce) = ready(key, iv)?;
+    key.seal_in_place_separate_tag(nonce, Aad::from(aad), text)
+        .ok()
+        .and_then(|tag| tag.as_ref().try_into().ok())
+        .ok_or(KeyError::Wrapping)
+}
+
+fn ready(key: &[u8], iv: &[u8]) -> Result<(LessSafeKey, Nonce), KeyError> {
+    let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| KeyError::Unwrapping)?;
+    let nonce = Nonce::try_assume_unique_for_key(iv).map_err(|_| KeyError::Unwrapping)?;
     Ok((LessSafeKey::new(key), nonce))
 }
 

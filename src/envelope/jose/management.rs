@@ -1,89 +1,25 @@
-//! Our keys behind josekit's encrypter and decrypter: wrapping and unwrapping the content key of one message.
+//! Our keys behind josekit's decrypter: unwrapping the content key of one message.
 //!
-//! Both live for one message and hold its content key, so that josekit only borrows it and it is wiped at the end.
+//! It lives for one message and holds its content key, so that josekit only borrows it and it is wiped at the end.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{LazyLock, OnceLock},
+};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use josekit::{
     JoseError,
     jwe::{
-        ECDH_ES_A256KW, JweAlgorithm, JweContentEncryption, JweDecrypter, JweEncrypter, JweHeader,
-        RSA_OAEP_256,
+        ECDH_ES_A256KW, JweAlgorithm, JweContentEncryption, JweDecrypter, JweHeader, RSA_OAEP_256,
     },
 };
-use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{content::failed, header::EphemeralKey};
-use crate::{
-    envelope::forms,
-    keys::{ContentUnwrapKey, ContentWrapKey, KeyError},
-};
+use crate::keys::{ContentUnwrapKey, KeyError};
 
 type ContentKey = Zeroizing<[u8; 32]>;
-
-/// Wraps the content key of one message.
-#[derive(Clone)]
-pub(super) struct Encrypter {
-    key: ContentWrapKey,
-    content_key: ContentKey,
-}
-
-impl Encrypter {
-    pub(super) fn new(key: ContentWrapKey) -> Result<Self, KeyError> {
-        let content_key = random()?;
-        Ok(Self { key, content_key })
-    }
-}
-
-impl JweEncrypter for Encrypter {
-    fn algorithm(&self) -> &dyn JweAlgorithm {
-        match self.key {
-            ContentWrapKey::Rsa(_) => &RSA_OAEP_256,
-            ContentWrapKey::Curve(_) => &ECDH_ES_A256KW,
-        }
-    }
-
-    fn key_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn compute_content_encryption_key(
-        &self,
-        _: &dyn JweContentEncryption,
-        _: &JweHeader,
-        _: &mut JweHeader,
-    ) -> Result<Option<Cow<'_, [u8]>>, JoseError> {
-        Ok(Some(Cow::Borrowed(self.content_key.as_slice())))
-    }
-
-    fn encrypt(
-        &self,
-        _: &[u8],
-        _: &JweHeader,
-        out_header: &mut JweHeader,
-    ) -> Result<Option<Vec<u8>>, JoseError> {
-        match &self.key {
-            ContentWrapKey::Rsa(key) => key.wrap(&self.content_key).map(Some).map_err(failed),
-            ContentWrapKey::Curve(key) => {
-                let (point, wrapped) = key.wrap(&self.content_key).map_err(failed)?;
-                out_header.set_claim("epk", Some(epk(&point)))?;
-                Ok(Some(wrapped.to_vec()))
-            }
-        }
-    }
-
-    fn box_clone(&self) -> Box<dyn JweEncrypter> {
-        Box::new(self.clone())
-    }
-}
-
-impl std::fmt::Debug for Encrypter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Encrypter").field(&self.key).finish()
-    }
-}
 
 /// Unwraps the content key of one message.
 #[derive(Clone)]
@@ -130,7 +66,7 @@ impl JweDecrypter for Decrypter {
         None
     }
 
-    /// Where unwrapping fails the answer is a random key, so that what follows takes the same road and fails there
+    /// Where unwrapping fails the answer is a key that nobody knows, so that what follows takes the same road and fails there
     /// (RFC 7516 section 11.5).
     fn decrypt(
         &self,
@@ -138,10 +74,12 @@ impl JweDecrypter for Decrypter {
         _: &dyn JweContentEncryption,
         _: &JweHeader,
     ) -> Result<Cow<'_, [u8]>, JoseError> {
-        let random = random().map_err(failed)?;
+        let instead = NOBODYS
+            .as_ref()
+            .ok_or_else(|| failed(KeyError::Unwrapping))?;
         let content_key = self.content_key.get_or_init(|| {
             self.unwrap(encrypted_key.unwrap_or_default())
-                .unwrap_or(random)
+                .unwrap_or_else(|_| instead.clone())
         });
         Ok(Cow::Borrowed(content_key.as_slice()))
     }
@@ -157,23 +95,9 @@ impl std::fmt::Debug for Decrypter {
     }
 }
 
-/// The sender's point as a JWK: nothing but the four members.
-fn epk(point: &[u8]) -> Value {
-    let (_, xy) = point.split_at_checked(1).unwrap_or_default();
-    let (x, y) = xy.split_at_checked(xy.len() / 2).unwrap_or_default();
-    let curve = if x.len() == 32 { "P-256" } else { "P-384" };
-    json!({
-        "kty": "EC",
-        "crv": curve,
-        "x": forms::to_base64url(x),
-        "y": forms::to_base64url(y),
-    })
-}
-
-fn random() -> Result<ContentKey, KeyError> {
+/// What stands in for a content key that does not unwrap: nobody knows it, and nothing was sealed with it.
+static NOBODYS: LazyLock<Option<ContentKey>> = LazyLock::new(|| {
     let mut key = Zeroizing::new([0; 32]);
-    SystemRandom::new()
-        .fill(key.as_mut())
-        .map_err(|_| KeyError::Wrapping)?;
-    Ok(key)
-}
+    SystemRandom::new().fill(key.as_mut()).ok()?;
+    Some(key)
+});

@@ -1,8 +1,9 @@
 //! The envelope `jose`: JWE compact for the body, a detached JWS over the octets of the body in a header (`docs/jose.md`).
 //!
 //! josekit is lenient where an attacker chooses (short tags, short IVs, unbounded inflate, padded base64url), so a strict
-//! splitter of our own stands in front and lets only the exact forms through. josekit's encrypter, decrypter, signer and
-//! verifier traits are its seam for keys that live elsewhere: behind them are our keys on aws-lc-rs.
+//! splitter of our own stands in front and lets only the exact forms through. josekit's decrypter, signer and verifier traits
+//! are its seam for keys that live elsewhere: behind them are our keys on aws-lc-rs. Bodies are written without it
+//! (`sealing.rs`): its way copies them five times and asks a second random generator.
 //!
 //! Nothing here knows whose key it is. A request and an answer are told apart by type: what one binds, the other has not.
 
@@ -11,6 +12,7 @@ mod compact;
 mod content;
 mod header;
 mod management;
+mod sealing;
 mod signature;
 mod signing;
 #[cfg(test)]
@@ -18,8 +20,9 @@ mod tests;
 #[cfg(test)]
 mod wycheproof;
 
-pub use body::{Plain, SealedBody, seal};
+pub use body::{Plain, SealedBody};
 pub use header::{MEDIA_TYPE, is_media_type};
+pub use sealing::seal;
 pub use signature::{AnswerSignature, RequestSignature, signature_digest};
 pub use signing::{AnswerTo, sign_answer, sign_request};
 

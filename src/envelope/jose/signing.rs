@@ -10,7 +10,7 @@ use josekit::{
     JoseError,
     jws::{ES256, EdDSA, JwsAlgorithm, JwsSigner, JwsVerifier, PS256, RS256},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::signature::{AnswerBinding, Binding, COMMON, JTI, RequestBinding, signing_input};
 use crate::{
@@ -33,7 +33,8 @@ pub fn sign_request(
     uri: &str,
     body: &[u8],
 ) -> Result<String, Refusal> {
-    sign::<RequestBinding>(signer, now, [json!(method), json!(uri)], None, body)
+    let values = [method, uri].map(|text| Value::from(text).to_string());
+    sign::<RequestBinding>(signer, now, &values, None, body)
 }
 
 /// What the signature of an answer binds.
@@ -57,14 +58,16 @@ pub fn sign_answer(
     to: &AnswerTo<'_>,
     body: &[u8],
 ) -> Result<String, Refusal> {
-    let values = [json!(to.status), json!(forms::to_base64url(to.request))];
-    sign::<AnswerBinding>(signer, now, values, to.leaf, body)
+    let request = forms::to_base64url(to.request);
+    let values = [to.status.to_string(), format!("\"{request}\"")];
+    sign::<AnswerBinding>(signer, now, &values, to.leaf, body)
 }
 
+/// Signs; `values` are the texts of what [`Binding::NAMES`] names.
 fn sign<B: Binding>(
     signer: &DetachedSigner,
     now: Moment,
-    values: [Value; 2],
+    values: &[String; 2],
     leaf: Option<&[u8; 32]>,
     body: &[u8],
 ) -> Result<String, Refusal> {
@@ -73,24 +76,21 @@ fn sign<B: Binding>(
     SystemRandom::new()
         .fill(&mut jti)
         .map_err(|_| Refusal::new(Code::Fault, "no random numbers"))?;
-    let crit = [COMMON.as_slice(), &B::NAMES].concat();
-    let mut header = json!({
-        "alg": jws::name(signer.algorithm()),
-        "x5t#S256": forms::to_base64url(signer.fingerprint().as_bytes()),
-        "b64": false,
-        "iat": now.s(),
-        "jti": forms::to_base64url(&jti),
+    // Nothing in it but what is ours, numbers, and the two values, which are JSON already.
+    let [first, second] = B::NAMES;
+    let [first_value, second_value] = values;
+    let leaf = leaf.map_or_else(String::new, |leaf| {
+        format!(r#","leaf":"{}""#, forms::to_base64url(leaf))
     });
-    if let Value::Object(members) = &mut header {
-        for (name, value) in B::NAMES.into_iter().zip(values) {
-            members.insert(name.to_owned(), value);
-        }
-        members.insert("crit".to_owned(), json!(crit));
-        if let Some(leaf) = leaf {
-            members.insert("leaf".to_owned(), json!(forms::to_base64url(leaf)));
-        }
-    }
-    let protected = forms::to_base64url(header.to_string().as_bytes());
+    let header = format!(
+        r#"{{"alg":"{}","x5t#S256":"{}","b64":false,"iat":{},"jti":"{}","{first}":{first_value},"{second}":{second_value},"crit":["{}","{first}","{second}"]{leaf}}}"#,
+        jws::name(signer.algorithm()),
+        forms::to_base64url(signer.fingerprint().as_bytes()),
+        now.s(),
+        forms::to_base64url(&jti),
+        COMMON.join(r#"",""#),
+    );
+    let protected = forms::to_base64url(header.as_bytes());
     let signature = Signer {
         algorithm: signer.algorithm(),
         key: Arc::clone(signer.key()),

@@ -20,8 +20,32 @@ const ERRORS_MAX: usize = 64;
 /// An answer in the form of its operation, with the transaction of its request.
 pub struct Answer {
     operation: Operation,
-    body: Bytes,
+    text: AnswerText,
     value: Map<String, Value>,
+}
+
+/// The text of an answer, which has been read strictly: one JSON object, no name twice at any depth. Only reading makes one, and
+/// writing anew from one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AnswerText(pub(super) Bytes);
+
+impl AnswerText {
+    /// The bytes.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The bytes, to keep.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+/// Personal: says only how long it is.
+impl fmt::Debug for AnswerText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AnswerText({} bytes)", self.0.len())
+    }
 }
 
 impl Answer {
@@ -55,7 +79,7 @@ impl Answer {
         }
         Ok(Self {
             operation,
-            body,
+            text: AnswerText(body),
             value,
         })
     }
@@ -66,8 +90,8 @@ impl Answer {
     }
 
     /// The body exactly as it came.
-    pub const fn body(&self) -> &Bytes {
-        &self.body
+    pub const fn text(&self) -> &AnswerText {
+        &self.text
     }
 
     /// All members.

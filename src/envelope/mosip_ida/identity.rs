@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{
-    Recipient,
+    AnswerText, Recipient,
     answer::form,
     cipher::{ContentKey, Failed},
 };
@@ -25,9 +25,9 @@ type Members<'a> = Vec<(String, &'a RawValue)>;
 ///
 /// # Errors
 /// `UP-006` when `identity` is there but is not an object; `ENC-004` when the recipient's key cannot wrap.
-pub fn seal_identity(body: &Bytes, recipient: &Recipient<'_>) -> Result<Bytes, Refusal> {
-    let Some((outer, response)) = with_identity(body)? else {
-        return Ok(body.clone());
+pub fn seal_identity(answer: &AnswerText, recipient: &Recipient<'_>) -> Result<Bytes, Refusal> {
+    let Some((outer, response)) = with_identity(answer)? else {
+        return Ok(answer.0.clone());
     };
     let plain = text(&response, "identity")
         .filter(|text| text.starts_with('{'))
@@ -41,11 +41,11 @@ pub fn seal_identity(body: &Bytes, recipient: &Recipient<'_>) -> Result<Bytes, R
 /// `UP-006` when the members are not of their form or the plain text is not a strict JSON object; `UP-007` when no key of
 /// ours is named or it does not decrypt.
 pub fn open_identity(
-    body: &Bytes,
+    answer: &AnswerText,
     keys: &[(Fingerprint, &DecryptionKey)],
-) -> Result<Bytes, Refusal> {
-    let Some((outer, response)) = with_identity(body)? else {
-        return Ok(body.clone());
+) -> Result<AnswerText, Refusal> {
+    let Some((outer, response)) = with_identity(answer)? else {
+        return Ok(answer.clone());
     };
     let plain = decrypt(&response, keys)?;
     json::object(&plain, plain.len()).map_err(|e| form(format!("the identity: {e}")))?;
@@ -56,7 +56,8 @@ pub fn open_identity(
             _ => Some((name.as_str(), raw.get().as_bytes())),
         },
     ));
-    Ok(with_response(&outer, &Zeroizing::new(response)))
+    let opened = with_response(&outer, &Zeroizing::new(response));
+    Ok(AnswerText(opened))
 }
 
 /// Takes out of a plain identity what may not leave; every other member keeps its exact text. Says how many went.
@@ -64,18 +65,18 @@ pub fn open_identity(
 /// # Errors
 /// `UP-006` when `identity` is there but is not an object.
 pub fn narrow_identity(
-    body: &Bytes,
+    answer: &AnswerText,
     keeps: impl Fn(&str) -> bool,
-) -> Result<(Bytes, usize), Refusal> {
-    let Some((outer, response)) = with_identity(body)? else {
-        return Ok((body.clone(), 0));
+) -> Result<(AnswerText, usize), Refusal> {
+    let Some((outer, response)) = with_identity(answer)? else {
+        return Ok((answer.clone(), 0));
     };
     let identity = text(&response, "identity")
         .and_then(|text| json::members(text.as_bytes()).ok())
         .ok_or_else(|| form("`identity` is not a plain object"))?;
     let gone = identity.iter().filter(|(name, _)| !keeps(name)).count();
     if gone == 0 {
-        return Ok((body.clone(), 0));
+        return Ok((answer.clone(), 0));
     }
     let kept = identity.iter().filter(|(name, _)| keeps(name));
     let kept = kept.map(|(name, raw)| (name.as_str(), raw.get().as_bytes()));
@@ -87,29 +88,12 @@ pub fn narrow_identity(
                 _ => (name.as_str(), raw.get().as_bytes()),
             },
         )));
-    Ok((with_response(&outer, &response), gone))
+    Ok((AnswerText(with_response(&outer, &response)), gone))
 }
 
-/// Opens the sealed identity and seals the very same bytes to another recipient.
-///
-/// # Errors
-/// As [`open_identity`] and [`seal_identity`].
-pub fn reseal_identity(
-    body: &Bytes,
-    keys: &[(Fingerprint, &DecryptionKey)],
-    recipient: &Recipient<'_>,
-) -> Result<Bytes, Refusal> {
-    let Some((outer, response)) = with_identity(body)? else {
-        return Ok(body.clone());
-    };
-    let plain = decrypt(&response, keys)?;
-    put(&outer, &response, &plain, recipient)
-}
-
-/// The members of the answer and of its `response`, when there is an identity. Checks the whole text strictly.
-fn with_identity(body: &Bytes) -> Result<Option<(Members<'_>, Members<'_>)>, Refusal> {
-    json::object(body, body.len()).map_err(|e| form(e.to_string()))?;
-    let outer = json::members(body).map_err(|e| form(e.to_string()))?;
+/// The members of the answer and of its `response`, when there is an identity.
+fn with_identity(answer: &AnswerText) -> Result<Option<(Members<'_>, Members<'_>)>, Refusal> {
+    let outer = json::members(&answer.0).map_err(|e| form(e.to_string()))?;
     let Some(response) =
         text(&outer, "response").and_then(|text| json::members(text.as_bytes()).ok())
     else {

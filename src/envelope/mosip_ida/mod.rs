@@ -2,7 +2,7 @@
 //! members `identity`, `sessionKey` and `thumbprint` of an eKYC answer.
 //!
 //! The road is [`Request::parse`] → [`Request::decrypt`] → [`seal_request`] or [`plain_form`] outward, and [`Answer::parse`] →
-//! [`seal_identity`], [`open_identity`] or [`reseal_identity`] back. Signatures are [`DetachedJws`](super::DetachedJws)'s; which
+//! [`seal_identity`], [`open_identity`] or [`narrow_identity`] back. Signatures are [`DetachedJws`](super::DetachedJws)'s; which
 //! factors and attributes a partner may use is for `policy` to say.
 
 mod answer;
@@ -14,9 +14,9 @@ mod opened;
 mod request;
 mod seal;
 
-pub use answer::Answer;
+pub use answer::{Answer, AnswerText};
 pub use cipher::Recipient;
-pub use identity::{narrow_identity, open_identity, reseal_identity, seal_identity};
+pub use identity::{narrow_identity, open_identity, seal_identity};
 pub use opened::Opened;
 pub use request::{Request, stated_transaction};
 pub use seal::{new_request, plain_form, seal_request};

@@ -15,11 +15,14 @@ use super::relay::{correlation_header, count, final_status, identity_headers};
 use crate::{
     clock::Moment,
     config::{Envelope, FaceKind, Role},
-    envelope::{DetachedJws, Forms, mosip_ida},
+    envelope::{
+        DetachedJws, Forms,
+        mosip_ida::{self, AnswerText},
+    },
     evidence::Receipt,
     exchange::{
-        Content, Handler, Handling, IdaMessage, Identity, Permitted, RefusalAnswer, Reply,
-        Snapshot, Trail, logins, plain_refusal,
+        Content, Handler, Handling, IdaBody, IdaMessage, Permitted, RefusalAnswer, Reply, Snapshot,
+        Trail, logins, plain_refusal,
     },
     observe::Metrics,
     refusal::{Code, Refusal},
@@ -68,10 +71,10 @@ impl Ida {
         );
         let answer = answer?;
         let (status, code) = (answer.status, stated_code(&answer.headers));
-        let (body, identity, receipt) =
+        let (body, receipt) =
             self.judge(&snapshot, upstream, &handling, &message, answer, trail)?;
         trail.received(receipt);
-        Ok(handling.answer_ida(status, body, identity, code))
+        Ok(handling.answer_ida(status, body, code))
     }
 
     /// The request to the upstream, sealed as the route says.
@@ -173,7 +176,7 @@ impl Ida {
         message: &IdaMessage,
         answer: Answer,
         trail: &Trail,
-    ) -> Result<(Bytes, Identity, Option<Receipt>), Refusal> {
+    ) -> Result<(IdaBody, Option<Receipt>), Refusal> {
         let plain_upstream = handling.route().to() == Envelope::Opened;
         let status = final_status(answer.status)?;
         let mut receipt = None;
@@ -199,11 +202,11 @@ impl Ida {
             message.request().transaction_id(),
         )?;
         if !parsed.has_identity() {
-            return Ok((answer.body, Identity::AsItIs, receipt));
+            return Ok((IdaBody::AsItIs(answer.body), receipt));
         }
         if plain_upstream {
-            let body = narrowed(upstream, handling, &answer.body)?;
-            return Ok((body, Identity::Plain, receipt));
+            let plain = narrowed(upstream, handling, parsed.text())?;
+            return Ok((IdaBody::PlainIdentity(plain), receipt));
         }
         if !parsed.identity_is_sealed() {
             return Err(Refusal::new(
@@ -227,18 +230,18 @@ impl Ida {
             && trail.face_kind() == FaceKind::Service
             && handling.route().to() == Envelope::AsReceived;
         if callers || passes {
-            return Ok((answer.body, Identity::AsItIs, receipt));
+            return Ok((IdaBody::AsItIs(answer.body), receipt));
         }
         // On a service face the answer is sealed to us: open it and seal it to the service.
         let keys = snapshot.own().decryption_keys(trail.at());
         if trail.face_kind() == FaceKind::Service && keys.iter().any(|(f, _)| *f == sealed_to) {
-            let plain = mosip_ida::open_identity(&answer.body, &keys)?;
+            let plain = mosip_ida::open_identity(parsed.text(), &keys)?;
             self.metrics
                 .crypto_seconds
                 .with_label_values(&["open_identity"])
                 .observe(began.elapsed().as_secs_f64());
             let plain = narrowed(upstream, handling, &plain)?;
-            return Ok((plain, Identity::Plain, receipt));
+            return Ok((IdaBody::PlainIdentity(plain), receipt));
         }
         Err(Refusal::new(
             Code::UpstreamForm,
@@ -249,11 +252,15 @@ impl Ida {
 
 /// A plain identity without what the policy of the API key does not allow. One that is sealed to the partner cannot be
 /// looked into: there MOSIP's own filter stands alone.
-fn narrowed(upstream: &Upstream, handling: &Handling, body: &Bytes) -> Result<Bytes, Refusal> {
+fn narrowed(
+    upstream: &Upstream,
+    handling: &Handling,
+    answer: &AnswerText,
+) -> Result<AnswerText, Refusal> {
     let Some(policy) = handling.grant() else {
-        return Ok(body.clone());
+        return Ok(answer.clone());
     };
-    let (body, gone) = mosip_ida::narrow_identity(body, |member| policy.discloses(member))?;
+    let (answer, gone) = mosip_ida::narrow_identity(answer, |member| policy.discloses(member))?;
     if gone > 0 {
         tracing::warn!(
             upstream = upstream.name(),
@@ -262,7 +269,7 @@ fn narrowed(upstream: &Upstream, handling: &Handling, body: &Bytes) -> Result<By
             "an identity had more attributes than its policy allows"
         );
     }
-    Ok(body)
+    Ok(answer)
 }
 
 fn unexpected(upstream: &Upstream, status: StatusCode) -> Refusal {
