@@ -64,7 +64,7 @@ check: setup ## Format and lints; every warning is an error
 	@cargo clippy --locked --all-targets -- --deny warnings
 
 .PHONY: bench
-bench: setup ## Side by side with nginx, HAProxy and the bare cryptography
+bench: setup ## Side by side with nginx, HAProxy, Node and the bare cryptography
 	@tests/setup-system bench
 	$(call step,bench: about four minutes after the build)
 	@cargo bench --locked --bench side_by_side -- $(BENCH)

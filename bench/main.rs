@@ -23,6 +23,7 @@ mod intake;
 mod jose;
 mod load;
 mod machine;
+mod middleware;
 mod partner;
 mod peers;
 mod pki;
@@ -110,6 +111,8 @@ fn main() {
     }
     let nginx = peers::version("nginx", "-V", "nginx-light");
     let haproxy = peers::version("haproxy", "-vv", "haproxy");
+    let verify = arguments.only.is_empty() || arguments.only.contains(&Question::Verify);
+    let node = (verify && !arguments.peers_only).then(middleware::version);
     let cores = Cores::choose();
     machine::settle(cores.load);
 
@@ -149,6 +152,7 @@ fn main() {
             "triseal": env!("CARGO_PKG_VERSION"),
             "nginx": nginx,
             "haproxy": haproxy,
+            "node": node,
             "tls": "1.3, mutual, P-256 certificates, CRL checked by all, no resumption; the client offers X25519MLKEM768 and X25519",
             "logs": "nginx and HAProxy write no access log; Triseal writes its own to /dev/null",
         }),

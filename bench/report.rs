@@ -35,7 +35,7 @@ struct Held {
     goal: Bound,
 }
 
-const HELD: [Held; 19] = [
+const HELD: [Held; 20] = [
     held(
         "sealed_share_of_bare_crypto",
         "sealed exchange, share of its bare cryptography",
@@ -107,6 +107,12 @@ const HELD: [Held; 19] = [
         "/verify through the handler opencrvs, per CPU second of the partner's gateway",
         Bound::AtLeast(500.0),
         Bound::AtLeast(500.0),
+    ),
+    held(
+        "verify_vs_node",
+        "… against a Node service that does what OpenCRVS' middleware does",
+        Bound::AtLeast(5.0),
+        Bound::AtLeast(5.0),
     ),
     held(
         "replicas_two_vs_one",

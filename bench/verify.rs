@@ -1,6 +1,7 @@
 //! `/verify` of OpenCRVS through the handler `opencrvs`: a plain question to the partner's gateway, which checks the OpenCRVS token,
 //! seals and signs for IDA, and believes the answer by its signature. The MISP's gateway and the embedded MOSIP stand behind it, on the
-//! generator's core; what counts is the processor time of the partner's gateway.
+//! generator's core; what counts is the processor time of the partner's gateway. Beside it, on the same core, a Node service does for
+//! the same question what OpenCRVS' middleware does (`middleware`).
 
 use std::{fs, net::TcpListener, path::Path, sync::Arc, time::Duration};
 
@@ -11,11 +12,12 @@ use serde_json::{Value, json};
 
 use crate::{
     gateway::{BINARY, ready},
-    load::{self, Check, Client, Measured, Next, Pace},
+    load::{self, Check, Client, Measured, Next, Pace, Shape},
     machine::Cores,
+    middleware::{self, Middleware},
     peers::Server,
     questions::{Bench, SEALED_CONNECTIONS, describe, progress},
-    report::{Report, median},
+    report::{Report, median, rounded},
 };
 
 /// Ports of a sandbox.
@@ -48,10 +50,7 @@ impl Bench {
         let scene = folder.join("scene.json");
         mosip.wait(async || scene.exists()).await;
         let scene: Value = serde_json::from_slice(&fs::read(scene).unwrap()).unwrap();
-        let port = |name: &str| -> u16 {
-            let address = scene[name].as_str().expect("an address");
-            address.rsplit_once(':').unwrap().1.parse().unwrap()
-        };
+        let port = |name: &str| middleware::port(&scene, name);
         let start = async |name: &'static str, cores: Cores, face: &str, admin: &str| {
             let config = folder.join(name).join("gateway.toml").display().to_string();
             let outputs = folder.join(name);
@@ -65,24 +64,66 @@ impl Bench {
         };
         let _misp = start("misp", behind, "partner_face", "misp_admin").await;
         let crvs = start("crvs", self.cores, "service_face", "partner_admin").await;
-        let client = Client::plain(crvs.port);
-        let next = questions(&client, &token(&Client::plain(port("core"))).await);
-        open_window(&client, &next).await;
-        let shape = self.shape(SEALED_CONNECTIONS, Pace::Closed);
-        let mut rounds = Vec::new();
-        for round in 0..self.rounds {
-            let pids = crvs.pids();
-            let seen = load::measure(&client, &pids, self.cores, shape, &next, &verified()).await;
-            progress("/verify", round, "triseal", &seen);
-            rounds.push(seen);
-        }
-        let per_cpu_s = median(rounds.iter().map(Measured::per_cpu_s));
+        let node = Middleware::prepare(self.cores, folder, &scene, outputs.join("node")).await;
+        let each = node.start("node", &[]).await;
+        let once = node.start("node-once", &["--keys-once"]).await;
+        let servers = [&crvs, &each, &once];
+        let token = token(&Client::plain(port("core"))).await;
+        let measured = self.verify_rounds(&servers, &token).await;
+        let [ours, each, once] = [0, 1, 2].map(|at: usize| &measured[at]);
+        let per_cpu_s = median(ours.iter().map(Measured::per_cpu_s));
         report.figure("verify_per_cpu_s", per_cpu_s);
-        let mut detail = describe(&[&crvs], &[rounds]);
+        let ratios = |theirs: &[Measured]| -> Vec<f64> {
+            ours.iter()
+                .zip(theirs)
+                .map(|(o, t)| rounded(o.per_cpu_s() / t.per_cpu_s()))
+                .collect()
+        };
+        let (each, once) = (ratios(each), ratios(once));
+        let (vs_node, keys_once) = (median(each.clone()), median(once.clone()));
+        report.figure("verify_vs_node", vs_node);
+        println!(
+            "/verify, times the Node peer: {vs_node:.1}; when it reads its keys only once: {keys_once:.1}"
+        );
+        let mut detail = describe(&servers, &measured);
         detail["connections"] = json!(SEALED_CONNECTIONS);
         detail["behind"] =
             json!("the MISP's gateway and the embedded MOSIP, on the generator's core");
+        detail["verify_vs_node_by_round"] = json!(each);
+        detail["verify_vs_node_keys_once"] = json!(rounded(keys_once));
+        detail["verify_vs_node_keys_once_by_round"] = json!(once);
         report.detail("verify", detail);
+    }
+
+    /// Every server in every round, another one first each time. Half as many rounds as elsewhere: the Node peer that reads its keys
+    /// for each question answers so few that its window is twice as long.
+    async fn verify_rounds(&self, servers: &[&Server; 3], token: &str) -> Vec<Vec<Measured>> {
+        let asking: Vec<(Client, Next, Vec<u32>, Shape)> = servers
+            .iter()
+            .map(|server| {
+                let client = Client::plain(server.port);
+                let next = questions(&client, token);
+                let mut shape = self.shape(SEALED_CONNECTIONS, Pace::Closed);
+                if server.name == "node" {
+                    shape.window *= 2;
+                }
+                (client, next, server.pids(), shape)
+            })
+            .collect();
+        for (client, next, ..) in &asking {
+            open_window(client, next).await;
+        }
+        let mut measured = vec![Vec::new(); servers.len()];
+        for round in 0..self.rounds.div_ceil(2) {
+            for place in 0..servers.len() {
+                let at = (place + round) % servers.len();
+                let (client, next, pids, shape) = &asking[at];
+                let seen = load::measure(client, pids, self.cores, *shape, next, &verified()).await;
+                progress("/verify", round, servers[at].name, &seen);
+                measured[at].push(seen);
+            }
+        }
+        measured
     }
 }
 
