@@ -110,12 +110,15 @@ impl<'a> Middleware<'a> {
             ("SIGN_P12_FILE_PATH", self.keys().display().to_string()),
             ("SIGN_P12_FILE_PASSWORD", PASSWORD.to_owned()),
         ]
-        .map(|(name, value)| format!("{name}={value}"));
+        .map(|(name, value)| format!("{name}=\"{value}\"\n"));
+        // In a file: other users of the machine can read arguments.
+        let file = folder.join("settings.env");
+        fs::write(&file, settings.concat()).unwrap();
+        let file = format!("--env-file={}", file.display());
         let server = installed().join("server.mjs").display().to_string();
         let command: Vec<&str> = ["env", "-u", "UV_THREADPOOL_SIZE", "-u", "NODE_OPTIONS"]
             .into_iter()
-            .chain(settings.iter().map(String::as_str))
-            .chain(["node", &server])
+            .chain(["node", &file, &server])
             .chain(more.iter().copied())
             .collect();
         Server::start(name, self.cores, port, &folder, &command)
@@ -130,25 +133,23 @@ pub fn port(scene: &Value, name: &str) -> u16 {
     address.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
-/// Node's version and its packages'; without them the bench cannot say anything, so it ends here.
-pub fn version() -> String {
+/// Node's version and its packages'; why there is no such peer, where they are not there.
+pub fn version() -> Result<String, String> {
     let node = Command::new("node").arg("--version").output();
-    let node = node.unwrap_or_else(|_| panic!("node is missing: install Node 20 or later"));
+    let node = node.map_err(|_| "node is missing: install Node 20 or later".to_owned())?;
+    let node = String::from_utf8_lossy(&node.stdout).trim().to_owned();
     let package = fs::read(installed().join("package.json")).unwrap_or_default();
     let package: Value = serde_json::from_slice(&package).unwrap_or_default();
-    let there = installed().join("node_modules").is_dir();
-    assert!(there, "the Node peer's packages are missing: {HOW}");
+    if !installed().join("node_modules").is_dir() {
+        return Err(format!("its packages are missing: {HOW}"));
+    }
     let packages: Vec<String> = package["dependencies"]
         .as_object()
         .into_iter()
         .flatten()
         .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or_default()))
         .collect();
-    format!(
-        "{}; {}",
-        String::from_utf8_lossy(&node.stdout).trim(),
-        packages.join(", ")
-    )
+    Ok(format!("{node}; {}", packages.join(", ")))
 }
 
 /// Where `tests/setup-node bench` puts it.

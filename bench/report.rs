@@ -35,7 +35,7 @@ struct Held {
     goal: Bound,
 }
 
-const HELD: [Held; 20] = [
+const HELD: [Held; 21] = [
     held(
         "sealed_share_of_bare_crypto",
         "sealed exchange, share of its bare cryptography",
@@ -113,6 +113,12 @@ const HELD: [Held; 20] = [
         "… against a Node service that does what OpenCRVS' middleware does",
         Bound::AtLeast(5.0),
         Bound::AtLeast(5.0),
+    ),
+    held(
+        "verify_vs_node_keys_once",
+        "… that reads its keys once, which the middleware does not",
+        Bound::AtLeast(1.0),
+        Bound::AtLeast(1.0),
     ),
     held(
         "replicas_two_vs_one",
