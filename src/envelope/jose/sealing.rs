@@ -78,7 +78,13 @@ pub fn seal(
         epk,
     };
     let header = serde_json::to_vec(&header).map_err(|_| KeyError::Wrapping)?;
-    let mut text = Vec::with_capacity(content.len().saturating_mul(3) / 2 + AROUND);
+    let mut text = Vec::with_capacity(
+        content
+            .len()
+            .saturating_mul(3)
+            .div_ceil(2)
+            .saturating_add(AROUND),
+    );
     forms::append_base64url(&mut text, &header);
     let mut sealed = content.to_vec();
     let tag = content::seal(content_key, iv, &text, &mut sealed)?;
