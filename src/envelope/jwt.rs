@@ -1,333 +1,285 @@
-//! JSON web tokens of an issuer whose keys are known beforehand: RS256 and nothing else, every claim that is demanded.
+//! JWTs of E-Signet and of its clients: compact JWS (RFC 7515, RFC 7519) behind a strict splitter.
 //!
-//! The header only selects: it names the one algorithm there is, and at most a key id. Keys come from a document of the
-//! issuer's that was fetched ahead ([`TokenKeys`]), never from a token.
+//! Claims come out of a verification alone. What is read before it is what selects the key: the algorithm, which must be the
+//! agreed one, the `kid`, and whom the token claims to be from.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde_json::{Map, Value};
 
-use super::{forms::sha256, json};
+use super::{forms, json, jws};
 use crate::{
-    clock::Moment,
     config::Algorithm,
-    keys::{KeyKind, PublicKey, VerifyingKey},
-    refusal::{Code, Refusal},
+    keys::{SigningKey, VerifyingKey},
 };
 
-/// The longest token.
-const TOKEN_MAX: usize = 16 << 10;
-/// The longest document with keys.
-const DOCUMENT_MAX: usize = 64 << 10;
-/// Keys in a document.
-const KEYS_MAX: usize = 16;
-/// Words of a list in a claim.
-const WORDS_MAX: usize = 512;
-/// How far the issuer's clock may be from ours, in milliseconds.
-const LEEWAY_MS: i64 = 5_000;
-/// The least size of a key.
-const BITS_MIN: u32 = 2_048;
+/// Bytes of a `kid`.
+const KID_MAX: usize = 256;
+/// Bytes of a signature: RSA-8192.
+const SIGNATURE_MAX: usize = 1024;
 
-/// Why a document with keys is not taken.
+/// Why a JWT is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenKeysError {
-    /// Neither PEM nor JWKS.
-    #[error("it is neither a PEM public key nor a JWKS of RSA keys")]
-    Form,
-    /// Not RSA, or too small.
-    #[error("a key in it is not RSA of at least 2048 bits")]
-    Weak,
-    /// None of the keys is pinned.
-    #[error("a key in it is not one of those that the configuration pins")]
-    NotPinned,
+pub enum JwtProblem {
+    /// It is not of the exact form.
+    #[error("the JWT: {0}")]
+    Form(&'static str),
+    /// Its algorithm is none of ours, or not the agreed one.
+    #[error("the algorithm of the JWT is not the agreed one")]
+    Algorithm,
+    /// The signature does not fit.
+    #[error("the signature of the JWT does not fit")]
+    Signature,
 }
 
-/// The keys of an issuer.
-#[derive(Debug)]
-pub struct TokenKeys {
-    keys: Vec<TokenKey>,
+/// A JWT of the right form, believed by nobody yet.
+pub struct Jwt {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    signed: String,
+    claims: Map<String, Value>,
+    signature: Vec<u8>,
 }
 
-#[derive(Debug)]
-struct TokenKey {
-    id: Option<String>,
-    public: PublicKey,
-    verifying: VerifyingKey,
-}
-
-impl TokenKeys {
-    /// Reads a PEM public key (SubjectPublicKeyInfo) or a JWKS. With `pins` (SHA-256 of the SubjectPublicKeyInfo), every key has
-    /// to be pinned.
+impl Jwt {
+    /// Splits `header.payload.signature`, at most `max` bytes.
     ///
     /// # Errors
-    /// Why the document is not taken. One bad key spoils it.
-    pub fn parse(document: &[u8], pins: &[[u8; 32]]) -> Result<Self, TokenKeysError> {
-        if document.len() > DOCUMENT_MAX {
-            return Err(TokenKeysError::Form);
+    /// [`JwtProblem::Form`] when a part is not canonical unpadded base64url, header or payload are no strict JSON objects, or the
+    /// header has a member that changes what is verified (`crit`, `b64`, `jku`, `jwk`, `x5u`, `zip` and whatever is not
+    /// known); [`JwtProblem::Algorithm`] when `alg` is none of ours.
+    pub fn parse(text: &str, max: usize) -> Result<Self, JwtProblem> {
+        if text.len() > max {
+            return Err(JwtProblem::Form("too long"));
         }
-        let found = match document.trim_ascii().first() {
-            Some(b'{') => of_jwks(document)?,
-            _ => of_pem(document)?,
+        let mut parts = text.split('.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(JwtProblem::Form("not header.payload.signature"));
         };
-        if found.is_empty() || found.len() > KEYS_MAX {
-            return Err(TokenKeysError::Form);
+        let decoded =
+            |part: &str| forms::base64url(part).ok_or(JwtProblem::Form("not canonical base64url"));
+        let object = |bytes: &[u8]| {
+            json::object(bytes, max).map_err(|_| JwtProblem::Form("not strict JSON"))
+        };
+        let signature_bytes = decoded(signature)?;
+        let header_members = object(&decoded(header)?)?;
+        let (algorithm, kid) = header_of(&header_members)?;
+        if signature_bytes.is_empty() || signature_bytes.len() > SIGNATURE_MAX {
+            return Err(JwtProblem::Form("no signature, or one too long"));
         }
-        let mut keys = Vec::new();
-        for (id, spki) in found {
-            let public = PublicKey::from_spki(&spki).map_err(|_| TokenKeysError::Form)?;
-            if public.kind() != KeyKind::Rsa || public.bits() < BITS_MIN {
-                return Err(TokenKeysError::Weak);
-            }
-            if !pins.is_empty() && !pins.contains(&sha256(&spki)) {
-                return Err(TokenKeysError::NotPinned);
-            }
-            let verifying =
-                VerifyingKey::new(&public, Algorithm::RS256).map_err(|_| TokenKeysError::Weak)?;
-            keys.push(TokenKey {
-                id,
-                public,
-                verifying,
-            });
-        }
-        Ok(Self { keys })
+        Ok(Self {
+            algorithm,
+            kid,
+            signed: format!("{header}.{payload}"),
+            claims: object(&decoded(payload)?)?,
+            signature: signature_bytes,
+        })
     }
 
-    /// Whether both hold the same keys.
-    pub fn same(&self, other: &Self) -> bool {
-        self.keys.len() == other.keys.len()
-            && self.keys.iter().all(|key| {
-                (other.keys.iter()).any(|o| o.id == key.id && o.public.same_key(&key.public))
-            })
+    /// The algorithm that the header names.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
-}
 
-/// A key id, where there is one, and a SubjectPublicKeyInfo.
-type Found = (Option<String>, Vec<u8>);
+    /// The key that the header names: to look one up with, exactly, and for nothing else.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
 
-fn of_pem(document: &[u8]) -> Result<Vec<Found>, TokenKeysError> {
-    SubjectPublicKeyInfoDer::pem_slice_iter(document)
-        .map(|key| key.map(|key| (None, key.to_vec())))
-        .collect::<Result<_, _>>()
-        .map_err(|_| TokenKeysError::Form)
-}
+    /// Whom it claims to be from: to select the key of that party, and for nothing else.
+    pub fn claimed_issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Value::as_str)
+    }
 
-fn of_jwks(document: &[u8]) -> Result<Vec<Found>, TokenKeysError> {
-    let form = TokenKeysError::Form;
-    let document = json::object(document, DOCUMENT_MAX).map_err(|_| form)?;
-    let keys = document.get("keys").and_then(Value::as_array).ok_or(form)?;
-    let mut found = Vec::new();
-    for key in keys {
-        let text = |name| key.get(name).and_then(Value::as_str);
-        // Keys for something else may stand beside ours.
-        if text("use").is_some_and(|what| what != "sig") {
-            continue;
+    /// The claims, when the key signed them with its one algorithm.
+    ///
+    /// # Errors
+    /// [`JwtProblem::Algorithm`] before any cryptography, [`JwtProblem::Signature`] after.
+    pub fn verify(self, key: &VerifyingKey) -> Result<Map<String, Value>, JwtProblem> {
+        if key.algorithm() != self.algorithm {
+            return Err(JwtProblem::Algorithm);
         }
-        if text("kty") != Some("RSA") || text("alg").is_some_and(|alg| alg != "RS256") {
-            return Err(TokenKeysError::Weak);
-        }
-        let number = |name| text(name).and_then(|n| URL_SAFE_NO_PAD.decode(n).ok());
-        let (n, e) = number("n").zip(number("e")).ok_or(form)?;
-        found.push((text("kid").map(str::to_owned), rsa_spki(&n, &e)));
+        key.verify(self.signed.as_bytes(), &self.signature)
+            .map_err(|_| JwtProblem::Signature)?;
+        Ok(self.claims)
     }
-    Ok(found)
 }
 
-/// The SubjectPublicKeyInfo of an RSA key (RFC 8017 appendix A.1.1).
-fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
-    const RSA_ENCRYPTION: [u8; 15] = [
-        0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
-    ];
-    let key = der(0x30, &[integer(modulus), integer(exponent)].concat());
-    let bits = der(0x03, &[&[0], key.as_slice()].concat());
-    der(0x30, &[RSA_ENCRYPTION.as_slice(), &bits].concat())
-}
-
-fn integer(bytes: &[u8]) -> Vec<u8> {
-    let zeros = bytes.iter().take_while(|b| **b == 0).count();
-    let mut number = bytes.get(zeros..).unwrap_or_default().to_vec();
-    if number.first().is_none_or(|b| *b >= 0x80) {
-        number.insert(0, 0);
-    }
-    der(0x02, &number)
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag];
-    match u8::try_from(content.len()) {
-        Ok(length) if length < 0x80 => out.push(length),
-        _ => {
-            let length = content.len().to_be_bytes();
-            let zeros = length.iter().take_while(|b| **b == 0).count();
-            let length = length.get(zeros..).unwrap_or_default();
-            out.push(0x80 | u8::try_from(length.len()).unwrap_or(8));
-            out.extend_from_slice(length);
-        }
-    }
-    out.extend_from_slice(content);
-    out
-}
-
-/// What a token has to say.
-#[derive(Clone, Copy, Debug)]
-pub struct Demands<'d> {
-    /// Exactly this issuer.
-    pub issuer: &'d str,
-    /// One of these audiences.
-    pub audiences: &'d [String],
-    /// One of these scopes.
-    pub scopes: &'d [String],
-}
-
-/// What a token says, after everything in it was checked. Its `Debug` shows nothing.
-#[derive(Clone)]
-pub struct Claims {
-    members: Map<String, Value>,
-    expires: Moment,
-}
-
-impl std::fmt::Debug for Claims {
+impl std::fmt::Debug for Jwt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Claims(..)")
+        f.debug_struct("Jwt")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
     }
 }
 
-impl Claims {
-    /// A claim that is text and not empty.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        (self.members.get(name).and_then(Value::as_str)).filter(|text| !text.is_empty())
+fn header_of(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), JwtProblem> {
+    let mut kid = None;
+    for (name, value) in header {
+        match (name.as_str(), value) {
+            // Certificates beside a `kid` are not looked at: keys come from the key set alone.
+            ("alg" | "x5c" | "x5t" | "x5t#S256" | "cty", _) => {}
+            ("typ", Value::String(typ)) if typ.eq_ignore_ascii_case("JWT") => {}
+            ("typ", _) => return Err(JwtProblem::Form("`typ` is not JWT")),
+            ("kid", Value::String(text)) if !text.is_empty() && text.len() <= KID_MAX => {
+                kid = Some(text.clone());
+            }
+            ("kid", _) => return Err(JwtProblem::Form("`kid` is no short string")),
+            _ => return Err(JwtProblem::Form("a header member that is not taken")),
+        }
     }
-
-    /// The end of the token.
-    pub const fn expires(&self) -> Moment {
-        self.expires
-    }
+    let named = header.get("alg").and_then(Value::as_str);
+    let algorithm = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256]
+        .into_iter()
+        .find(|algorithm| Some(jws::name(*algorithm)) == named)
+        .ok_or(JwtProblem::Algorithm)?;
+    Ok((algorithm, kid))
 }
 
-/// Checks a token: form, signature, issuer, audience, time, scope, in this order.
+/// Makes a JWT.
 ///
 /// # Errors
-/// `CRVS-002` the form; `CRVS-003` the signature, which no known key made; `CRVS-004` the issuer; `CRVS-005` the audience;
-/// `CRVS-006` the time; `CRVS-007` the scope.
-pub fn verify(
-    token: &str,
-    keys: &TokenKeys,
-    demands: Demands<'_>,
-    now: Moment,
-) -> Result<Claims, Refusal> {
-    let form = |why: &str| Refusal::new(Code::BearerForm, why);
-    if token.len() > TOKEN_MAX {
-        return Err(form("longer than any token"));
+/// When the key cannot sign with that algorithm.
+pub fn sign(
+    key: &SigningKey,
+    algorithm: Algorithm,
+    kid: Option<&str>,
+    claims: &Value,
+) -> Result<String, crate::keys::KeyError> {
+    let mut header = serde_json::json!({"alg": jws::name(algorithm), "typ": "JWT"});
+    if let (Some(kid), Some(members)) = (kid, header.as_object_mut()) {
+        members.insert("kid".to_owned(), Value::String(kid.to_owned()));
     }
-    let mut parts = token.split('.');
-    let (Some(header), Some(payload), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(form("not three parts"));
-    };
-    let decoded = |part: &str| {
-        URL_SAFE_NO_PAD
-            .decode(part)
-            .map_err(|_| form("a part is not base64url"))
-    };
-    let id = key_id(&decoded(header)?)?;
-    let signature = decoded(signature)?;
-    let length = header.len().saturating_add(1).saturating_add(payload.len());
-    let signed = token.get(..length).unwrap_or_default();
-    let fits = |key: &&TokenKey| {
-        let named = id.is_none() || key.id.is_none() || key.id == id;
-        named && key.verifying.verify(signed.as_bytes(), &signature).is_ok()
-    };
-    if !keys.keys.iter().any(|key| fits(&key)) {
-        let why = "no known key of the issuer made the signature";
-        return Err(Refusal::new(Code::BearerSignature, why));
-    }
-    let payload = decoded(payload)?;
-    let members = json::object(&payload, TOKEN_MAX).map_err(|why| form(&why.to_string()))?;
-    let expires = judge(&members, demands, now)?;
-    Ok(Claims { members, expires })
-}
-
-/// The header has the one algorithm, and at most a type and a key id beside it.
-fn key_id(header: &[u8]) -> Result<Option<String>, Refusal> {
-    let form = |why: String| Refusal::new(Code::BearerForm, why);
-    let header = json::object(header, TOKEN_MAX).map_err(|why| form(why.to_string()))?;
-    if let Some(name) = header
-        .keys()
-        .find(|n| !matches!(n.as_str(), "alg" | "typ" | "kid"))
-    {
-        let known = ["crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "zip"];
-        let name = known.into_iter().find(|k| k == name).unwrap_or("another");
-        return Err(form(format!("the header has the member {name}")));
-    }
-    if header.get("alg").and_then(Value::as_str) != Some("RS256") {
-        return Err(form("the algorithm is not RS256".to_owned()));
-    }
-    let typ = header.get("typ");
-    if typ.is_some_and(|t| !t.as_str().is_some_and(|t| t.eq_ignore_ascii_case("JWT"))) {
-        return Err(form("the type is not JWT".to_owned()));
-    }
-    match header.get("kid") {
-        None => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id.clone())),
-        Some(_) => Err(form("the key id is no text".to_owned())),
-    }
-}
-
-fn judge(
-    claims: &Map<String, Value>,
-    demands: Demands<'_>,
-    now: Moment,
-) -> Result<Moment, Refusal> {
-    let refuse = |code, why: &str| Err(Refusal::new(code, why));
-    if claims.get("iss").and_then(Value::as_str) != Some(demands.issuer) {
-        return refuse(Code::BearerIssuer, "made by another issuer");
-    }
-    if !listed(claims.get("aud"), demands.audiences) {
-        return refuse(Code::BearerAudience, "made for another audience");
-    }
-    let time = |name| match claims.get(name) {
-        None => Ok(None),
-        Some(value) => match value.as_i64() {
-            Some(s) => Ok(Some(Moment::from_s(s))),
-            None => Err(Refusal::new(Code::BearerForm, "a time is no whole number")),
-        },
-    };
-    let Some(expires) = time("exp")? else {
-        return refuse(Code::BearerExpired, "it never ends");
-    };
-    if now.since_ms(expires) >= LEEWAY_MS {
-        return refuse(Code::BearerExpired, "it is over");
-    }
-    for name in ["nbf", "iat"] {
-        if time(name)?.is_some_and(|from| from.since_ms(now) > LEEWAY_MS) {
-            return refuse(Code::BearerExpired, "it begins in the future");
-        }
-    }
-    if !scoped(claims.get("scope"), demands.scopes) {
-        return refuse(Code::BearerScope, "it lacks the scope of the route");
-    }
-    Ok(expires)
-}
-
-/// Whether a claim is, or lists, one of the wanted texts, whole (RFC 7519 section 4.1.3).
-fn listed(claim: Option<&Value>, wanted: &[String]) -> bool {
-    let is_wanted = |text: &str| wanted.iter().any(|w| w == text);
-    match claim {
-        Some(Value::String(text)) => is_wanted(text),
-        Some(Value::Array(texts)) => {
-            (texts.iter().take(WORDS_MAX)).any(|text| text.as_str().is_some_and(is_wanted))
-        }
-        _ => false,
-    }
-}
-
-/// The same for scopes, which may also be words in one text (RFC 8693 section 4.2).
-fn scoped(claim: Option<&Value>, wanted: &[String]) -> bool {
-    match claim.and_then(Value::as_str) {
-        Some(text) => (text.split(' ')).any(|word| wanted.iter().any(|w| w == word)),
-        None => listed(claim, wanted),
-    }
+    let mut text = forms::to_base64url(header.to_string().as_bytes());
+    text.push('.');
+    text.push_str(&forms::to_base64url(claims.to_string().as_bytes()));
+    let signature = key.sign(algorithm, text.as_bytes())?;
+    text.push('.');
+    text.push_str(&forms::to_base64url(&signature));
+    Ok(text)
 }
 
 #[cfg(test)]
-mod tests;
+#[cfg(feature = "sandbox")]
+mod tests {
+    use josekit::{
+        jwk::alg::rsa::RsaKeyPair,
+        jws::{self as jose, HS256, JwsHeader, PS256, RS256},
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::keys::{PublicKey, Secret};
+
+    fn pair() -> (RsaKeyPair, PublicKey) {
+        let pair = RsaKeyPair::generate(2048).unwrap();
+        let public = PublicKey::from_file_bytes(&pair.to_pem_public_key()).unwrap();
+        (pair, public)
+    }
+
+    fn theirs(pair: &RsaKeyPair, header: &JwsHeader) -> String {
+        let signer = RS256.signer_from_pem(pair.to_pem_private_key()).unwrap();
+        jose::serialize_compact(br#"{"iss":"me","n":1}"#, header, &signer).unwrap()
+    }
+
+    #[test]
+    fn josekit_signs_and_we_verify_and_the_other_way_round() {
+        let (pair, public) = pair();
+        let mut header = JwsHeader::new();
+        header.set_token_type("JWT");
+        header.set_key_id("k1");
+        let jwt = Jwt::parse(&theirs(&pair, &header), 4096).unwrap();
+        assert_eq!((jwt.kid(), jwt.claimed_issuer()), (Some("k1"), Some("me")));
+        let key = VerifyingKey::new(&public, Algorithm::RS256).unwrap();
+        assert_eq!(jwt.verify(&key).unwrap()["n"], 1);
+
+        let own = SigningKey::from_secret(&Secret::new(pair.to_pem_private_key())).unwrap();
+        let ours = sign(&own, Algorithm::PS256, Some("k2"), &json!({"iss": "us"})).unwrap();
+        let mut jwk = pair.to_jwk_public_key();
+        jwk.set_algorithm("PS256");
+        let verifier = PS256.verifier_from_jwk(&jwk).unwrap();
+        let (payload, header) = jose::deserialize_compact(&ours, &verifier).unwrap();
+        assert_eq!(payload, br#"{"iss":"us"}"#);
+        assert_eq!(header.key_id(), Some("k2"));
+    }
+
+    #[test]
+    fn another_algorithm_another_key_and_one_changed_byte_are_refused() {
+        let (pair, public) = pair();
+        let text = theirs(&pair, &JwsHeader::new());
+        let parsed = || Jwt::parse(&text, 4096).unwrap();
+        let pss = VerifyingKey::new(&public, Algorithm::PS256).unwrap();
+        assert_eq!(parsed().verify(&pss).unwrap_err(), JwtProblem::Algorithm);
+        let (_, stranger) = self::pair();
+        let stranger = VerifyingKey::new(&stranger, Algorithm::RS256).unwrap();
+        assert_eq!(
+            parsed().verify(&stranger).unwrap_err(),
+            JwtProblem::Signature
+        );
+        let payload = forms::to_base64url(br#"{"iss":"me","n":2}"#);
+        let mut parts: Vec<&str> = text.split('.').collect();
+        parts[1] = &payload;
+        let changed = Jwt::parse(&parts.join("."), 4096).unwrap();
+        let key = VerifyingKey::new(&public, Algorithm::RS256).unwrap();
+        assert_eq!(changed.verify(&key).unwrap_err(), JwtProblem::Signature);
+        // The public key as the secret of an HMAC: no such algorithm here.
+        let hmac = HS256.signer_from_bytes(pair.to_pem_public_key()).unwrap();
+        let confused = jose::serialize_compact(b"{}", &JwsHeader::new(), &hmac).unwrap();
+        assert_eq!(
+            Jwt::parse(&confused, 4096).unwrap_err(),
+            JwtProblem::Algorithm
+        );
+    }
+
+    #[test]
+    fn every_form_but_the_one_is_refused() {
+        let part = |text: &str| forms::to_base64url(text.as_bytes());
+        let of = |header: &str, payload: &str, signature: &str| {
+            Jwt::parse(
+                &format!("{}.{}.{signature}", part(header), part(payload)),
+                4096,
+            )
+            .err()
+        };
+        let form = |header: &str, payload: &str, signature: &str| {
+            matches!(of(header, payload, signature), Some(JwtProblem::Form(_)))
+        };
+        assert_eq!(of(r#"{"alg":"RS256"}"#, "{}", "AAAA"), None);
+        assert_eq!(
+            of(r#"{"alg":"none"}"#, "{}", "AAAA"),
+            Some(JwtProblem::Algorithm)
+        );
+        assert_eq!(
+            of(r#"{"alg":"EdDSA"}"#, "{}", "AAAA"),
+            Some(JwtProblem::Algorithm)
+        );
+        assert!(form(r#"{"alg":"RS256"}"#, "{}", ""));
+        assert!(form(r#"{"alg":"RS256"}"#, "{}", "AAA="));
+        assert!(form(r#"{"alg":"RS256"}"#, "{}", "AAB"), "stray bits");
+        assert!(form(r#"{"alg":"RS256"}"#, "[]", "AAAA"));
+        assert!(form(r#"{"alg":"RS256"}"#, r#"{"a":1,"a":2}"#, "AAAA"));
+        for member in [
+            r#""crit":["exp"]"#,
+            r#""b64":false"#,
+            r#""jku":"https://x""#,
+            r#""jwk":{}"#,
+            r#""x5u":"https://x""#,
+            r#""zip":"DEF""#,
+            r#""typ":"dpop+jwt""#,
+            r#""kid":1"#,
+            r#""alg":"RS256""#,
+            r#""new":1"#,
+        ] {
+            assert!(
+                form(&format!(r#"{{"alg":"RS256",{member}}}"#), "{}", "AAAA"),
+                "{member}"
+            );
+        }
+        assert!(Jwt::parse("a.b", 10).is_err());
+        assert!(Jwt::parse("a.b.c.d", 10).is_err());
+        assert_eq!(
+            Jwt::parse("AAAA.AAAA.AAAA", 10).unwrap_err(),
+            JwtProblem::Form("too long")
+        );
+    }
+}

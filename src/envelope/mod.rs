@@ -4,7 +4,7 @@
 //! function of its arguments but [`ReplayGuard`], which remembers. Whose key it is and whether its certificate may be used
 //! is decided by `trust` and `partners`: a message only ever *names* a certificate, by its fingerprint.
 
-pub mod compact;
+pub mod bearer;
 pub(crate) mod fields;
 pub(crate) mod forms;
 mod freshness;

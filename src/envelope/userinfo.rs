@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::{
-    compact::{Jwt, JwtProblem},
     forms, json,
+    jwt::{Jwt, JwtProblem},
     key_set::KeySet,
 };
 use crate::{

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::Moment,
     config::{self, Config, Envelope, FaceKind, HandlerKind, Report},
-    envelope::{forms, json as strict, jwt::TokenKeys},
+    envelope::{bearer::TokenKeys, forms, json as strict},
     keys::{self, Secret},
     policy::{Route, path::Segment},
     store::{Count, Standing},

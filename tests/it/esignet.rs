@@ -15,7 +15,7 @@ use josekit::{
 use serde_json::{Value, json};
 use triseal::{
     config::Algorithm,
-    envelope::compact,
+    envelope::jwt,
     keys::{Secret, SigningKey},
 };
 
@@ -618,7 +618,7 @@ fn each_wrong_assertion_is_refused_and_does_not_reach_e_signet() {
     let other_algorithm = |claims: &Value| {
         let pem = std::fs::read(scene.site.party("crvs").join("signature.key.pem")).unwrap();
         let key = SigningKey::from_secret(&Secret::new(pem)).unwrap();
-        compact::sign(&key, Algorithm::PS256, None, claims).unwrap()
+        jwt::sign(&key, Algorithm::PS256, None, claims).unwrap()
     };
     let none = {
         use ::base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B};

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     clock::Moment,
     config::{self, Algorithm, Report, UserinfoForm},
-    envelope::compact,
+    envelope::jwt,
     keys::{self, SigningKey},
     partners::{
         Directory, Redirects,
@@ -76,8 +76,7 @@ impl OwnClient {
             "jti": jti,
         });
         let kid = self.spec.key_id.as_deref();
-        compact::sign(&self.key, self.algorithm, kid, &claims)
-            .map_err(|why| failed(why.to_string()))
+        jwt::sign(&self.key, self.algorithm, kid, &claims).map_err(|why| failed(why.to_string()))
     }
 }
 

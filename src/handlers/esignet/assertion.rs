@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{
     clock::Moment,
     envelope::{
-        compact::{Jwt, JwtProblem},
+        jwt::{Jwt, JwtProblem},
         sha256,
     },
     exchange::{Gateway, Snapshot, esignet::Esignet, replay},

@@ -7,9 +7,9 @@ use crate::{
     clock::Moment,
     config::UserinfoForm,
     envelope::{
-        base64url,
-        compact::Jwt,
-        json, sha256,
+        base64url, json,
+        jwt::Jwt,
+        sha256,
         userinfo::{self, Userinfo, UserinfoProblem},
     },
     exchange::{Snapshot, esignet::Esignet, outward::Answered},

@@ -33,7 +33,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::{
     config::OpenCrvs as Settings,
-    envelope::jwt::Claims,
+    envelope::bearer::Claims,
     exchange::{
         Content, Gateway, Handler, Handling, Permitted, RefusalAnswer, Reply, Trail,
         errands::Doer,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    envelope::{json, jwt::Claims},
+    envelope::{bearer::Claims, json},
     exchange::{
         Gateway, Trail,
         registrations::{REGISTRATION, Registrations},

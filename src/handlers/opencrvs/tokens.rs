@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::{
     clock::Moment,
     config::Envelope,
-    envelope::jwt::{self, Claims, Demands, TokenKeys},
+    envelope::bearer::{self, Claims, Demands, TokenKeys},
     exchange::{Gateway, outward::Call, registrations::Registrations},
     refusal::{Code, Refusal},
 };
@@ -52,7 +52,7 @@ impl Issuer {
             audiences: &settings.audiences,
             scopes,
         };
-        jwt::verify(token, keys, demands, now).inspect_err(|refusal| {
+        bearer::verify(token, keys, demands, now).inspect_err(|refusal| {
             if refusal.code() == Code::BearerSignature {
                 self.wanted.store(true, Ordering::Relaxed);
             }
