@@ -3,15 +3,14 @@
 //! The header only selects: it names the one algorithm there is, and at most a key id. Keys come from a document of the
 //! issuer's that was fetched ahead ([`TokenKeys`]), never from a token.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde_json::{Map, Value};
 
-use super::{forms::sha256, json};
+use super::{forms::sha256, json, jwt::Jwt};
 use crate::{
     clock::Moment,
     config::Algorithm,
-    keys::{KeyKind, PublicKey, VerifyingKey},
+    keys::{KeyError, KeyKind, PublicKey, VerifyingKey},
     refusal::{Code, Refusal},
 };
 
@@ -73,12 +72,11 @@ impl TokenKeys {
             return Err(TokenKeysError::Form);
         }
         let mut keys = Vec::new();
-        for (id, spki) in found {
-            let public = PublicKey::from_spki(&spki).map_err(|_| TokenKeysError::Form)?;
+        for (id, public) in found {
             if public.kind() != KeyKind::Rsa || public.bits() < BITS_MIN {
                 return Err(TokenKeysError::Weak);
             }
-            if !pins.is_empty() && !pins.contains(&sha256(&spki)) {
+            if !pins.is_empty() && !pins.contains(&sha256(public.spki_der())) {
                 return Err(TokenKeysError::NotPinned);
             }
             let verifying =
@@ -101,14 +99,14 @@ impl TokenKeys {
     }
 }
 
-/// A key id, where there is one, and a SubjectPublicKeyInfo.
-type Found = (Option<String>, Vec<u8>);
+/// A key id, where there is one, and the key.
+type Found = (Option<String>, PublicKey);
 
 fn of_pem(document: &[u8]) -> Result<Vec<Found>, TokenKeysError> {
     SubjectPublicKeyInfoDer::pem_slice_iter(document)
-        .map(|key| key.map(|key| (None, key.to_vec())))
-        .collect::<Result<_, _>>()
-        .map_err(|_| TokenKeysError::Form)
+        .map(|key| Some((None, PublicKey::from_spki(&key.ok()?).ok()?)))
+        .collect::<Option<_>>()
+        .ok_or(TokenKeysError::Form)
 }
 
 fn of_jwks(document: &[u8]) -> Result<Vec<Found>, TokenKeysError> {
@@ -117,6 +115,7 @@ fn of_jwks(document: &[u8]) -> Result<Vec<Found>, TokenKeysError> {
     let keys = document.get("keys").and_then(Value::as_array).ok_or(form)?;
     let mut found = Vec::new();
     for key in keys {
+        let key = key.as_object().ok_or(form)?;
         let text = |name| key.get(name).and_then(Value::as_str);
         // Keys for something else may stand beside ours.
         if text("use").is_some_and(|what| what != "sig") {
@@ -125,46 +124,13 @@ fn of_jwks(document: &[u8]) -> Result<Vec<Found>, TokenKeysError> {
         if text("kty") != Some("RSA") || text("alg").is_some_and(|alg| alg != "RS256") {
             return Err(TokenKeysError::Weak);
         }
-        let number = |name| text(name).and_then(|n| URL_SAFE_NO_PAD.decode(n).ok());
-        let (n, e) = number("n").zip(number("e")).ok_or(form)?;
-        found.push((text("kid").map(str::to_owned), rsa_spki(&n, &e)));
+        let public = PublicKey::from_jwk(key).map_err(|why| match why {
+            KeyError::Unfit => TokenKeysError::Weak,
+            _ => form,
+        })?;
+        found.push((text("kid").map(str::to_owned), public));
     }
     Ok(found)
-}
-
-/// The SubjectPublicKeyInfo of an RSA key (RFC 8017 appendix A.1.1).
-fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
-    const RSA_ENCRYPTION: [u8; 15] = [
-        0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
-    ];
-    let key = der(0x30, &[integer(modulus), integer(exponent)].concat());
-    let bits = der(0x03, &[&[0], key.as_slice()].concat());
-    der(0x30, &[RSA_ENCRYPTION.as_slice(), &bits].concat())
-}
-
-fn integer(bytes: &[u8]) -> Vec<u8> {
-    let zeros = bytes.iter().take_while(|b| **b == 0).count();
-    let mut number = bytes.get(zeros..).unwrap_or_default().to_vec();
-    if number.first().is_none_or(|b| *b >= 0x80) {
-        number.insert(0, 0);
-    }
-    der(0x02, &number)
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag];
-    match u8::try_from(content.len()) {
-        Ok(length) if length < 0x80 => out.push(length),
-        _ => {
-            let length = content.len().to_be_bytes();
-            let zeros = length.iter().take_while(|b| **b == 0).count();
-            let length = length.get(zeros..).unwrap_or_default();
-            out.push(0x80 | u8::try_from(length.len()).unwrap_or(8));
-            out.extend_from_slice(length);
-        }
-    }
-    out.extend_from_slice(content);
-    out
 }
 
 /// What a token has to say.
@@ -215,62 +181,19 @@ pub fn verify(
     now: Moment,
 ) -> Result<Claims, Refusal> {
     let form = |why: &str| Refusal::new(Code::BearerForm, why);
-    if token.len() > TOKEN_MAX {
-        return Err(form("longer than any token"));
+    let jwt = Jwt::parse_bare(token, TOKEN_MAX).map_err(|why| form(&why.to_string()))?;
+    if jwt.algorithm() != Algorithm::RS256 {
+        return Err(form("the algorithm is not RS256"));
     }
-    let mut parts = token.split('.');
-    let (Some(header), Some(payload), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(form("not three parts"));
-    };
-    let decoded = |part: &str| {
-        URL_SAFE_NO_PAD
-            .decode(part)
-            .map_err(|_| form("a part is not base64url"))
-    };
-    let id = key_id(&decoded(header)?)?;
-    let signature = decoded(signature)?;
-    let length = header.len().saturating_add(1).saturating_add(payload.len());
-    let signed = token.get(..length).unwrap_or_default();
-    let fits = |key: &&TokenKey| {
-        let named = id.is_none() || key.id.is_none() || key.id == id;
-        named && key.verifying.verify(signed.as_bytes(), &signature).is_ok()
-    };
-    if !keys.keys.iter().any(|key| fits(&key)) {
+    let id = jwt.kid().map(str::to_owned);
+    let named = |key: &&TokenKey| id.is_none() || key.id.is_none() || key.id == id;
+    let keys = keys.keys.iter().filter(named).map(|key| &key.verifying);
+    let members = jwt.verify_by_any(keys).map_err(|_| {
         let why = "no known key of the issuer made the signature";
-        return Err(Refusal::new(Code::BearerSignature, why));
-    }
-    let payload = decoded(payload)?;
-    let members = json::object(&payload, TOKEN_MAX).map_err(|why| form(&why.to_string()))?;
+        Refusal::new(Code::BearerSignature, why)
+    })?;
     let expires = judge(&members, demands, now)?;
     Ok(Claims { members, expires })
-}
-
-/// The header has the one algorithm, and at most a type and a key id beside it.
-fn key_id(header: &[u8]) -> Result<Option<String>, Refusal> {
-    let form = |why: String| Refusal::new(Code::BearerForm, why);
-    let header = json::object(header, TOKEN_MAX).map_err(|why| form(why.to_string()))?;
-    if let Some(name) = header
-        .keys()
-        .find(|n| !matches!(n.as_str(), "alg" | "typ" | "kid"))
-    {
-        let known = ["crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "zip"];
-        let name = known.into_iter().find(|k| k == name).unwrap_or("another");
-        return Err(form(format!("the header has the member {name}")));
-    }
-    if header.get("alg").and_then(Value::as_str) != Some("RS256") {
-        return Err(form("the algorithm is not RS256".to_owned()));
-    }
-    let typ = header.get("typ");
-    if typ.is_some_and(|t| !t.as_str().is_some_and(|t| t.eq_ignore_ascii_case("JWT"))) {
-        return Err(form("the type is not JWT".to_owned()));
-    }
-    match header.get("kid") {
-        None => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id.clone())),
-        Some(_) => Err(form("the key id is no text".to_owned())),
-    }
 }
 
 fn judge(

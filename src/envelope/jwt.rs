@@ -1,4 +1,4 @@
-//! JWTs of E-Signet and of its clients: compact JWS (RFC 7515, RFC 7519) behind a strict splitter.
+//! JWTs: compact JWS (RFC 7515, RFC 7519) behind a strict splitter, for E-Signet, for its clients and for OpenCRVS' tokens.
 //!
 //! Claims come out of a verification alone. What is read before it is what selects the key: the algorithm, which must be the
 //! agreed one, the `kid`, and whom the token claims to be from.
@@ -30,6 +30,15 @@ pub enum JwtProblem {
     Signature,
 }
 
+/// What may stand in a header beside `alg`, `typ` and `kid`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beside {
+    /// Nothing.
+    Nothing,
+    /// A content type, and certificates, which are not looked at: keys come from the key set alone.
+    Certificates,
+}
+
 /// A JWT of the right form, believed by nobody yet.
 pub struct Jwt {
     algorithm: Algorithm,
@@ -47,6 +56,18 @@ impl Jwt {
     /// header has a member that changes what is verified (`crit`, `b64`, `jku`, `jwk`, `x5u`, `zip` and whatever is not
     /// known); [`JwtProblem::Algorithm`] when `alg` is none of ours.
     pub fn parse(text: &str, max: usize) -> Result<Self, JwtProblem> {
+        Self::read(text, max, Beside::Certificates)
+    }
+
+    /// The same with nothing in its header but `alg`, `typ` and `kid`.
+    ///
+    /// # Errors
+    /// As [`Jwt::parse`].
+    pub fn parse_bare(text: &str, max: usize) -> Result<Self, JwtProblem> {
+        Self::read(text, max, Beside::Nothing)
+    }
+
+    fn read(text: &str, max: usize, beside: Beside) -> Result<Self, JwtProblem> {
         if text.len() > max {
             return Err(JwtProblem::Form("too long"));
         }
@@ -63,7 +84,7 @@ impl Jwt {
         };
         let signature_bytes = decoded(signature)?;
         let header_members = object(&decoded(header)?)?;
-        let (algorithm, kid) = header_of(&header_members)?;
+        let (algorithm, kid) = header_of(&header_members, beside)?;
         if signature_bytes.is_empty() || signature_bytes.len() > SIGNATURE_MAX {
             return Err(JwtProblem::Form("no signature, or one too long"));
         }
@@ -99,9 +120,26 @@ impl Jwt {
         if key.algorithm() != self.algorithm {
             return Err(JwtProblem::Algorithm);
         }
-        key.verify(self.signed.as_bytes(), &self.signature)
-            .map_err(|_| JwtProblem::Signature)?;
-        Ok(self.claims)
+        self.verify_by_any([key])
+    }
+
+    /// The claims, when one of the keys signed them with its one algorithm: for an issuer whose tokens need not name their key.
+    ///
+    /// # Errors
+    /// [`JwtProblem::Signature`].
+    pub fn verify_by_any<'k>(
+        self,
+        keys: impl IntoIterator<Item = &'k VerifyingKey>,
+    ) -> Result<Map<String, Value>, JwtProblem> {
+        let fits = |key: &VerifyingKey| {
+            key.algorithm() == self.algorithm
+                && key.verify(self.signed.as_bytes(), &self.signature).is_ok()
+        };
+        if keys.into_iter().any(fits) {
+            Ok(self.claims)
+        } else {
+            Err(JwtProblem::Signature)
+        }
     }
 }
 
@@ -113,12 +151,15 @@ impl std::fmt::Debug for Jwt {
     }
 }
 
-fn header_of(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), JwtProblem> {
+fn header_of(
+    header: &Map<String, Value>,
+    beside: Beside,
+) -> Result<(Algorithm, Option<String>), JwtProblem> {
     let mut kid = None;
     for (name, value) in header {
         match (name.as_str(), value) {
-            // Certificates beside a `kid` are not looked at: keys come from the key set alone.
-            ("alg" | "x5c" | "x5t" | "x5t#S256" | "cty", _) => {}
+            ("alg", _) => {}
+            ("x5c" | "x5t" | "x5t#S256" | "cty", _) if beside == Beside::Certificates => {}
             ("typ", Value::String(typ)) if typ.eq_ignore_ascii_case("JWT") => {}
             ("typ", _) => return Err(JwtProblem::Form("`typ` is not JWT")),
             ("kid", Value::String(text)) if !text.is_empty() && text.len() <= KID_MAX => {
@@ -229,6 +270,47 @@ mod tests {
             Jwt::parse(&confused, 4096).unwrap_err(),
             JwtProblem::Algorithm
         );
+    }
+
+    #[test]
+    fn one_of_several_keys_is_enough_and_none_is_not() {
+        let (pair, public) = pair();
+        let (_, stranger) = self::pair();
+        let key = |public, algorithm| VerifyingKey::new(public, algorithm).unwrap();
+        let theirs = theirs(&pair, &JwsHeader::new());
+        let verified = |keys: &[VerifyingKey]| {
+            let jwt = Jwt::parse_bare(&theirs, 4096).unwrap();
+            jwt.verify_by_any(keys).map(|claims| claims["n"] == 1)
+        };
+        let right = || key(&public, Algorithm::RS256);
+        let wrong = || key(&stranger, Algorithm::RS256);
+        assert_eq!(verified(&[wrong(), right()]), Ok(true));
+        for keys in [
+            vec![],
+            vec![wrong()],
+            vec![wrong(), key(&public, Algorithm::PS256)],
+        ] {
+            assert_eq!(verified(&keys), Err(JwtProblem::Signature));
+        }
+    }
+
+    #[test]
+    fn a_bare_header_has_nothing_beside() {
+        let text = |header: &str| {
+            let part = |text: &str| forms::to_base64url(text.as_bytes());
+            format!("{}.{}.AAAA", part(header), part("{}"))
+        };
+        for (header, bare) in [
+            (r#"{"alg":"RS256","typ":"JWT","kid":"k"}"#, true),
+            (r#"{"alg":"RS256","x5c":["AAAA"]}"#, false),
+            (r#"{"alg":"RS256","x5t":"AAAA"}"#, false),
+            (r#"{"alg":"RS256","x5t#S256":"AAAA"}"#, false),
+            (r#"{"alg":"RS256","cty":"JWT"}"#, false),
+        ] {
+            assert!(Jwt::parse(&text(header), 4096).is_ok(), "{header}");
+            let read = Jwt::parse_bare(&text(header), 4096);
+            assert_eq!(read.is_ok(), bare, "{header}");
+        }
     }
 
     #[test]

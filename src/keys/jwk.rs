@@ -24,7 +24,7 @@ impl PublicKey {
     /// From the public members of a JWK: RSA of 2048 bits and more, or P-256.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] when it is none of these.
+    /// [`KeyError::Unfit`] for RSA of another size, [`KeyError::Malformed`] when it is none of these.
     pub fn from_jwk(jwk: &Map<String, Value>) -> Result<Self, KeyError> {
         let spki = match text(jwk, "kty")? {
             "RSA" => {
@@ -39,17 +39,13 @@ impl PublicKey {
         };
         let key = Self::from_spki(&spki)?;
         let large = key.kind() != super::KeyKind::Rsa || (2048..=8192).contains(&key.bits());
-        if large {
-            Ok(key)
-        } else {
-            Err(KeyError::Malformed)
-        }
+        if large { Ok(key) } else { Err(KeyError::Unfit) }
     }
 
     /// From a file that somebody gave us: a JWK in JSON, or PEM with one certificate or public key.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] when it is none of these.
+    /// As [`PublicKey::from_jwk`].
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
         if bytes.trim_ascii_start().starts_with(b"{") {
             let jwk: Map<String, Value> =
