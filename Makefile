@@ -66,7 +66,7 @@ check: setup ## Format and lints; every warning is an error
 .PHONY: bench
 bench: setup ## Side by side with nginx, HAProxy, Node and the bare cryptography
 	@tests/setup-system bench
-	$(call step,bench: about four minutes after the build)
+	$(call step,bench: about nine minutes after the build)
 	@cargo bench --locked --bench side_by_side -- $(BENCH)
 
 .PHONY: clean
