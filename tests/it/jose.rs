@@ -390,25 +390,22 @@ fn a_key_that_does_not_unwrap_takes_as_long_as_a_tag_that_does_not_fit() {
     };
     let mut client = site.connect();
     let mut time = |at: usize| -> Duration {
-        let mut all: Vec<Duration> = (0..25)
-            .map(|_| {
-                let request = Request::post(&site, PATH, PLAIN).part(at, flip_first);
-                let value = request.value();
-                let prepared = Request {
-                    signature: Some(value),
-                    ..request
-                };
-                let began = std::time::Instant::now();
-                let exchange = prepared.send(&mut client);
-                let took = began.elapsed();
-                assert_eq!(exchange.answer.code(), "ENC-002");
-                took
-            })
-            .collect();
-        all.sort();
-        all[all.len() / 2]
+        let request = Request::post(&site, PATH, PLAIN).part(at, flip_first);
+        let value = request.value();
+        let prepared = Request {
+            signature: Some(value),
+            ..request
+        };
+        let began = std::time::Instant::now();
+        let exchange = prepared.send(&mut client);
+        let took = began.elapsed();
+        assert_eq!(exchange.answer.code(), "ENC-002");
+        took
     };
-    let (unwrap, tag) = (time(1), time(4));
+    // By turns, and the quickest of each: what else the machine does comes and goes, and only makes slower.
+    let both: Vec<(Duration, Duration)> = (0..25).map(|_| (time(1), time(4))).collect();
+    let unwrap = both.iter().map(|(unwrap, _)| *unwrap).min().unwrap();
+    let tag = both.iter().map(|(_, tag)| *tag).min().unwrap();
     let (slow, fast) = (unwrap.max(tag), unwrap.min(tag));
     // Far from a proof of constant time, but a road that is cut short would take half.
     assert!(slow < fast * 3, "{unwrap:?} {tag:?}");
