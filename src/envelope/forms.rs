@@ -97,6 +97,7 @@ pub(crate) fn append_base64url(text: &mut Vec<u8>, bytes: &[u8]) {
     let length = bytes.len().saturating_mul(4).div_ceil(3);
     text.resize(start.saturating_add(length), 0);
     if let Some(room) = text.get_mut(start..) {
+        // The room is exactly what unpadded base64 takes (RFC 4648 section 3.2), so it never fails for want of it.
         let written = URL_SAFE_NO_PAD.encode_slice(bytes, room);
         debug_assert_eq!(written, Ok(length));
     }

@@ -33,7 +33,7 @@ pub fn sign_request(
     uri: &str,
     body: &[u8],
 ) -> Result<String, Refusal> {
-    let values = [method, uri].map(|text| Value::from(text).to_string());
+    let values = [method, uri].map(Value::from);
     sign::<RequestBinding>(signer, now, &values, None, body)
 }
 
@@ -59,15 +59,15 @@ pub fn sign_answer(
     body: &[u8],
 ) -> Result<String, Refusal> {
     let request = forms::to_base64url(to.request);
-    let values = [to.status.to_string(), format!("\"{request}\"")];
+    let values = [Value::from(to.status), Value::from(request)];
     sign::<AnswerBinding>(signer, now, &values, to.leaf, body)
 }
 
-/// Signs; `values` are the texts of what [`Binding::NAMES`] names.
+/// Signs; `values` are those of [`Binding::NAMES`].
 fn sign<B: Binding>(
     signer: &DetachedSigner,
     now: Moment,
-    values: &[String; 2],
+    values: &[Value; 2],
     leaf: Option<&[u8; 32]>,
     body: &[u8],
 ) -> Result<String, Refusal> {
@@ -76,7 +76,7 @@ fn sign<B: Binding>(
     SystemRandom::new()
         .fill(&mut jti)
         .map_err(|_| Refusal::new(Code::Fault, "no random numbers"))?;
-    // Nothing in it but what is ours, numbers, and the two values, which are JSON already.
+    // Nothing in it but what is ours, numbers, and the two values, which write themselves as JSON.
     let [first, second] = B::NAMES;
     let [first_value, second_value] = values;
     let leaf = leaf.map_or_else(String::new, |leaf| {

@@ -77,6 +77,30 @@ fn each_token_that_is_not_quite_right_is_refused_by_name_and_nothing_is_stored()
             "CRVS-002",
         ),
         (
+            "an algorithm that others may use",
+            headed(json!({"alg": "PS256"})),
+            401,
+            "CRVS-002",
+        ),
+        (
+            "a certificate beside",
+            headed(json!({"x5c": ["AAAA"]})),
+            401,
+            "CRVS-002",
+        ),
+        (
+            "an empty key id",
+            headed(json!({"kid": ""})),
+            401,
+            "CRVS-002",
+        ),
+        (
+            "a long key id",
+            headed(json!({"kid": "k".repeat(257)})),
+            401,
+            "CRVS-002",
+        ),
+        (
             "a key of its own",
             headed(json!({"jwk": {"kty": "RSA"}})),
             401,
