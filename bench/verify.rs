@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::{
     gateway::{BINARY, ready},
@@ -46,11 +47,15 @@ impl Bench {
             "--no-gateways",
         ];
         let mut mosip = Server::start("sandbox", behind, base, &outputs, &command);
-        // Written last.
+        // Written last, and whole when it is there.
         let scene = folder.join("scene.json");
         mosip.wait(async || scene.exists()).await;
         let scene: Value = serde_json::from_slice(&fs::read(scene).unwrap()).unwrap();
         let port = |name: &str| middleware::port(&scene, name);
+        let core = port("core");
+        mosip
+            .wait(async || TcpStream::connect(("127.0.0.1", core)).await.is_ok())
+            .await;
         let start = async |name: &'static str, cores: Cores, face: &str, admin: &str| {
             let config = folder.join(name).join("gateway.toml").display().to_string();
             let outputs = folder.join(name);
@@ -71,7 +76,7 @@ impl Bench {
             servers.push(node.start("node-once", &["--keys-once"]).await);
         }
         let servers: Vec<&Server> = servers.iter().collect();
-        let token = token(&Client::plain(port("core"))).await;
+        let token = token(&Client::plain(core)).await;
         let measured = self.verify_rounds(&servers, &token).await;
         let (ours, peers) = measured.split_first().unwrap();
         let per_cpu_s = median(ours.iter().map(Measured::per_cpu_s));

@@ -6,7 +6,7 @@
 //! DIR/crvs/…           the partner's gateway
 //! DIR/mosip/…          what MOSIP and OpenCRVS publish: public keys, MOSIP's JSON-LD context
 //! DIR/sdk.toml         settings for the published Python SDK against the partner's service face
-//! DIR/scene.json       every path, port and id, for scripts
+//! DIR/scene.json       every path, port and id, for scripts; written last, and whole when it is there
 //! ```
 
 mod doors;
@@ -40,7 +40,7 @@ use crate::{
     envelope::ReplayGuard,
     keys::Secret,
     partners::{Pepper, SecretKind},
-    pki::{self, Built, Overwrite, PkiError, Plan},
+    pki::{self, Built, NewFile, Overwrite, PkiError, Plan},
 };
 
 /// The policy documents of the scene, as shipped in `policies/`.
@@ -224,8 +224,8 @@ impl Scene {
         };
         scene.write_misp(&secrets, doors)?;
         scene.write_partner(&secrets, doors)?;
-        scene.write_clients(&secrets)?;
         scene.write_mosip()?;
+        scene.write_clients(&secrets)?;
         Ok(scene)
     }
 
@@ -386,7 +386,12 @@ impl Scene {
                 "sdk": sdk_password,
             },
         });
-        secret(&self.dir.join("scene.json"), &format!("{scene:#}\n"))
+        // Scripts wait for this file and read it: it appears whole or not at all.
+        let scene = NewFile::secret(
+            self.dir.join("scene.json"),
+            format!("{scene:#}\n").as_bytes(),
+        );
+        Ok(pki::write_all(&[scene], Overwrite::Refuse)?)
     }
 }
 
