@@ -1,15 +1,19 @@
 //! Strict JSON: one object, no name twice at any depth, bounded depth and number of values, nothing behind it.
 //!
-//! Two readings of one text: [`object`] gives the values, [`members`] gives the exact text of each value so that a
+//! Two readings of one text: [`read`] gives the values, [`members`] gives the exact text of each value so that a
 //! message can be built anew without changing what is not ours to change. What a member means is left to the caller.
 
-use std::{cell::Cell, fmt};
+mod value;
+
+use std::{borrow::Cow, cell::Cell, fmt};
 
 use serde::{
     Deserialize,
     de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value, map::Entry, value::RawValue};
+use serde_json::{Map, Number, value::RawValue};
+
+pub use value::{Object, Value};
 
 /// Objects and arrays inside each other, the outermost included.
 pub const DEPTH_MAX: usize = 32;
@@ -34,9 +38,9 @@ pub enum JsonError {
 /// Reads one JSON object of at most `max` bytes.
 ///
 /// # Errors
-/// When the text is too large, not JSON, not an object, has a name twice in one object (at any depth), is nested deeper
-/// than [`DEPTH_MAX`], holds more than [`VALUES_MAX`] values, or is followed by anything but white space.
-pub fn object(text: &[u8], max: usize) -> Result<Map<String, Value>, JsonError> {
+/// When the text is too large, not UTF-8, not JSON, not an object, has a name twice in one object (at any depth), is nested
+/// deeper than [`DEPTH_MAX`], holds more than [`VALUES_MAX`] values, or is followed by anything but white space.
+pub fn read(text: &[u8], max: usize) -> Result<Object<'_>, JsonError> {
     if text.len() > max {
         return Err(JsonError::Size(text.len(), max));
     }
@@ -44,7 +48,7 @@ pub fn object(text: &[u8], max: usize) -> Result<Map<String, Value>, JsonError> 
         values: Cell::new(VALUES_MAX),
         why: Cell::new("syntax"),
     };
-    let mut reader = serde_json::Deserializer::from_slice(text);
+    let mut reader = serde_json::Deserializer::from_str(utf8(text)?);
     let seed = Strict {
         state: &state,
         depth: DEPTH_MAX,
@@ -59,36 +63,72 @@ pub fn object(text: &[u8], max: usize) -> Result<Map<String, Value>, JsonError> 
     }
 }
 
+/// As [`read`], with everything copied out of the text.
+///
+/// # Errors
+/// As [`read`].
+pub fn object(text: &[u8], max: usize) -> Result<Map<String, serde_json::Value>, JsonError> {
+    read(text, max).map(Object::into_map)
+}
+
+/// What was read of personal content: the few copies in it are wiped when it is dropped.
+pub(super) struct Wiped<'t>(pub(super) Object<'t>);
+
+impl Drop for Wiped<'_> {
+    fn drop(&mut self) {
+        self.0.wipe();
+    }
+}
+
+/// Names the first byte that is not of a character, as the reader does for what is not JSON.
+fn utf8(text: &[u8]) -> Result<&str, JsonError> {
+    std::str::from_utf8(text).map_err(|error| {
+        let before = text.get(..error.valid_up_to()).unwrap_or_default();
+        let lines = before.split(|byte| *byte == b'\n');
+        let column = lines.clone().next_back().map_or(0, <[u8]>::len);
+        JsonError::Form(lines.count(), column, "not UTF-8")
+    })
+}
+
+/// The members of an object, each with the exact text of its value.
+pub type Members<'t> = Vec<(Cow<'t, str>, &'t RawValue)>;
+
 /// The members of an object in their order, each with its exact text. Only for text that [`object`] has accepted (or a
 /// value inside such text): names are not checked again.
 ///
 /// # Errors
 /// When the text is not a JSON object.
-pub fn members(text: &[u8]) -> Result<Vec<(String, &RawValue)>, JsonError> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
+pub fn members(text: &[u8]) -> Result<Members<'_>, JsonError> {
+    struct Each;
+    impl<'de> Visitor<'de> for Each {
+        type Value = Members<'de>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut out = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                out.push(member);
+            while let Some(name) = map.next_key_seed(Name)? {
+                out.push((name, map.next_value()?));
             }
             Ok(out)
         }
     }
-    let mut reader = serde_json::Deserializer::from_slice(text);
+    let mut reader = serde_json::Deserializer::from_str(utf8(text)?);
     reader
-        .deserialize_map(Members)
+        .deserialize_map(Each)
         .and_then(|value| reader.end().map(|()| value))
         .map_err(|_| JsonError::NotAnObject)
 }
 
 /// Writes an object from names and the text of their values.
-pub fn write_object<'a>(members: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
-    let mut out = vec![b'{'];
+pub fn write_object<'a>(members: impl IntoIterator<Item = (&'a str, &'a [u8])> + Clone) -> Vec<u8> {
+    // Enough but for names with escapes: what is written may be personal, and growing would leave pieces of it behind.
+    let around = "\"\":,".len();
+    let length = (members.clone().into_iter())
+        .map(|(name, text)| name.len().saturating_add(text.len()).saturating_add(around))
+        .fold("{}".len(), usize::saturating_add);
+    let mut out = Vec::with_capacity(length);
+    out.push(b'{');
     for (name, text) in members {
         if out.len() > 1 {
             out.push(b',');
@@ -108,7 +148,7 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
     } else {
-        out.extend_from_slice(Value::from(text).to_string().as_bytes());
+        out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
     }
 }
 
@@ -145,9 +185,9 @@ impl Strict<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Value<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value<'de>, D::Error> {
         match self.state.values.get().checked_sub(1) {
             Some(left) => self.state.values.set(left),
             None => return Err(self.state.refuse("too many values")),
@@ -157,44 +197,44 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
         Ok(Value::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value<'de>, E> {
         match Number::from_f64(value) {
             Some(number) => Ok(Value::Number(number)),
             None => Err(self.state.refuse("number out of range")),
         }
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E>(self, value: &str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
         Ok(Value::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
         let inner = self.deeper()?;
         let mut out = Vec::new();
         while let Some(value) = seq.next_element_seed(inner)? {
@@ -203,16 +243,42 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(Value::Array(out))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let inner = self.deeper()?;
-        let mut out = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            match out.entry(name) {
-                Entry::Vacant(place) => place.insert(map.next_value_seed(inner)?),
-                Entry::Occupied(_) => return Err(self.state.refuse("a name stands twice")),
-            };
+        let mut out = Vec::new();
+        while let Some(name) = map.next_key_seed(Name)? {
+            out.push((name, map.next_value_seed(inner)?));
         }
-        Ok(Value::Object(out))
+        Object::new(out)
+            .map(Value::Object)
+            .ok_or_else(|| self.state.refuse("a name stands twice"))
+    }
+}
+
+/// The name of a member: borrowed, unless it has escapes.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Cow<'de, str>, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(name.to_owned()))
     }
 }
 
@@ -241,6 +307,74 @@ mod tests {
         assert!(refused(r#"{"x":[{"y":{"a":1,"b":2,"a":3}}]}"#));
         assert!(refused(r#"{"a":1,"\u0061":1}"#));
         assert!(!refused(r#"{"a":{"a":{"a":1}}}"#));
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_found_among_many() {
+        for count in [2, 15, 16, 17, 40, 1000] {
+            let text = |last: usize| {
+                let names = (0..count - 1).chain([last]);
+                let members: Vec<String> = names.map(|n| format!("\"n{n}\":{n}")).collect();
+                format!("{{{}}}", members.join(","))
+            };
+            assert!(!refused(&text(count - 1)), "{count}");
+            assert!(refused(&text(0)), "{count}: the first and the last");
+            assert!(refused(&text(count - 2)), "{count}: two neighbours");
+        }
+    }
+
+    #[test]
+    fn strings_are_borrowed_unless_they_have_escapes() {
+        let text = r#"{"a":"pl\u0061in","b":["plain"],"\u0063":{"d":"plain"}}"#;
+        let read = read(text.as_bytes(), 100).unwrap();
+        let borrowed = |value: Option<&Value<'_>>| {
+            let text = value.and_then(Value::as_str).unwrap();
+            assert_eq!(text, "plain");
+            matches!(value, Some(Value::String(Cow::Borrowed(_))))
+        };
+        assert!(!borrowed(read.get("a")));
+        assert!(borrowed(read.get("b").unwrap().as_array().unwrap().first()));
+        let inner = read.get("c").and_then(Value::as_object).unwrap();
+        assert!(borrowed(inner.get("d")));
+        assert!(read.get("\\u0063").is_none());
+    }
+
+    #[test]
+    fn copies_are_wiped() {
+        let text = br#"{"a":"\u0061","b":["\u0061",{"c":"\u0061"}],"d":"a"}"#;
+        let mut read = read(text, 100).unwrap();
+        read.wipe();
+        assert!(read.get("a").and_then(Value::as_str) == Some(""));
+        let Some(Value::Array(elements)) = read.get("b") else {
+            panic!("not an array");
+        };
+        let wiped = Value::String(Cow::Owned(String::new()));
+        let inner = elements.last().and_then(Value::as_object);
+        assert!(elements.first() == Some(&wiped));
+        assert!(inner.and_then(|inner| inner.get("c")) == Some(&wiped));
+        assert_eq!(read.get("d").and_then(Value::as_str), Some("a"));
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_refused_where_it_stands() {
+        for (text, line, column) in [
+            (b"{\"a\":\"\xff\"}".as_slice(), 1, 6),
+            (b"{\n\"\xc3\x28\":1}", 2, 1),
+            (b"{}\n\n\xed\xa0\x80", 3, 0),
+        ] {
+            let refused = read(text, 100).err().unwrap();
+            let expected = format!("not strict JSON, line {line} column {column}: not UTF-8");
+            assert_eq!(refused.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn copied_out_it_is_what_everybody_reads() {
+        let text = br#"{"z":null,"a":[1,-2,3.5,1e300,true,"x\n",{}],"b":{"y":{"c":"\u00e9"}}}"#;
+        let expected: Map<String, serde_json::Value> = serde_json::from_slice(text).unwrap();
+        let read = object(text, 100).unwrap();
+        assert_eq!(read, expected);
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["z", "a", "b"]);
     }
 
     #[test]
@@ -307,7 +441,7 @@ mod tests {
         assert_eq!(read[0].1.get(), "123456789012345678901234567890.50");
         assert_eq!(read[1].1.get(), r#""\u00e9""#);
         assert_eq!(read[2].1.get(), r#"{ "a" : 1 }"#);
-        let again = write_object(read.iter().map(|(n, v)| (n.as_str(), v.get().as_bytes())));
+        let again = write_object(read.iter().map(|(n, v)| (n.as_ref(), v.get().as_bytes())));
         assert_eq!(
             again,
             br#"{"n":123456789012345678901234567890.50,"s":"\u00e9","o":{ "a" : 1 }}"#

@@ -4,11 +4,9 @@
 //! `x5c` only selects among the sender's bindings by its fingerprint; it is never believed. `x5t#S256`, when present, must
 //! name that same certificate (keymanager 1.3.0 does not hold the two against each other).
 
-use serde_json::{Map, Value};
-
 use super::{
     forms::{self, Forms},
-    json,
+    json::{self, Object, Value},
 };
 use crate::{
     config::Algorithm,
@@ -74,10 +72,10 @@ impl DetachedJws {
         let signature = forms::base64url(signature)
             .filter(|bytes| !bytes.is_empty() && bytes.len() <= SIGNATURE_MAX)
             .ok_or_else(|| form("the signature is not canonical unpadded base64url"))?;
-        let header = json::object(&header, VALUE_MAX)
+        let header = json::read(&header, VALUE_MAX)
             .map_err(|e| form(format!("the protected header: {e}")))?;
-        for (name, value) in &header {
-            match (name.as_str(), value) {
+        for (name, value) in header.iter() {
+            match (name, value) {
                 ("alg" | "x5c" | "x5t#S256", _) => {}
                 ("leaf", _) if answer => {}
                 ("kid", Value::String(kid)) if kid.len() <= KID_MAX => {}
@@ -184,7 +182,7 @@ pub(super) const fn name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Refusal> {
+fn algorithm(header: &Object<'_>) -> Result<Algorithm, Refusal> {
     let named = header
         .get("alg")
         .and_then(Value::as_str)
@@ -206,7 +204,7 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Refusal> {
     })
 }
 
-fn leaf(header: &Map<String, Value>, forms: &Forms) -> Result<Vec<u8>, Refusal> {
+fn leaf(header: &Object<'_>, forms: &Forms) -> Result<Vec<u8>, Refusal> {
     let chain = header
         .get("x5c")
         .and_then(Value::as_array)

@@ -4,12 +4,10 @@
 
 use std::time::Instant;
 
-use serde_json::Value;
-
 use super::{Content, Gateway, Opened, Snapshot, Trail, evidence};
 use crate::{
     config::{Envelope, EvidenceLevel, HandlerKind},
-    envelope::fields::Fields,
+    envelope::{fields::Fields, mosip_ida},
     ida::Operation,
     partners::Caller,
     policy::{
@@ -120,13 +118,7 @@ fn over_content(facts: &mut Facts, opened: &Opened, trail: &Trail) {
             let request = message.request();
             let factors = message.opened().map(|inner| inner.factors());
             let grant = opened.grant().map(AsRef::as_ref);
-            ida(
-                facts,
-                request.operation(),
-                request.members(),
-                factors,
-                grant,
-            );
+            ida(facts, request, factors, grant);
         }
         Content::Whole(body) if opened.route().handler() == HandlerKind::WebSub => {
             let query = opened.near().query();
@@ -139,36 +131,26 @@ fn over_content(facts: &mut Facts, opened: &Opened, trail: &Trail) {
 /// What a message to IDA asks for. `explain` uses it for a message in a file.
 pub fn ida(
     facts: &mut Facts,
-    operation: Operation,
-    members: &serde_json::Map<String, Value>,
+    request: &mosip_ida::Request,
     factors: Option<&[crate::ida::Factor]>,
     grant: Option<&AuthPolicy>,
 ) {
     if let Some(factors) = factors {
         facts.saw_factors(factors);
     }
-    let kind = members.get("individualIdType").and_then(Value::as_str);
-    if let Some(kind) = kind.filter(|kind| !kind.is_empty()) {
+    if let Some(kind) = request.individual_id_type() {
         facts.saw_identifier_type(kind);
     }
-    match operation {
+    match request.operation() {
         // IDA answers what the policy allows, whatever the request says (IDA reference 1.3).
         Operation::Kyc => {
             if let Some(policy) = grant {
                 facts.saw_attributes(policy.kyc_attributes().iter().map(String::as_str));
             }
         }
-        Operation::KycExchange => {
-            let claims = members.get("consentObtained").and_then(Value::as_array);
-            facts.saw_attributes(claims.into_iter().flatten().filter_map(Value::as_str));
-        }
-        Operation::VciExchange => {
-            let subject = members
-                .get("credentialsDefinition")
-                .and_then(|definition| definition.get("credentialSubject"))
-                .and_then(Value::as_object);
-            if let Some(subject) = subject {
-                facts.saw_attributes(subject.keys().map(String::as_str));
+        Operation::KycExchange | Operation::VciExchange => {
+            if let Some(claims) = request.claims() {
+                facts.saw_attributes(claims.iter().map(String::as_str));
             }
         }
         Operation::Auth | Operation::Otp | Operation::KycAuth | Operation::KeyBinding => {}

@@ -359,13 +359,7 @@ impl Question<'_> {
             },
         };
         let grant = self.grant.as_deref();
-        facts_of::ida(
-            facts,
-            operation,
-            request.members(),
-            factors.as_deref(),
-            grant,
-        );
+        facts_of::ida(facts, &request, factors.as_deref(), grant);
         Ok(factors)
     }
 

@@ -1,10 +1,11 @@
 //! The protected header of a body: exactly `alg`, `enc`, `kid`, `cty`, and `epk` where the algorithm has one.
 
-use serde_json::{Map, Value};
-
 use super::{BodyProblem, compact};
 use crate::{
-    envelope::{forms, json},
+    envelope::{
+        forms,
+        json::{self, Object, Value},
+    },
     trust::Fingerprint,
 };
 
@@ -47,7 +48,8 @@ pub(super) struct BodyHeader {
 impl BodyHeader {
     /// Reads the encoded header.
     pub(super) fn read(encoded: &str) -> Result<Self, BodyProblem> {
-        let members = members(encoded)?;
+        let decoded = decoded(encoded)?;
+        let members = members(&decoded)?;
         let management = management(&members)?;
         let expected = match management {
             Management::RsaOaep256 => 4,
@@ -76,21 +78,25 @@ impl BodyHeader {
     }
 }
 
-/// The members of an encoded header, strictly read.
-pub(super) fn members(encoded: &str) -> Result<Map<String, Value>, BodyProblem> {
+/// The JSON of an encoded header.
+pub(super) fn decoded(encoded: &str) -> Result<Vec<u8>, BodyProblem> {
     if encoded.len() > HEADER_MAX {
         return Err(BodyProblem::Form("the protected header is too large"));
     }
-    let text = forms::base64url(encoded).ok_or(BodyProblem::Form(
+    forms::base64url(encoded).ok_or(BodyProblem::Form(
         "the protected header is not canonical unpadded base64url",
-    ))?;
-    json::object(&text, HEADER_MAX).map_err(|_| {
+    ))
+}
+
+/// The members of a decoded header, strictly read.
+pub(super) fn members(decoded: &[u8]) -> Result<Object<'_>, BodyProblem> {
+    json::read(decoded, HEADER_MAX).map_err(|_| {
         BodyProblem::Form("the protected header is not a JSON object with each name once")
     })
 }
 
 /// `alg`, `enc` and `epk`.
-pub(super) fn management(members: &Map<String, Value>) -> Result<Management, BodyProblem> {
+pub(super) fn management(members: &Object<'_>) -> Result<Management, BodyProblem> {
     let text = |name| members.get(name).and_then(Value::as_str);
     if text("enc") != Some(CONTENT_ENCRYPTION) {
         return Err(BodyProblem::Form("`enc` is not A256GCM"));
@@ -111,7 +117,7 @@ pub(super) fn management(members: &Map<String, Value>) -> Result<Management, Bod
     }
 }
 
-fn ephemeral(members: &Map<String, Value>) -> Option<EphemeralKey> {
+fn ephemeral(members: &Object<'_>) -> Option<EphemeralKey> {
     let text = |name| members.get(name).and_then(Value::as_str);
     if members.len() != 4 || text("kty") != Some("EC") {
         return None;

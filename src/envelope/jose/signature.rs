@@ -4,13 +4,16 @@
 use std::fmt;
 
 use josekit::jws::JwsVerifier as _;
-use serde_json::{Map, Value};
 
 use super::{SignatureProblem, compact, signing::Verifier};
 use crate::{
     clock::Moment,
     config::Algorithm,
-    envelope::{forms, json, jws},
+    envelope::{
+        forms,
+        json::{self, Object, Value},
+        jws,
+    },
     keys::VerifyingKey,
     trust::Fingerprint,
 };
@@ -67,7 +70,7 @@ pub(super) trait Binding: Sized {
     /// Whether it may name a leaf of its sender's evidence log.
     const LEAF: bool;
     /// Their values.
-    fn read(members: &Map<String, Value>) -> Option<Self>;
+    fn read(members: &Object<'_>) -> Option<Self>;
 }
 
 /// The members that both kinds have and `crit` must name.
@@ -77,7 +80,7 @@ impl Binding for RequestBinding {
     const NAMES: [&'static str; 2] = ["htm", "htu"];
     const LEAF: bool = false;
 
-    fn read(members: &Map<String, Value>) -> Option<Self> {
+    fn read(members: &Object<'_>) -> Option<Self> {
         let text = |name, max| {
             let text = members.get(name)?.as_str()?;
             (!text.is_empty() && text.len() <= max).then(|| text.to_owned())
@@ -93,7 +96,7 @@ impl Binding for AnswerBinding {
     const NAMES: [&'static str; 2] = ["status", "req"];
     const LEAF: bool = true;
 
-    fn read(members: &Map<String, Value>) -> Option<Self> {
+    fn read(members: &Object<'_>) -> Option<Self> {
         let status = u16::try_from(members.get("status")?.as_u64()?).ok()?;
         Some(Self {
             status: (200..=599).contains(&status).then_some(status)?,
@@ -124,7 +127,12 @@ impl<B: Binding> Signature<B> {
             .ok_or(SignatureProblem::Form(
                 "the signature is not canonical unpadded base64url",
             ))?;
-        let members = members(protected)?;
+        let header = forms::base64url(protected).ok_or(SignatureProblem::Form(
+            "the protected header is not canonical unpadded base64url",
+        ))?;
+        let members = json::read(&header, VALUE_MAX).map_err(|_| {
+            SignatureProblem::Form("the protected header is not a JSON object with each name once")
+        })?;
         let algorithm = algorithm(&members)?;
         let signer = members
             .get("x5t#S256")
@@ -248,17 +256,8 @@ pub(super) fn signing_input(protected: &str, body: &[u8]) -> Vec<u8> {
     [protected.as_bytes(), b".", body].concat()
 }
 
-fn members(protected: &str) -> Result<Map<String, Value>, SignatureProblem> {
-    let header = forms::base64url(protected).ok_or(SignatureProblem::Form(
-        "the protected header is not canonical unpadded base64url",
-    ))?;
-    json::object(&header, VALUE_MAX).map_err(|_| {
-        SignatureProblem::Form("the protected header is not a JSON object with each name once")
-    })
-}
-
 /// `alg`, when it is one of ours.
-pub(super) fn algorithm(members: &Map<String, Value>) -> Result<Algorithm, SignatureProblem> {
+pub(super) fn algorithm(members: &Object<'_>) -> Result<Algorithm, SignatureProblem> {
     let named = members
         .get("alg")
         .and_then(Value::as_str)
@@ -275,7 +274,7 @@ pub(super) fn algorithm(members: &Map<String, Value>) -> Result<Algorithm, Signa
 }
 
 /// Whether `crit` is a list of exactly these names; the order of a list of names says nothing.
-fn names_each_once(members: &Map<String, Value>, expected: &[&str]) -> bool {
+fn names_each_once(members: &Object<'_>, expected: &[&str]) -> bool {
     let Some(Value::Array(named)) = members.get("crit") else {
         return false;
     };

@@ -14,7 +14,7 @@ use openssl::{
     pkey::{PKey, Private, Public},
     rsa::Rsa,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wycheproof_ng_kdf_jose::json_web::TestName;
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Algorithm,
-    envelope::forms,
+    envelope::{forms, json},
     keys::{ContentUnwrapKey, PublicKey, VerifyingKey, default_algorithm},
 };
 use josekit::jws::JwsVerifier as _;
@@ -175,15 +175,17 @@ fn beneath_the_profile_the_valid_ones_with_our_algorithms_pass_and_no_invalid_on
 /// 1.5, OAEP with SHA-1, other key wraps and agreements, direct keys; AES-128, AES-192, AES-CBC; `zip`.
 fn ours(vector: &Vector) -> bool {
     let encoded = vector.token.split('.').next().unwrap_or_default();
-    let Ok(members) = header::members(encoded) else {
+    let decoded = header::decoded(encoded);
+    let Some(members) = (decoded.as_ref().ok()).and_then(|text| header::members(text).ok()) else {
         // Two valid ones have characters in their parts that Wycheproof lets a reader skip; ours is strict.
         assert!(vector.name.contains("InvalidCharacterInserted") || !vector.valid);
         return false;
     };
-    let alg = members["alg"].as_str().unwrap();
+    let text = |name| members.get(name).and_then(json::Value::as_str);
+    let alg = text("alg").unwrap();
     if vector.encrypted {
         let wrapped = ["RSA-OAEP-256", "ECDH-ES+A256KW"].contains(&alg);
-        wrapped && members["enc"] == "A256GCM" && !members.contains_key("zip")
+        wrapped && text("enc") == Some("A256GCM") && members.get("zip").is_none()
     } else {
         ["RS256", "PS256", "ES256", "EdDSA"].contains(&alg)
     }
@@ -191,11 +193,14 @@ fn ours(vector: &Vector) -> bool {
 
 fn open(vector: &Vector) -> Result<Vec<u8>, Refused> {
     let [encoded, ..] = body::parts(vector.token.as_bytes()).map_err(|_| Refused::Form)?;
-    let members = header::members(encoded).map_err(|_| Refused::Form)?;
+    let decoded = header::decoded(encoded).map_err(|_| Refused::Form)?;
+    let members = header::members(&decoded).map_err(|_| Refused::Form)?;
     only(&members, &["alg", "enc", "epk", "kid"])?;
     let management = header::management(&members).map_err(|_| Refused::Algorithm)?;
     let jwk = one(vector.private.as_ref())?;
-    if jwk.get("use").is_some_and(|u| u != "enc") || jwk["alg"] != members["alg"] {
+    if jwk.get("use").is_some_and(|u| u != "enc")
+        || jwk["alg"].as_str() != members.get("alg").and_then(json::Value::as_str)
+    {
         return Err(Refused::Key);
     }
     let pkcs8 = private(jwk).ok_or(Refused::Key)?;
@@ -214,7 +219,8 @@ fn verify(vector: &Vector) -> Result<(), Refused> {
     if !compact::is_canonical(payload) {
         return Err(Refused::Form);
     }
-    let members = header::members(encoded).map_err(|_| Refused::Form)?;
+    let decoded = header::decoded(encoded).map_err(|_| Refused::Form)?;
+    let members = header::members(&decoded).map_err(|_| Refused::Form)?;
     only(&members, &["alg", "kid"])?;
     let named = signature::algorithm(&members).map_err(|why| match why {
         SignatureProblem::Algorithm => Refused::Algorithm,
@@ -244,8 +250,8 @@ fn verify(vector: &Vector) -> Result<(), Refused> {
         .map_err(|_| Refused::Cryptography)
 }
 
-fn only(members: &Map<String, Value>, names: &[&str]) -> Result<(), Refused> {
-    let known = members.keys().all(|name| names.contains(&name.as_str()));
+fn only(members: &json::Object<'_>, names: &[&str]) -> Result<(), Refused> {
+    let known = members.iter().all(|(name, _)| names.contains(&name));
     known.then_some(()).ok_or(Refused::Member)
 }
 

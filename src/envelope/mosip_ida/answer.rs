@@ -2,26 +2,42 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-use serde_json::{Map, Value};
-
-use crate::ida::Operation;
 use crate::{
-    envelope::{Forms, json},
+    envelope::{
+        Forms,
+        json::{self, Object, Value},
+    },
+    ida::Operation,
     refusal::{Code, Refusal},
     trust::Fingerprint,
 };
+use bytes::Bytes;
 
 /// Bytes of an answer. The upstream's limit comes first and is usually lower.
 const ANSWER_MAX: usize = 64 << 20;
 
 const ERRORS_MAX: usize = 64;
 
+const NOT_OF_THE_ROUTE: &str = "`response` is not that of the route";
+
 /// An answer in the form of its operation, with the transaction of its request.
 pub struct Answer {
     operation: Operation,
     text: AnswerText,
-    value: Map<String, Value>,
+    error_codes: Vec<String>,
+    /// `authStatus` or `kycStatus`, where the operation has one.
+    status: Option<bool>,
+    identity: Identity,
+}
+
+/// The identity block of an answer, by its form.
+enum Identity {
+    /// There is none.
+    Absent,
+    /// Not in the form of a sealed one.
+    Plain,
+    /// Text with a wrapped key beside it, and the certificate it is sealed to, as MOSIP writes it.
+    Sealed(Option<Fingerprint>),
 }
 
 /// The text of an answer, which has been read strictly: one JSON object, no name twice at any depth. Only reading makes one, and
@@ -55,32 +71,45 @@ impl Answer {
     /// `UP-006` when it is not a strict JSON object, names another transaction, or has neither errors nor the `response` of
     /// its operation.
     pub fn parse(operation: Operation, body: Bytes, transaction_id: &str) -> Result<Self, Refusal> {
-        let value = json::object(&body, ANSWER_MAX).map_err(|e| form(e.to_string()))?;
+        let value = json::read(&body, ANSWER_MAX).map_err(|e| form(e.to_string()))?;
         if value.get("transactionID").and_then(Value::as_str) != Some(transaction_id) {
             return Err(form("`transactionID` is not that of the request"));
         }
-        let failed = match value.get("errors") {
-            None | Some(Value::Null) => false,
-            Some(Value::Array(errors)) => {
-                if errors.len() > ERRORS_MAX || !errors.iter().all(is_error) {
-                    return Err(form("`errors` is not a list of errors"));
-                }
-                !errors.is_empty()
-            }
+        let error_codes = match value.get("errors") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(errors)) if errors.len() <= ERRORS_MAX => errors
+                .iter()
+                .map(|error| error.as_object()?.get("errorCode")?.as_str())
+                .map(|code| code.map(str::to_owned))
+                .collect::<Option<_>>()
+                .ok_or_else(|| form("`errors` is not a list of errors"))?,
+            Some(Value::Array(_)) => return Err(form("`errors` is not a list of errors")),
             Some(_) => return Err(form("`errors` is not an array")),
         };
-        let fits = match value.get("response") {
-            None | Some(Value::Null) => failed,
-            Some(Value::Object(response)) => failed || fits(operation, response),
-            Some(_) => false,
+        let response = match value.get("response") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(response)) => Some(response),
+            Some(_) => return Err(form(NOT_OF_THE_ROUTE)),
         };
-        if !fits {
-            return Err(form("`response` is not that of the route"));
+        let status = status(operation).map(|name| {
+            let value = response.and_then(|response| response.get(name));
+            match value {
+                Some(Value::Bool(status)) => Some(*status),
+                _ => None,
+            }
+        });
+        let fits = response.is_some() && status != Some(None);
+        if !fits && error_codes.is_empty() {
+            return Err(form(NOT_OF_THE_ROUTE));
         }
+        let identity = response.map_or(Identity::Absent, Identity::of);
+        drop(value);
         Ok(Self {
             operation,
             text: AnswerText(body),
-            value,
+            error_codes,
+            status: status.map(|status| status == Some(true)),
+            identity,
         })
     }
 
@@ -94,55 +123,47 @@ impl Answer {
         &self.text
     }
 
-    /// All members.
-    pub const fn members(&self) -> &Map<String, Value> {
-        &self.value
-    }
-
     /// The error codes, in order; empty when there are none.
     pub fn error_codes(&self) -> impl Iterator<Item = &str> {
-        self.value
-            .get("errors")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|error| error.get("errorCode").and_then(Value::as_str))
+        self.error_codes.iter().map(String::as_str)
     }
 
     /// Whether IDA did what was asked: no errors, and `authStatus` or `kycStatus` true where the route has one.
     pub fn succeeded(&self) -> bool {
-        let status = status(self.operation).is_none_or(|name| {
-            self.response().and_then(|response| response.get(name)) == Some(&Value::Bool(true))
-        });
-        self.error_codes().next().is_none() && status
+        self.error_codes.is_empty() && self.status != Some(false)
     }
 
     /// Whether the answer holds an eKYC identity, sealed or plain.
     pub fn has_identity(&self) -> bool {
-        self.response()
-            .and_then(|response| response.get("identity"))
-            .is_some_and(|identity| !identity.is_null())
+        !matches!(self.identity, Identity::Absent)
     }
 
     /// Whether the identity has the form of a sealed one: text, with a wrapped key beside it. A plain object with a
     /// thumbprint beside it is not sealed, whatever the thumbprint says.
     pub fn identity_is_sealed(&self) -> bool {
-        let is_text = |name| {
-            self.response()
-                .and_then(|response| response.get(name))
-                .is_some_and(Value::is_string)
-        };
-        is_text("identity") && is_text("sessionKey")
+        matches!(self.identity, Identity::Sealed(_))
     }
 
     /// The certificate that the identity is sealed to, as MOSIP writes it: upper-case hex (IDA reference 3.2).
     pub fn identity_thumbprint(&self) -> Option<Fingerprint> {
-        let text = self.response()?.get("thumbprint")?.as_str()?;
-        Forms::of(&[]).thumbprint(text)
+        match self.identity {
+            Identity::Sealed(thumbprint) => thumbprint,
+            Identity::Absent | Identity::Plain => None,
+        }
     }
+}
 
-    fn response(&self) -> Option<&Map<String, Value>> {
-        self.value.get("response").and_then(Value::as_object)
+impl Identity {
+    fn of(response: &Object<'_>) -> Self {
+        let text = |name| response.get(name).and_then(Value::as_str);
+        match (response.get("identity"), text("sessionKey")) {
+            (None | Some(Value::Null), _) => Self::Absent,
+            (Some(Value::String(_)), Some(_)) => {
+                let thumbprint = text("thumbprint");
+                Self::Sealed(thumbprint.and_then(|text| Forms::STRICT.thumbprint(text)))
+            }
+            _ => Self::Plain,
+        }
     }
 }
 
@@ -159,10 +180,6 @@ pub(super) fn form(cause: impl Into<String>) -> Refusal {
     Refusal::new(Code::UpstreamForm, cause)
 }
 
-fn is_error(error: &Value) -> bool {
-    error.get("errorCode").is_some_and(Value::is_string)
-}
-
 /// The member that says yes or no.
 const fn status(operation: Operation) -> Option<&'static str> {
     match operation {
@@ -173,10 +190,6 @@ const fn status(operation: Operation) -> Option<&'static str> {
         | Operation::KeyBinding
         | Operation::VciExchange => None,
     }
-}
-
-fn fits(operation: Operation, response: &Map<String, Value>) -> bool {
-    status(operation).is_none_or(|name| response.get(name).is_some_and(Value::is_boolean))
 }
 
 #[cfg(test)]

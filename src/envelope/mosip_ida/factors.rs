@@ -1,11 +1,12 @@
 //! Which factors a decrypted request uses, read as IDA reads them: a factor is there when it has a value that is neither
 //! null nor empty. `requestedAuth` says nothing; IDA ignores it.
 
-use serde_json::{Map, Value};
-
 use super::members::{Members, invalid};
 use crate::{
-    envelope::{forms, json},
+    envelope::{
+        forms,
+        json::{self, Object, Value},
+    },
     ida::{Bio, Factor},
     refusal::Refusal,
 };
@@ -24,7 +25,7 @@ const PAYLOAD_MAX: usize = 8 << 20;
 ///
 /// # Errors
 /// `MSG-003` naming the member that is not of its form.
-pub(super) fn of(inner: &Map<String, Value>) -> Result<Vec<Factor>, Refusal> {
+pub(super) fn of(inner: &Object<'_>) -> Result<Vec<Factor>, Refusal> {
     let members = Members(inner);
     let mut found = Vec::new();
     match members.get("demographics") {
@@ -67,25 +68,26 @@ pub(super) fn of(inner: &Map<String, Value>) -> Result<Vec<Factor>, Refusal> {
 }
 
 /// Whether there is a value that is neither null nor empty, at any depth.
-fn has_content(value: &Value) -> bool {
+fn has_content(value: &Value<'_>) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(_) | Value::Number(_) => true,
         Value::String(text) => !text.is_empty(),
         Value::Array(values) => values.iter().any(has_content),
-        Value::Object(members) => members.values().any(has_content),
+        Value::Object(members) => members.iter().any(|(_, value)| has_content(value)),
     }
 }
 
-fn biometric(segment: &Value) -> Option<Bio> {
-    let jws = segment.get("data")?.as_str()?;
+fn biometric(segment: &Value<'_>) -> Option<Bio> {
+    let jws = segment.as_object()?.get("data")?.as_str()?;
     let mut parts = jws.split('.');
     let (Some(_), Some(payload), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return None;
     };
-    let payload = json::object(&forms::base64url(payload)?, PAYLOAD_MAX).ok()?;
+    let payload = forms::base64url(payload)?;
+    let payload = json::read(&payload, PAYLOAD_MAX).ok()?;
     let kind = payload.get("bioType")?.as_str()?;
     kind.parse().ok()
 }

@@ -4,7 +4,6 @@
 //! answer holds no identity (an error, or a no) it passes unchanged.
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{
@@ -13,13 +12,14 @@ use super::{
     cipher::{ContentKey, Failed},
 };
 use crate::{
-    envelope::{forms, json},
+    envelope::{
+        forms,
+        json::{self, Members, Wiped},
+    },
     keys::DecryptionKey,
     refusal::{Code, Refusal},
     trust::Fingerprint,
 };
-
-type Members<'a> = Vec<(String, &'a RawValue)>;
 
 /// Seals the plain identity of an answer to a partner.
 ///
@@ -48,12 +48,14 @@ pub fn open_identity(
         return Ok(answer.clone());
     };
     let plain = decrypt(&response, keys)?;
-    json::object(&plain, plain.len()).map_err(|e| form(format!("the identity: {e}")))?;
+    json::read(&plain, plain.len())
+        .map(Wiped)
+        .map_err(|e| form(format!("the identity: {e}")))?;
     let response = json::write_object(response.iter().filter_map(
-        |(name, raw)| match name.as_str() {
-            "identity" => Some((name.as_str(), plain.as_slice())),
+        |(name, raw)| match name.as_ref() {
+            "identity" => Some((name.as_ref(), plain.as_slice())),
             "sessionKey" | "thumbprint" => None,
-            _ => Some((name.as_str(), raw.get().as_bytes())),
+            _ => Some((name.as_ref(), raw.get().as_bytes())),
         },
     ));
     let opened = with_response(&outer, &Zeroizing::new(response));
@@ -79,13 +81,13 @@ pub fn narrow_identity(
         return Ok((answer.clone(), 0));
     }
     let kept = identity.iter().filter(|(name, _)| keeps(name));
-    let kept = kept.map(|(name, raw)| (name.as_str(), raw.get().as_bytes()));
+    let kept = kept.map(|(name, raw)| (name.as_ref(), raw.get().as_bytes()));
     let kept = Zeroizing::new(json::write_object(kept));
     let response =
         Zeroizing::new(json::write_object(response.iter().map(
-            |(name, raw)| match name.as_str() {
-                "identity" => (name.as_str(), kept.as_slice()),
-                _ => (name.as_str(), raw.get().as_bytes()),
+            |(name, raw)| match name.as_ref() {
+                "identity" => (name.as_ref(), kept.as_slice()),
+                _ => (name.as_ref(), raw.get().as_bytes()),
             },
         )));
     Ok((AnswerText(with_response(&outer, &response)), gone))
@@ -158,7 +160,7 @@ fn put(
     let replaced = response.iter().map(|(name, raw)| {
         let text = new.iter().find(|(member, _)| member == name);
         (
-            name.as_str(),
+            name.as_ref(),
             text.map_or_else(|| raw.get(), |(_, text)| text).as_bytes(),
         )
     });
@@ -173,9 +175,9 @@ fn put(
 }
 
 fn with_response(outer: &Members<'_>, response: &[u8]) -> Bytes {
-    json::write_object(outer.iter().map(|(name, raw)| match name.as_str() {
-        "response" => (name.as_str(), response),
-        _ => (name.as_str(), raw.get().as_bytes()),
+    json::write_object(outer.iter().map(|(name, raw)| match name.as_ref() {
+        "response" => (name.as_ref(), response),
+        _ => (name.as_ref(), raw.get().as_bytes()),
     }))
     .into()
 }

@@ -1,21 +1,22 @@
 //! Typed reading of members: what is missing and what is wrong are told apart and named, as MOSIP does.
 
-use serde_json::{Map, Value};
-
-use crate::refusal::{Code, Refusal};
+use crate::{
+    envelope::json::{Object, Value},
+    refusal::{Code, Refusal},
+};
 
 /// The members of one object.
 #[derive(Clone, Copy)]
-pub(super) struct Members<'a>(pub(super) &'a Map<String, Value>);
+pub(super) struct Members<'a>(pub(super) &'a Object<'a>);
 
 impl<'a> Members<'a> {
     /// A member that is there and not null.
-    pub(super) fn get(self, name: &'static str) -> Option<&'a Value> {
+    pub(super) fn get(self, name: &'static str) -> Option<&'a Value<'a>> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
     /// A member that must be there.
-    pub(super) fn need(self, name: &'static str) -> Result<&'a Value, Refusal> {
+    pub(super) fn need(self, name: &'static str) -> Result<&'a Value<'a>, Refusal> {
         self.get(name).ok_or_else(|| missing(name))
     }
 
@@ -32,7 +33,7 @@ impl<'a> Members<'a> {
     pub(super) fn optional_text(self, name: &'static str) -> Result<Option<&'a str>, Refusal> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(Value::String(text)) => Ok(Some(text.as_ref()).filter(|text| !text.is_empty())),
             Some(_) => Err(invalid(name, "not a string")),
         }
     }

@@ -6,9 +6,8 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{
     Request,
@@ -19,7 +18,10 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    envelope::{forms, json},
+    envelope::{
+        forms,
+        json::{self, Wiped},
+    },
     ida::Factor,
     keys::DecryptionKey,
     refusal::{Code, Refusal},
@@ -29,7 +31,6 @@ use crate::{
 /// A decrypted request: exact plain bytes and what was read from them. Wiped when dropped.
 pub struct Opened {
     plain: Zeroizing<Vec<u8>>,
-    value: Wiped,
     timestamp: Moment,
     factors: Vec<Factor>,
 }
@@ -65,14 +66,14 @@ impl Request {
 
 impl Opened {
     fn read(plain: Zeroizing<Vec<u8>>) -> Result<Self, Refusal> {
-        let value = json::object(&plain, BODY_MAX).map(Wiped).map_err(|e| {
+        let value = json::read(&plain, BODY_MAX).map(Wiped).map_err(|e| {
             Refusal::new(Code::MessageForm, format!("the plain text: {e}")).naming("request")
         })?;
         let timestamp = moment(Members(&value.0), "timestamp")?;
         let factors = factors::of(&value.0)?;
+        drop(value);
         Ok(Self {
             plain,
-            value,
             timestamp,
             factors,
         })
@@ -81,11 +82,6 @@ impl Opened {
     /// The plain bytes, exactly as they were encrypted. Personal.
     pub fn plain(&self) -> &[u8] {
         &self.plain
-    }
-
-    /// The members of the plain text. Personal.
-    pub const fn members(&self) -> &Map<String, Value> {
-        &self.value.0
     }
 
     /// The inner `timestamp`: the same window holds for it as for `requestTime`.
@@ -115,24 +111,6 @@ fn decrypt(sealed: &Sealed, key: &DecryptionKey) -> Result<(Plain, Plain), Faile
     let digest = content_key.open(Zeroizing::new(sealed.hmac.clone()));
     let plain = content_key.open(Zeroizing::new(sealed.request.clone()));
     Ok((plain?, digest?))
-}
-
-/// Parsed content whose strings are wiped when it is dropped.
-struct Wiped(Map<String, Value>);
-
-impl Drop for Wiped {
-    fn drop(&mut self) {
-        self.0.values_mut().for_each(wipe);
-    }
-}
-
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(values) => values.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 #[cfg(test)]

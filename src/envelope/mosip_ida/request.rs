@@ -8,7 +8,6 @@ use crate::ida::Operation;
 use std::fmt;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use super::{
     cipher,
@@ -16,7 +15,12 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    envelope::{Forms, forms::Member, json, time},
+    envelope::{
+        Forms,
+        forms::Member,
+        json::{self, Value},
+        time,
+    },
     refusal::{Code, Refusal},
     trust::Fingerprint,
 };
@@ -40,9 +44,11 @@ pub(super) const HMAC_LENGTH: usize = 64 + cipher::OVERHEAD;
 pub struct Request {
     operation: Operation,
     body: Bytes,
-    value: Map<String, Value>,
     id: String,
     transaction_id: String,
+    individual_id: String,
+    individual_id_type: Option<String>,
+    claims: Option<Vec<String>>,
     request_time: Moment,
     sealed: Option<Sealed>,
 }
@@ -62,7 +68,7 @@ impl Request {
     /// `MSG-001` when it is not a strict JSON object; `MSG-002` naming the member that is missing; `MSG-003` naming the member
     /// that is wrong; `FRS-001` when `requestTime` is not in MOSIP's form.
     pub fn parse(operation: Operation, body: Bytes, forms: &Forms) -> Result<Self, Refusal> {
-        let value = json::object(&body, BODY_MAX)
+        let value = json::read(&body, BODY_MAX)
             .map_err(|e| Refusal::new(Code::MessageForm, e.to_string()))?;
         let members = Members(&value);
         let id = id(operation, members)?.to_owned();
@@ -75,17 +81,22 @@ impl Request {
         let request_time = moment(members, "requestTime")?;
         surroundings(members)?;
         let transaction_id = transaction_id(members)?.to_owned();
-        individual(members)?;
+        let individual_id = individual_id(members)?.to_owned();
+        let individual_id_type = individual_id_type(members)?.map(str::to_owned);
         if operation == Operation::Otp {
             otp_channel(members)?;
         }
+        let claims = claims(operation, members);
+        drop(value);
         Ok(Self {
             operation,
             id,
             transaction_id,
+            individual_id,
+            individual_id_type,
+            claims,
             request_time,
             sealed,
-            value,
             body,
         })
     }
@@ -98,11 +109,6 @@ impl Request {
     /// The body exactly as it came.
     pub const fn body(&self) -> &Bytes {
         &self.body
-    }
-
-    /// All outer members, known or not.
-    pub const fn members(&self) -> &Map<String, Value> {
-        &self.value
     }
 
     /// `id`.
@@ -122,12 +128,17 @@ impl Request {
 
     /// `individualId`. Personal: never to be logged.
     pub fn individual_id(&self) -> &str {
-        self.text("individualId").unwrap_or_default()
+        &self.individual_id
     }
 
     /// `individualIdType`, when given.
     pub fn individual_id_type(&self) -> Option<&str> {
-        self.text("individualIdType")
+        self.individual_id_type.as_deref()
+    }
+
+    /// The attributes that an exchange of a kyc token or a verifiable credential asks for by name, where it names any.
+    pub fn claims(&self) -> Option<&[String]> {
+        self.claims.as_deref()
     }
 
     /// The certificate that the request says it is encrypted to.
@@ -138,19 +149,12 @@ impl Request {
     pub(super) const fn sealed(&self) -> Option<&Sealed> {
         self.sealed.as_ref()
     }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.value
-            .get(name)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    }
 }
 
 /// The transaction that a body names, for the answer to a message that was refused before it was read as a whole. Nothing
 /// may be decided by it.
 pub fn stated_transaction(body: &[u8]) -> Option<String> {
-    let value = json::object(body, BODY_MAX).ok()?;
+    let value = json::read(body, BODY_MAX).ok()?;
     transaction_id(Members(&value)).ok().map(str::to_owned)
 }
 
@@ -266,18 +270,43 @@ fn transaction_id(members: Members<'_>) -> Result<&str, Refusal> {
     }
 }
 
-fn individual(members: Members<'_>) -> Result<(), Refusal> {
-    if !is_sane(members.text("individualId")?, INDIVIDUAL_ID_MAX) {
-        return Err(invalid(
-            "individualId",
-            "too long or with control characters",
-        ));
+fn individual_id(members: Members<'_>) -> Result<&str, Refusal> {
+    const NAME: &str = "individualId";
+    let text = members.text(NAME)?;
+    if is_sane(text, INDIVIDUAL_ID_MAX) {
+        Ok(text)
+    } else {
+        Err(invalid(NAME, "too long or with control characters"))
     }
-    match members.optional_text("individualIdType")? {
+}
+
+fn individual_id_type(members: Members<'_>) -> Result<Option<&str>, Refusal> {
+    const NAME: &str = "individualIdType";
+    match members.optional_text(NAME)? {
         Some(kind) if kind.len() > WORD_MAX || !kind.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-            Err(invalid("individualIdType", "not a word"))
+            Err(invalid(NAME, "not a word"))
         }
-        _ => Ok(()),
+        kind => Ok(kind),
+    }
+}
+
+fn claims(operation: Operation, members: Members<'_>) -> Option<Vec<String>> {
+    match operation {
+        Operation::KycExchange => {
+            let named = members.get("consentObtained")?.as_array()?;
+            let texts = named.iter().filter_map(Value::as_str);
+            Some(texts.map(str::to_owned).collect())
+        }
+        Operation::VciExchange => {
+            let definition = members.get("credentialsDefinition")?.as_object()?;
+            let subject = definition.get("credentialSubject")?.as_object()?;
+            Some(subject.iter().map(|(name, _)| name.to_owned()).collect())
+        }
+        Operation::Auth
+        | Operation::Otp
+        | Operation::Kyc
+        | Operation::KycAuth
+        | Operation::KeyBinding => None,
     }
 }
 
@@ -290,7 +319,7 @@ fn otp_channel(members: Members<'_>) -> Result<(), Refusal> {
     if channels.is_empty() {
         return Err(missing(NAME));
     }
-    let known = |channel: &Value| {
+    let known = |channel: &Value<'_>| {
         channel.as_str().is_some_and(|word| {
             ["email", "phone", "none"]
                 .iter()

@@ -93,8 +93,8 @@ fn seal(plain: &[u8], recipient: &Recipient<'_>) -> Result<[String; SEALED.len()
 fn rewrite<'a>(body: &'a [u8], change: impl Fn(&str) -> Change<'a>) -> Result<Bytes, Refusal> {
     let members = json::members(body).map_err(|e| Refusal::new(Code::Fault, e.to_string()))?;
     let kept = members.iter().filter_map(|(name, raw)| match change(name) {
-        Change::Keep => Some((name.as_str(), raw.get().as_bytes())),
-        Change::Put(text) => Some((name.as_str(), text)),
+        Change::Keep => Some((name.as_ref(), raw.get().as_bytes())),
+        Change::Put(text) => Some((name.as_ref(), text)),
         Change::Drop => None,
     });
     Ok(json::write_object(kept).into())

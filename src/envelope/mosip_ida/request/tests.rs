@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::ida::Operation;
@@ -31,7 +31,6 @@ fn a_request_of_its_form_is_read() {
     assert_eq!(request.individual_id(), "5678901234");
     assert_eq!(request.thumbprint(), Some(GATEWAY.fingerprint()));
     assert_eq!(request.body(), &bytes);
-    assert!(request.members().contains_key("requestedAuth"));
 }
 
 #[test]
@@ -197,7 +196,8 @@ fn unknown_members_are_tolerated_and_kept() {
     let mut members = auth();
     members.insert("x-unknown".to_owned(), json!({"deep": [1]}));
     let request = Request::parse(AUTH, body(&members), &Forms::STRICT).unwrap();
-    assert!(request.members().contains_key("x-unknown"));
+    let kept = String::from_utf8(request.body().to_vec()).unwrap();
+    assert!(kept.contains(r#""x-unknown":{"deep":[1]}"#), "{kept}");
 }
 
 #[test]

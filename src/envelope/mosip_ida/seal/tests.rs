@@ -59,7 +59,7 @@ fn members_keep_their_order_and_the_text_of_their_values() {
         json::members(text)
             .unwrap()
             .into_iter()
-            .map(|(name, _)| name)
+            .map(|(name, _)| name.into_owned())
             .collect()
     };
     assert_eq!(names(first.body()), names(sealed.as_bytes()));
