@@ -2,5 +2,5 @@
 use triseal::envelope::mosip_ida::Opened;
 
 pub fn make() -> Opened {
-    Opened { plain: todo!(), value: todo!(), timestamp: todo!(), factors: Vec::new() }
+    Opened { plain: todo!(), timestamp: todo!(), factors: Vec::new() }
 }

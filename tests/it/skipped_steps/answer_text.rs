@@ -1,0 +1,6 @@
+// fails with E0423: the text of an answer comes from strict reading alone
+use triseal::envelope::mosip_ida::AnswerText;
+
+pub fn make() -> AnswerText {
+    AnswerText(todo!())
+}
