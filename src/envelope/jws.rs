@@ -162,14 +162,12 @@ impl DetachedJws {
 
 /// `protected.base64url(body)`.
 pub(super) fn signing_input(protected: &str, body: &[u8]) -> Vec<u8> {
-    use base64::Engine;
     let encoded = body.len().div_ceil(3).saturating_mul(4);
-    let mut input =
-        String::with_capacity(protected.len().saturating_add(encoded).saturating_add(1));
-    input.push_str(protected);
-    input.push('.');
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode_string(body, &mut input);
-    input.into_bytes()
+    let mut input = Vec::with_capacity(protected.len().saturating_add(encoded).saturating_add(1));
+    input.extend_from_slice(protected.as_bytes());
+    input.push(b'.');
+    forms::append_base64url(&mut input, body);
+    input
 }
 
 /// The name of an algorithm (RFC 7518, RFC 8037).

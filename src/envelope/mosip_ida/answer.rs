@@ -2,16 +2,17 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::{
     envelope::{
         Forms,
-        json::{self, Object, Value},
+        json::{self, Object, Value, Wiped},
     },
     ida::Operation,
     refusal::{Code, Refusal},
     trust::Fingerprint,
 };
-use bytes::Bytes;
 
 /// Bytes of an answer. The upstream's limit comes first and is usually lower.
 const ANSWER_MAX: usize = 64 << 20;
@@ -71,7 +72,10 @@ impl Answer {
     /// `UP-006` when it is not a strict JSON object, names another transaction, or has neither errors nor the `response` of
     /// its operation.
     pub fn parse(operation: Operation, body: Bytes, transaction_id: &str) -> Result<Self, Refusal> {
-        let value = json::read(&body, ANSWER_MAX).map_err(|e| form(e.to_string()))?;
+        let read = json::read(&body, ANSWER_MAX)
+            .map(Wiped)
+            .map_err(|e| form(e.to_string()))?;
+        let value = &read.0;
         if value.get("transactionID").and_then(Value::as_str) != Some(transaction_id) {
             return Err(form("`transactionID` is not that of the request"));
         }
@@ -103,7 +107,7 @@ impl Answer {
             return Err(form(NOT_OF_THE_ROUTE));
         }
         let identity = response.map_or(Identity::Absent, Identity::of);
-        drop(value);
+        drop(read);
         Ok(Self {
             operation,
             text: AnswerText(body),

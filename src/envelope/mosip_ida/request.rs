@@ -4,7 +4,6 @@
 //! encrypted members, consent, time, surroundings, transaction, individual. Members that MOSIP does not know are kept and
 //! tolerated, as MOSIP does.
 
-use crate::ida::Operation;
 use std::fmt;
 
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use crate::{
         json::{self, Value},
         time,
     },
+    ida::Operation,
     refusal::{Code, Refusal},
     trust::Fingerprint,
 };
