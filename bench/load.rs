@@ -183,7 +183,7 @@ impl Measured {
         let (server, load) = (self.server_core.idle_share(), self.load_core.idle_share());
         match (server < 0.05, load < 0.05) {
             (true, _) => "server",
-            (false, _) if self.awake => "not the server: the load core spins",
+            (false, _) if self.awake => "not the server: the load core pauses",
             (false, true) => "load generator and upstream",
             (false, false) => "neither core was full",
         }

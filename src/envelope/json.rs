@@ -27,7 +27,8 @@ pub enum JsonError {
     /// Larger than the caller allows.
     #[error("{0} bytes where at most {1} are taken")]
     Size(usize, usize),
-    /// Not one JSON value, a name twice, or too deep. Holds the position only: the content may be personal.
+    /// Not UTF-8, not one JSON value, a name twice, too deep, too many values, or a number out of range. Where a name stands
+    /// twice, the position is the end of its object. Holds the position only: the content may be personal.
     #[error("not strict JSON, line {0} column {1}: {2}")]
     Form(usize, usize, &'static str),
     /// JSON, but not an object.
@@ -71,7 +72,8 @@ pub fn object(text: &[u8], max: usize) -> Result<Map<String, serde_json::Value>,
     read(text, max).map(Object::into_map)
 }
 
-/// What was read of personal content: the few copies in it are wiped when it is dropped.
+/// What was read of personal content: the few copies of values in it are wiped when it is dropped. What the reader itself copied on
+/// its way is not (SECURITY.md).
 pub(super) struct Wiped<'t>(pub(super) Object<'t>);
 
 impl Drop for Wiped<'_> {
@@ -85,7 +87,11 @@ fn utf8(text: &[u8]) -> Result<&str, JsonError> {
     std::str::from_utf8(text).map_err(|error| {
         let before = text.get(..error.valid_up_to()).unwrap_or_default();
         let lines = before.split(|byte| *byte == b'\n');
-        let column = lines.clone().next_back().map_or(0, <[u8]>::len);
+        let column = lines
+            .clone()
+            .next_back()
+            .map_or(0, <[u8]>::len)
+            .saturating_add(1);
         JsonError::Form(lines.count(), column, "not UTF-8")
     })
 }
@@ -93,7 +99,7 @@ fn utf8(text: &[u8]) -> Result<&str, JsonError> {
 /// The members of an object, each with the exact text of its value.
 pub type Members<'t> = Vec<(Cow<'t, str>, &'t RawValue)>;
 
-/// The members of an object in their order, each with its exact text. Only for text that [`object`] has accepted (or a
+/// The members of an object in their order, each with its exact text. Only for text that [`read`] has accepted (or a
 /// value inside such text): names are not checked again.
 ///
 /// # Errors
@@ -358,9 +364,9 @@ mod tests {
     #[test]
     fn what_is_not_utf_8_is_refused_where_it_stands() {
         for (text, line, column) in [
-            (b"{\"a\":\"\xff\"}".as_slice(), 1, 6),
-            (b"{\n\"\xc3\x28\":1}", 2, 1),
-            (b"{}\n\n\xed\xa0\x80", 3, 0),
+            (b"{\"a\":\"\xff\"}".as_slice(), 1, 7),
+            (b"{\n\"\xc3\x28\":1}", 2, 2),
+            (b"{}\n\n\xed\xa0\x80", 3, 1),
         ] {
             let refused = read(text, 100).err().unwrap();
             let expected = format!("not strict JSON, line {line} column {column}: not UTF-8");

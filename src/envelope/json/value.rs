@@ -6,7 +6,7 @@ use serde_json::{Map, Number};
 use zeroize::Zeroize;
 
 /// A JSON value. Its strings point into the text it was read from; only those with escapes are copies.
-#[derive(Clone, PartialEq)]
+#[derive(PartialEq)]
 pub enum Value<'t> {
     /// `null`.
     Null,
@@ -22,8 +22,9 @@ pub enum Value<'t> {
     Object(Object<'t>),
 }
 
-/// The members of an object in their order, no name twice.
-#[derive(Clone, Default, PartialEq)]
+/// The members of an object in their order, no name twice. Two are the same when their members come in the same order. There is no
+/// copy of it: what is to be wiped stands in one place.
+#[derive(PartialEq)]
 pub struct Object<'t> {
     members: Vec<(Cow<'t, str>, Value<'t>)>,
 }

@@ -26,7 +26,7 @@ pub struct Answer {
     operation: Operation,
     text: AnswerText,
     error_codes: Vec<String>,
-    /// `authStatus` or `kycStatus`, where the operation has one.
+    /// `authStatus` or `kycStatus`, where the operation has one; beside errors it may be missing, which is no.
     status: Option<bool>,
     identity: Identity,
 }
@@ -148,7 +148,8 @@ impl Answer {
         matches!(self.identity, Identity::Sealed(_))
     }
 
-    /// The certificate that the identity is sealed to, as MOSIP writes it: upper-case hex (IDA reference 3.2).
+    /// The certificate that the identity is sealed to, as MOSIP writes it: upper-case hex (IDA reference 3.2). `None` unless it is
+    /// sealed.
     pub fn identity_thumbprint(&self) -> Option<Fingerprint> {
         match self.identity {
             Identity::Sealed(thumbprint) => thumbprint,
@@ -252,6 +253,61 @@ mod tests {
         )
         .unwrap();
         assert!(answer.has_identity());
+    }
+
+    #[test]
+    fn the_errors_are_a_list_of_few_codes_in_their_order() {
+        let errors = |count: usize| {
+            let each = (0..count).map(|n| format!(r#"{{"errorCode":"E{n}","errorMessage":null}}"#));
+            format!(r#""errors":[{}]"#, each.collect::<Vec<_>>().join(","))
+        };
+        let answer = read(Operation::Otp, &errors(ERRORS_MAX)).unwrap();
+        let codes: Vec<&str> = answer.error_codes().collect();
+        assert_eq!(codes.len(), ERRORS_MAX);
+        assert_eq!(codes[..2], ["E0", "E1"]);
+        let refusal = read(Operation::Otp, &errors(ERRORS_MAX + 1)).unwrap_err();
+        assert_eq!(refusal.code(), Code::UpstreamForm);
+        let both = r#""errors":[{"errorCode":"x"}],"response":{"identity":{"a":1}}"#;
+        let answer = read(Operation::Kyc, both).unwrap();
+        assert!(!answer.succeeded() && answer.has_identity());
+    }
+
+    #[test]
+    fn an_identity_is_sealed_when_it_is_text_beside_a_wrapped_key() {
+        let thumbprint = "AB".repeat(32);
+        for (block, there, sealed, named) in [
+            (r#""identity":null,"sessionKey":"k""#, false, false, false),
+            (r#""sessionKey":"k""#, false, false, false),
+            (r#""identity":"""#, true, false, false),
+            (r#""identity":"x""#, true, false, false),
+            (r#""identity":"x","sessionKey":null"#, true, false, false),
+            (r#""identity":"x","sessionKey":"k""#, true, true, false),
+            (
+                r#""identity":{},"sessionKey":"k","thumbprint":"T""#,
+                true,
+                false,
+                false,
+            ),
+            (
+                r#""identity":"x","sessionKey":"k","thumbprint":"T""#,
+                true,
+                true,
+                true,
+            ),
+            (
+                r#""identity":"x","sessionKey":"k","thumbprint":"T0""#,
+                true,
+                true,
+                false,
+            ),
+        ] {
+            let block = block.replace('T', &thumbprint);
+            let rest = format!(r#""response":{{"kycStatus":true,{block}}}"#);
+            let answer = read(Operation::Kyc, &rest).unwrap();
+            assert_eq!(answer.has_identity(), there, "{rest}");
+            assert_eq!(answer.identity_is_sealed(), sealed, "{rest}");
+            assert_eq!(answer.identity_thumbprint().is_some(), named, "{rest}");
+        }
     }
 
     #[test]

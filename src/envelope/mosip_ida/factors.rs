@@ -1,11 +1,13 @@
 //! Which factors a decrypted request uses, read as IDA reads them: a factor is there when it has a value that is neither
 //! null nor empty. `requestedAuth` says nothing; IDA ignores it.
 
+use zeroize::Zeroizing;
+
 use super::members::{Members, invalid};
 use crate::{
     envelope::{
         forms,
-        json::{self, Object, Value},
+        json::{self, Object, Value, Wiped},
     },
     ida::{Bio, Factor},
     refusal::Refusal,
@@ -86,8 +88,8 @@ fn biometric(segment: &Value<'_>) -> Option<Bio> {
     else {
         return None;
     };
-    let payload = forms::base64url(payload)?;
-    let payload = json::read(&payload, PAYLOAD_MAX).ok()?;
-    let kind = payload.get("bioType")?.as_str()?;
+    let payload = Zeroizing::new(forms::base64url(payload)?);
+    let payload = json::read(&payload, PAYLOAD_MAX).map(Wiped).ok()?;
+    let kind = payload.0.get("bioType")?.as_str()?;
     kind.parse().ok()
 }

@@ -237,6 +237,43 @@ fn consent_of_an_exchange_is_a_list_of_claims() {
 }
 
 #[test]
+fn what_an_exchange_asks_for_is_named() {
+    let claims = |operation: Operation, name: &str, value: Value| {
+        let id = operation.id().unwrap_or("mosip.identity.any");
+        let mut members = plain_members(id);
+        members.insert("consentObtained".to_owned(), json!([]));
+        members.insert(name.to_owned(), value);
+        let request = Request::parse(operation, body(&members), &Forms::STRICT).unwrap();
+        request.claims().map(<[String]>::to_vec)
+    };
+    let some = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
+    for (consent, expected) in [
+        (json!([]), some(&[])),
+        (json!(["name", "picture"]), some(&["name", "picture"])),
+    ] {
+        let named = claims(Operation::KycExchange, "consentObtained", consent);
+        assert_eq!(named, expected);
+    }
+    for (definition, expected) in [
+        (json!({"credentialSubject": {}}), some(&[])),
+        (
+            json!({"credentialSubject": {"name": {}, "dob": null}}),
+            some(&["name", "dob"]),
+        ),
+        (json!({"credentialSubject": null}), None),
+        (json!({"credentialSubject": ["name"]}), None),
+        (json!({}), None),
+        (json!("credentialSubject"), None),
+        (Value::Null, None),
+    ] {
+        let named = claims(Operation::VciExchange, "credentialsDefinition", definition);
+        assert_eq!(named, expected);
+    }
+    let auth = Request::parse(AUTH, body(&auth()), &Forms::STRICT).unwrap();
+    assert_eq!(auth.claims(), None);
+}
+
+#[test]
 fn routes_without_a_configured_id_take_any() {
     let mut members = auth();
     members.insert("id".to_owned(), json!("mosip.identity.keybinding"));
