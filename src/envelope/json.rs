@@ -97,17 +97,17 @@ fn utf8(text: &[u8]) -> Result<&str, JsonError> {
 }
 
 /// The members of an object, each with the exact text of its value.
-pub type Members<'t> = Vec<(Cow<'t, str>, &'t RawValue)>;
+pub type RawMembers<'t> = Vec<(Cow<'t, str>, &'t RawValue)>;
 
 /// The members of an object in their order, each with its exact text. Only for text that [`read`] has accepted (or a
 /// value inside such text): names are not checked again.
 ///
 /// # Errors
 /// When the text is not a JSON object.
-pub fn members(text: &[u8]) -> Result<Members<'_>, JsonError> {
+pub fn members(text: &[u8]) -> Result<RawMembers<'_>, JsonError> {
     struct Each;
     impl<'de> Visitor<'de> for Each {
-        type Value = Members<'de>;
+        type Value = RawMembers<'de>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     envelope::{
         forms,
-        json::{self, Members, Wiped},
+        json::{self, RawMembers, Wiped},
     },
     keys::DecryptionKey,
     refusal::{Code, Refusal},
@@ -94,7 +94,7 @@ pub fn narrow_identity(
 }
 
 /// The members of the answer and of its `response`, when there is an identity.
-fn with_identity(answer: &AnswerText) -> Result<Option<(Members<'_>, Members<'_>)>, Refusal> {
+fn with_identity(answer: &AnswerText) -> Result<Option<(RawMembers<'_>, RawMembers<'_>)>, Refusal> {
     let outer = json::members(&answer.0).map_err(|e| form(e.to_string()))?;
     let Some(response) =
         text(&outer, "response").and_then(|text| json::members(text.as_bytes()).ok())
@@ -106,7 +106,7 @@ fn with_identity(answer: &AnswerText) -> Result<Option<(Members<'_>, Members<'_>
 }
 
 fn decrypt(
-    response: &Members<'_>,
+    response: &RawMembers<'_>,
     keys: &[(Fingerprint, &DecryptionKey)],
 ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let string = |name| {
@@ -136,8 +136,8 @@ fn decrypt(
 }
 
 fn put(
-    outer: &Members<'_>,
-    response: &Members<'_>,
+    outer: &RawMembers<'_>,
+    response: &RawMembers<'_>,
     plain: &[u8],
     recipient: &Recipient<'_>,
 ) -> Result<Bytes, Refusal> {
@@ -174,7 +174,7 @@ fn put(
     ))
 }
 
-fn with_response(outer: &Members<'_>, response: &[u8]) -> Bytes {
+fn with_response(outer: &RawMembers<'_>, response: &[u8]) -> Bytes {
     json::write_object(outer.iter().map(|(name, raw)| match name.as_ref() {
         "response" => (name.as_ref(), response),
         _ => (name.as_ref(), raw.get().as_bytes()),
@@ -183,7 +183,7 @@ fn with_response(outer: &Members<'_>, response: &[u8]) -> Bytes {
 }
 
 /// The text of a member that is there and not null.
-fn text<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
+fn text<'a>(members: &RawMembers<'a>, name: &str) -> Option<&'a str> {
     members
         .iter()
         .find(|(member, _)| member == name)

@@ -44,9 +44,7 @@ pub(super) const HMAC_LENGTH: usize = 64 + cipher::OVERHEAD;
 pub struct Request {
     operation: Operation,
     body: Bytes,
-    id: String,
     transaction_id: String,
-    individual_id: String,
     individual_id_type: Option<String>,
     claims: Option<Vec<String>>,
     request_time: Moment,
@@ -71,7 +69,7 @@ impl Request {
         let value = json::read(&body, BODY_MAX)
             .map_err(|e| Refusal::new(Code::MessageForm, e.to_string()))?;
         let members = Members(&value);
-        let id = id(operation, members)?.to_owned();
+        id(operation, members)?;
         version(members)?;
         let sealed = match operation.encrypted() {
             true => Some(sealed(members, forms)?),
@@ -81,7 +79,7 @@ impl Request {
         let request_time = moment(members, "requestTime")?;
         surroundings(members)?;
         let transaction_id = transaction_id(members)?.to_owned();
-        let individual_id = individual_id(members)?.to_owned();
+        individual_id(members)?;
         let individual_id_type = individual_id_type(members)?.map(str::to_owned);
         if operation == Operation::Otp {
             otp_channel(members)?;
@@ -90,9 +88,7 @@ impl Request {
         drop(value);
         Ok(Self {
             operation,
-            id,
             transaction_id,
-            individual_id,
             individual_id_type,
             claims,
             request_time,
@@ -111,11 +107,6 @@ impl Request {
         &self.body
     }
 
-    /// `id`.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
     /// `transactionID`: ten letters and digits.
     pub fn transaction_id(&self) -> &str {
         &self.transaction_id
@@ -124,11 +115,6 @@ impl Request {
     /// `requestTime`.
     pub const fn request_time(&self) -> Moment {
         self.request_time
-    }
-
-    /// `individualId`. Personal: never to be logged.
-    pub fn individual_id(&self) -> &str {
-        &self.individual_id
     }
 
     /// `individualIdType`, when given.
@@ -174,14 +160,14 @@ pub(super) fn moment(members: Members<'_>, name: &'static str) -> Result<Moment,
     })
 }
 
-fn id(operation: Operation, members: Members<'_>) -> Result<&str, Refusal> {
+fn id(operation: Operation, members: Members<'_>) -> Result<(), Refusal> {
     let id = members.text("id")?;
     let fits = match operation.id() {
         Some(required) => id == required,
         None => is_sane(id, WORD_MAX),
     };
     if fits {
-        Ok(id)
+        Ok(())
     } else {
         Err(invalid("id", "not that of the route"))
     }
@@ -270,11 +256,11 @@ fn transaction_id(members: Members<'_>) -> Result<&str, Refusal> {
     }
 }
 
-fn individual_id(members: Members<'_>) -> Result<&str, Refusal> {
+/// Personal: looked at and not kept.
+fn individual_id(members: Members<'_>) -> Result<(), Refusal> {
     const NAME: &str = "individualId";
-    let text = members.text(NAME)?;
-    if is_sane(text, INDIVIDUAL_ID_MAX) {
-        Ok(text)
+    if is_sane(members.text(NAME)?, INDIVIDUAL_ID_MAX) {
+        Ok(())
     } else {
         Err(invalid(NAME, "too long or with control characters"))
     }

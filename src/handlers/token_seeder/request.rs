@@ -196,7 +196,7 @@ fn found_callback(body: &[u8], envelope: &[u8]) -> Result<FoundCallback, Refusal
     Ok(FoundCallback { place, said })
 }
 
-fn raw_of<'t>(members: json::Members<'t>, name: &str) -> Option<&'t RawValue> {
+fn raw_of<'t>(members: json::RawMembers<'t>, name: &str) -> Option<&'t RawValue> {
     members
         .into_iter()
         .find(|(found, _)| found == name)

@@ -26,9 +26,7 @@ fn a_request_of_its_form_is_read() {
     let request = Request::parse(AUTH, bytes.clone(), &Forms::STRICT).unwrap();
     assert_eq!(request.transaction_id(), "1234567890");
     assert_eq!(request.request_time(), time());
-    assert_eq!(request.id(), "mosip.identity.auth");
     assert_eq!(request.individual_id_type(), Some("UIN"));
-    assert_eq!(request.individual_id(), "5678901234");
     assert_eq!(request.thumbprint(), Some(GATEWAY.fingerprint()));
     assert_eq!(request.body(), &bytes);
 }
