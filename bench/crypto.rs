@@ -4,8 +4,9 @@
 
 use std::{
     hint::black_box,
+    io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -39,7 +40,7 @@ pub enum Exchange {
 }
 
 /// What the loop did.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Bare {
     pub exchanges: u64,
     pub cpu_s: f64,
@@ -55,8 +56,26 @@ impl Bare {
         self.exchanges as f64 / self.wall_s
     }
 
-    /// Runs the loop in a child process on `core`.
-    pub fn measure(core: u32, pki: &Pki, exchange: Exchange, window: Duration) -> Self {
+    /// What a loop does for so long that is started for it.
+    pub async fn alone(core: u32, pki: &Pki, exchange: Exchange, window: Duration) -> Self {
+        let mut running = Running::start(core, pki, exchange);
+        running.turn(window).await;
+        running.end()
+    }
+}
+
+/// The loop, in a child process that waits for its turns.
+pub struct Running {
+    child: Child,
+    turns: ChildStdin,
+    /// Lent to whoever waits for the end of a turn.
+    done: Option<BufReader<ChildStdout>>,
+    so_far: Bare,
+}
+
+impl Running {
+    /// Starts it on `core`.
+    pub fn start(core: u32, pki: &Pki, exchange: Exchange) -> Self {
         let mut child = Command::new("taskset")
             .args(["-c", &core.to_string()])
             .arg(std::env::current_exe().unwrap())
@@ -66,24 +85,44 @@ impl Bare {
                 "--exchange",
                 exchange.to_possible_value().unwrap().get_name(),
             ])
-            .args(["--seconds", &window.as_secs_f64().to_string()])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // The core beside it is as busy as beside the gateway: two cores of a machine may be one core's two threads.
-        while child.try_wait().unwrap().is_none() {
-            for _ in 0..100_000 {
-                std::hint::spin_loop();
-            }
+        Self {
+            turns: child.stdin.take().unwrap(),
+            done: child.stdout.take().map(BufReader::new),
+            child,
+            so_far: Bare::default(),
         }
-        let out = child.wait_with_output().unwrap();
-        assert!(out.status.success(), "{out:?}");
-        serde_json::from_slice(&out.stdout).unwrap()
+    }
+
+    /// Lets it work for so long.
+    pub async fn turn(&mut self, window: Duration) {
+        writeln!(self.turns, "{}", window.as_secs_f64()).unwrap();
+        let mut done = self.done.take().unwrap();
+        let (line, done) = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            done.read_line(&mut line).unwrap();
+            (line, done)
+        })
+        .await
+        .unwrap();
+        self.done = Some(done);
+        self.so_far = serde_json::from_str(&line).expect("the bare cryptography works");
+    }
+
+    /// Ends it: what it did in all its turns.
+    pub fn end(mut self) -> Bare {
+        drop(self.turns);
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        self.so_far
     }
 }
 
-/// The child's whole work: loops for that long and says what it did.
-pub fn run(pki: &Path, exchange: Exchange, seconds: f64) -> Bare {
+/// The child's whole work: for each line a turn of so many seconds, and a line with what it did so far.
+pub fn run(pki: &Path, exchange: Exchange) {
     let pki = Pki::at(pki);
     let once: Box<dyn Fn()> = match exchange {
         Exchange::Mosip => {
@@ -99,18 +138,17 @@ pub fn run(pki: &Path, exchange: Exchange, seconds: f64) -> Bare {
         once();
     }
     let me = [std::process::id()];
-    let (start, before) = (Instant::now(), machine::cpu_s(&me));
-    let mut exchanges = 0;
-    while start.elapsed().as_secs_f64() < seconds {
-        for _ in 0..8 {
+    let mut so_far = Bare::default();
+    for line in std::io::stdin().lines() {
+        let seconds: f64 = line.unwrap().parse().unwrap();
+        let (start, before) = (Instant::now(), machine::cpu_s(&me));
+        while start.elapsed().as_secs_f64() < seconds {
             once();
+            so_far.exchanges += 1;
         }
-        exchanges += 8;
-    }
-    Bare {
-        exchanges,
-        cpu_s: machine::cpu_s(&me) - before,
-        wall_s: start.elapsed().as_secs_f64(),
+        so_far.cpu_s += machine::cpu_s(&me) - before;
+        so_far.wall_s += start.elapsed().as_secs_f64();
+        println!("{}", serde_json::to_string(&so_far).unwrap());
     }
 }
 

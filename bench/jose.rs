@@ -33,8 +33,9 @@ use crate::{
     load::{self, Check, Client, Next},
     peers::Server,
     pki::{self, Pki},
-    questions::{Bench, Sealed},
+    questions::Bench,
     report::Report,
+    sealed::Sealed,
     upstream,
 };
 

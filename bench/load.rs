@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -199,6 +199,24 @@ pub async fn measure(
     next: &Next,
     check: &Check,
 ) -> Measured {
+    measure_in_turns(client, pids, cores, shape, next, check, 1, async || {}).await
+}
+
+/// The same with the window in so many pieces. After each all connections wait until `others_turn` is over.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what `measure` takes, and two more"
+)]
+pub async fn measure_in_turns(
+    client: &Client,
+    pids: &[u32],
+    cores: Cores,
+    shape: Shape,
+    next: &Next,
+    check: &Check,
+    turns: u32,
+    mut others_turn: impl AsyncFnMut(),
+) -> Measured {
     // All are connected before the first one sends, so that no handshake falls into the window.
     let mut connections = Vec::new();
     for _ in 0..shape.connections {
@@ -221,21 +239,31 @@ pub async fn measure(
     }
     let awake = shape.awake.then(|| tokio::spawn(stay_awake()));
     tokio::time::sleep(shape.warm).await;
-    let read = || {
-        (
-            CoreTime::now(cores.server),
-            CoreTime::now(cores.load),
-            machine::cpu_s(pids),
-        )
+    let read = || Seen {
+        at: Instant::now(),
+        server_core: CoreTime::now(cores.server),
+        load_core: CoreTime::now(cores.load),
+        cpu_s: machine::cpu_s(pids),
     };
-    let (start, before) = (Instant::now(), read());
-    phase.enter(COUNTING);
-    tokio::select! {
-        () = tokio::time::sleep(shape.window) => {}
-        () = phase.exhausted.notified() => {}
+    let mut pieces = Vec::new();
+    for turn in 1..=turns {
+        let before = read();
+        phase.enter(COUNTING);
+        let exhausted = tokio::select! {
+            () = tokio::time::sleep(shape.window / turns) => false,
+            () = phase.exhausted.notified() => true,
+        };
+        let last = exhausted || turn == turns;
+        phase.enter(if last { OVER } else { HELD });
+        if !last {
+            phase.idle().await;
+        }
+        pieces.push((before, read()));
+        others_turn().await;
+        if last {
+            break;
+        }
     }
-    phase.enter(OVER);
-    let (wall_s, after) = (start.elapsed().as_secs_f64(), read());
     if let Some(awake) = awake {
         awake.abort();
     }
@@ -245,18 +273,29 @@ pub async fn measure(
     }
     Measured {
         done: latency.count(),
-        wall_s,
-        cpu_s: after.2 - before.2,
+        wall_s: sum(&pieces, |a, b| (b.at - a.at).as_secs_f64()),
+        cpu_s: sum(&pieces, |a, b| b.cpu_s - a.cpu_s),
         latency,
-        server_core: after.0.since(&before.0),
-        load_core: after.1.since(&before.1),
+        server_core: sum(&pieces, |a, b| b.server_core.since(&a.server_core)),
+        load_core: sum(&pieces, |a, b| b.load_core.since(&a.load_core)),
         paced: matches!(shape.pace, Pace::Open { .. }),
         awake: shape.awake,
     }
 }
 
-/// Waits as the neighbour of the bare cryptography does ([`crate::crypto::Bare::measure`]): with the processor's own pause, which
-/// leaves a core that two threads share to the other one.
+/// What is read at the beginning and at the end of a piece of the window.
+struct Seen {
+    at: Instant,
+    server_core: CoreTime,
+    load_core: CoreTime,
+    cpu_s: f64,
+}
+
+fn sum<T: std::iter::Sum>(pieces: &[(Seen, Seen)], between: impl Fn(&Seen, &Seen) -> T) -> T {
+    pieces.iter().map(|(a, b)| between(a, b)).sum()
+}
+
+/// Waits with the processor's own pause, which leaves a core that two threads share to the other one.
 async fn stay_awake() {
     loop {
         for _ in 0..PAUSES {
@@ -266,27 +305,52 @@ async fn stay_awake() {
     }
 }
 
-/// Some tens of microseconds. Between two rows of pauses the reactor asks the kernel for events, which is work that the neighbour of
-/// the bare cryptography does not have: with rows of a few microseconds it was a sixth of the waiting.
+/// Some tens of microseconds. Between two rows of pauses the reactor asks the kernel for events, which is work: with rows of a few
+/// microseconds it was a sixth of the waiting.
 const PAUSES: u32 = 2_000;
 
 const COUNTING: u8 = 1;
-const OVER: u8 = 2;
+const HELD: u8 = 2;
+const OVER: u8 = 3;
 
-/// Warming up, counting, over.
+/// Warming up; counting, and held in between while somebody else has the core; over.
 #[derive(Default)]
 struct Phase {
     at: AtomicU8,
+    entered: Notify,
     exhausted: Notify,
+    /// Exchanges.
+    under_way: AtomicU32,
+    ended: Notify,
 }
 
 impl Phase {
     fn enter(&self, phase: u8) {
         self.at.store(phase, Ordering::Relaxed);
+        self.entered.notify_waiters();
     }
 
     fn is(&self, phase: u8) -> bool {
         self.at.load(Ordering::Relaxed) == phase
+    }
+
+    /// Returns when connections may send. All tasks are of one thread, so nothing happens between the look and the wait.
+    async fn sending(&self) {
+        while self.is(HELD) {
+            self.entered.notified().await;
+        }
+    }
+
+    /// Returns when no exchange is under way.
+    async fn idle(&self) {
+        while self.under_way.load(Ordering::Relaxed) > 0 {
+            self.ended.notified().await;
+        }
+    }
+
+    /// What ends after the connections are held is still counted: it is paid for.
+    fn counts(&self) -> bool {
+        self.is(COUNTING) || self.is(HELD)
     }
 }
 
@@ -306,6 +370,7 @@ impl Worker {
         mut schedule: Schedule,
     ) -> Histogram {
         loop {
+            self.phase.sending().await;
             let start = schedule.wait().await;
             if self.phase.is(OVER) {
                 return self.tally;
@@ -314,6 +379,7 @@ impl Worker {
                 self.phase.exhausted.notify_one();
                 return self.tally;
             };
+            self.phase.under_way.fetch_add(1, Ordering::Relaxed);
             match &mut connection {
                 Some(open) => self.exchange(open, request).await,
                 None => {
@@ -321,7 +387,9 @@ impl Worker {
                     self.exchange(&mut new, request).await;
                 }
             }
-            if self.phase.is(COUNTING) {
+            self.phase.under_way.fetch_sub(1, Ordering::Relaxed);
+            self.phase.ended.notify_one();
+            if self.phase.counts() {
                 self.tally.record(start.elapsed());
             }
         }

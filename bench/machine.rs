@@ -136,6 +136,21 @@ impl CoreTime {
     }
 }
 
+impl std::iter::Sum for CoreTime {
+    fn sum<I: Iterator<Item = Self>>(times: I) -> Self {
+        let nothing = Self {
+            idle: 0.0,
+            stolen: 0.0,
+            total: 0.0,
+        };
+        times.fold(nothing, |a, b| Self {
+            idle: a.idle + b.idle,
+            stolen: a.stolen + b.stolen,
+            total: a.total + b.total,
+        })
+    }
+}
+
 /// Processor model and kernel.
 pub fn describe() -> (String, String) {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap();

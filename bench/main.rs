@@ -31,6 +31,7 @@ mod policy;
 mod questions;
 mod replicas;
 mod report;
+mod sealed;
 mod upstream;
 mod verify;
 
@@ -64,15 +65,12 @@ struct Arguments {
     /// Without the gateway: shows what the peers and the load generator can do.
     #[arg(long)]
     peers_only: bool,
-    /// Internal: the child that runs the bare cryptography with the keys in this folder.
+    /// Internal: the child that runs the bare cryptography with the keys in this folder, in the turns that it is told.
     #[arg(long, value_name = "FOLDER", hide = true)]
     bare_crypto: Option<PathBuf>,
     /// Internal: of that exchange.
     #[arg(long, default_value = "mosip", hide = true)]
     exchange: Exchange,
-    /// Internal: for that long.
-    #[arg(long, default_value_t = 2.0, hide = true)]
-    seconds: f64,
     /// Cargo adds this.
     #[arg(long, hide = true)]
     bench: bool,
@@ -105,9 +103,7 @@ enum Question {
 fn main() {
     let arguments = Arguments::parse();
     if let Some(pki) = &arguments.bare_crypto {
-        let bare = crypto::run(pki, arguments.exchange, arguments.seconds);
-        println!("{}", serde_json::to_string(&bare).unwrap());
-        return;
+        return crypto::run(pki, arguments.exchange);
     }
     let nginx = peers::version("nginx", "-V", "nginx-light");
     let haproxy = peers::version("haproxy", "-vv", "haproxy");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use triseal::clock::Clock;
 
 use crate::{
-    crypto::{Bare, Exchange},
+    crypto::Exchange,
     gateway::{self, Gateway},
     load::{self, Check, Client, Measured, Next, Pace, Shape},
     machine::{self, Cores},
@@ -23,6 +23,7 @@ use crate::{
     peers::Server,
     pki::Pki,
     report::{Report, median, rounded},
+    sealed::Sealed,
     upstream::RELAY_ANSWER_BYTES,
 };
 
@@ -32,20 +33,6 @@ pub const SEALED_CONNECTIONS: u32 = 8;
 /// Connections being made at once.
 const CONNECTING: u32 = 16;
 const IDLE_CONNECTIONS: usize = 1_000;
-
-/// One kind of sealed exchange.
-pub struct Sealed<'a> {
-    /// Its name in the report.
-    pub question: &'static str,
-    /// Its figure.
-    pub figure: &'static str,
-    /// Its cryptography.
-    pub exchange: Exchange,
-    pub algorithms: &'static str,
-    /// Signs so many requests ahead; also says how large they are.
-    pub requests: &'a dyn Fn(&Client, usize) -> (Next, Value),
-    pub check: Check,
-}
 
 /// What every question needs.
 pub struct Bench {
@@ -149,58 +136,6 @@ impl Bench {
             check: sealed_check(&partner),
         };
         self.against_bare(triseal, &sealed, report).await;
-    }
-
-    /// Exchanges of one kind, round by round beside the cryptography of the same exchange alone.
-    pub async fn against_bare(&self, triseal: &Server, sealed: &Sealed<'_>, report: &mut Report) {
-        let client = Client::new(triseal.port, &self.pki);
-        let pids = triseal.pids();
-        let shape = Shape {
-            awake: true,
-            ..self.shape(SEALED_CONNECTIONS, Pace::Closed)
-        };
-        let measure = || Bare::measure(self.cores.server, &self.pki, sealed.exchange, self.window);
-        let (mut bare, mut gateway) = (Vec::new(), Vec::new());
-        let mut sizes = Value::Null;
-        for round in 0..self.rounds {
-            let bare_first = round % 2 == 0;
-            if bare_first || bare.is_empty() {
-                bare.push(measure());
-            }
-            // The gateway cannot do more than the bare cryptography on the same core, so this many are enough.
-            let seconds = (self.warm + self.window).as_secs_f64();
-            let ceiling = bare[bare.len() - 1].per_wall_s();
-            let count = (ceiling * seconds * 1.1) as usize + SEALED_CONNECTIONS as usize;
-            let (next, size) = (sealed.requests)(&client, count);
-            let check = &sealed.check;
-            let seen = load::measure(&client, &pids, self.cores, shape, &next, check).await;
-            progress(sealed.question, round, "triseal", &seen);
-            gateway.push(seen);
-            sizes = size;
-            if !bare_first {
-                bare.push(measure());
-            }
-        }
-        let shares = |rate: fn(&Measured) -> f64, ceiling: fn(&Bare) -> f64| {
-            let share = |(g, b): (&Measured, &Bare)| rate(g) / ceiling(b);
-            gateway.iter().zip(&bare).map(share).map(rounded).collect()
-        };
-        let by_cpu: Vec<f64> = shares(Measured::per_cpu_s, Bare::per_cpu_s);
-        let by_wall: Vec<f64> = shares(Measured::per_wall_s, Bare::per_wall_s);
-        report.figure(sealed.figure, median(by_cpu.iter().copied()));
-        let mut detail = describe(&[triseal], &[gateway.clone()]);
-        detail["connections"] = json!(SEALED_CONNECTIONS);
-        detail["algorithms"] = json!(sealed.algorithms);
-        detail["bytes"] = sizes;
-        detail["share_by_cpu"] = json!(by_cpu);
-        detail["share_by_wall"] = json!(by_wall);
-        detail["share_by_wall_median"] = json!(median(by_wall));
-        detail["bare"] = json!({
-            "per_cpu_s": rounded(median(bare.iter().map(Bare::per_cpu_s))),
-            "us_cpu_each": rounded(median(bare.iter().map(|b| 1e6 / b.per_cpu_s()))),
-            "rounds": bare,
-        });
-        report.detail(sealed.question, detail);
     }
 
     /// Start to ready, and memory with a thousand idle connections that each did one exchange.
