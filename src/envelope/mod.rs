@@ -29,6 +29,6 @@ pub use forms::Forms;
 pub(crate) use forms::to_base64url;
 pub(crate) use forms::{base64url, sha256};
 pub use freshness::Window;
-pub use jws::DetachedJws;
+pub use jws::{DetachedJws, KnownHeader};
 pub use replay::{Handed, ReplayGuard};
 pub use signer::{DetachedSigner, sign_detached};

@@ -12,6 +12,7 @@ use super::{Snapshot, Trail, browser, canonical::CanonicalRequest};
 use crate::{
     clock::Moment,
     config::FaceKind,
+    envelope::KnownHeader,
     partners::{Caller, PartnerId},
     patience::Patience,
     policy::Route,
@@ -43,6 +44,8 @@ pub struct Connection {
     pub(super) tls: Option<&'static str>,
     /// The counters of the route and caller that this connection asked for last.
     pub(super) counters: Mutex<Option<Counters>>,
+    /// The header of its messages' signatures.
+    pub(super) signature_header: KnownHeader,
     /// The timer of its exchanges, where there is one at a time.
     pub(super) patience: Patience,
     /// Who it is, as found by the snapshot of that generation, and until when that holds.
@@ -69,6 +72,7 @@ impl Connection {
             sni,
             tls: None,
             counters: Mutex::new(None),
+            signature_header: KnownHeader::default(),
             patience: Patience::default(),
             identity: RwLock::new(None),
         }

@@ -280,15 +280,18 @@ async fn open_ida(
         .ok_or_else(|| Refusal::new(Code::Fault, "an ida route without an operation"))?;
     let signature = one_signature(headers)?;
     let forms = snapshot.forms(caller.partner());
-    let jws = DetachedJws::parse(
+    let known = &trail.connection.signature_header;
+    let jws = DetachedJws::parse_known(
         signature
             .to_str()
             .map_err(|_| Refusal::new(Code::SignatureForm, "not visible ASCII"))?,
         &forms,
+        known,
     )?;
     let now = gateway.clock().now();
     let key = signer(snapshot, caller, &jws.fingerprint(), now)?;
     jws.verify(key, &body)?;
+    known.keep(&jws, &forms);
     trail.signed_by = Some(jws.fingerprint());
     let authorization = headers.get(http::header::AUTHORIZATION);
     if authorization.is_none_or(|v| v.is_empty()) {

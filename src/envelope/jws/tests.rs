@@ -1,6 +1,9 @@
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    protected::{KID_MAX, X5C_MAX},
+    *,
+};
 use crate::{
     config::Client,
     envelope::{
@@ -257,4 +260,73 @@ fn the_size_is_bounded() {
     let (head, _) = value.split_once("..").unwrap();
     let long = forms::to_base64url(&[1; SIGNATURE_MAX + 1]);
     assert_eq!(refused(&format!("{head}..{long}")), Code::SignatureForm);
+}
+
+/// Reads a value with a memory, and says whether the header came from there.
+fn read_known(value: &str, forms: &Forms, known: &KnownHeader) -> (DetachedJws, bool) {
+    let before = known.get(value.split('.').next().unwrap(), forms);
+    let jws = DetachedJws::parse_known(value, forms, known).unwrap();
+    let from_memory = before.is_some_and(|held| Arc::ptr_eq(&held, &jws.protected));
+    (jws, from_memory)
+}
+
+#[test]
+fn a_known_header_is_what_reading_it_again_would_give_and_every_signature_is_verified() {
+    let sign =
+        |body| sign_detached(&PARTNER.signing, Algorithm::RS256, &PARTNER.der, body).unwrap();
+    let known = KnownHeader::default();
+    let (jws, from_memory) = read_known(&sign(BODY), &Forms::STRICT, &known);
+    assert!(!from_memory, "nothing is known at first");
+    known.keep(&jws, &Forms::STRICT);
+
+    let (again, from_memory) = read_known(&sign(b"other"), &Forms::STRICT, &known);
+    assert!(from_memory);
+    assert_eq!(again.fingerprint(), PARTNER.fingerprint());
+    let key = PARTNER.verifying(Algorithm::RS256);
+    again.verify(&key, b"other").unwrap();
+    let wrong = again.verify(&key, BODY).unwrap_err();
+    assert_eq!(wrong.code(), Code::SignatureWrong);
+}
+
+#[test]
+fn a_header_is_known_by_every_byte_and_in_its_forms_only() {
+    let known = KnownHeader::default();
+    let ours = signed(&header(&sdk_x5c(&PARTNER.der)).to_string(), &PARTNER);
+    let lax = Forms::of(&[Client::MosipAuthSdk]);
+    let (jws, _) = read_known(&ours, &lax, &known);
+    known.keep(&jws, &lax);
+    assert!(read_known(&ours, &lax, &known).1);
+
+    // The same text once the contract lists the client no more.
+    let refusal = DetachedJws::parse_known(&ours, &Forms::STRICT, &known).unwrap_err();
+    assert_eq!(refusal.code(), Code::SignatureForm);
+    // One that goes on where it ends, one that is cut, one of another algorithm.
+    let (text, signature) = ours.split_once("..").unwrap();
+    for near in [format!("{text}AAAA"), text[..text.len() - 4].to_owned()] {
+        let refusal =
+            DetachedJws::parse_known(&format!("{near}..{signature}"), &lax, &known).unwrap_err();
+        assert_eq!(refusal.code(), Code::SignatureForm, "{near}");
+    }
+    let foreign = signed(
+        &header(&forms::to_base64(&GATEWAY.der)).to_string(),
+        &GATEWAY,
+    );
+    let (jws, from_memory) = read_known(&foreign, &lax, &known);
+    assert!(!from_memory);
+    assert_eq!(jws.fingerprint(), GATEWAY.fingerprint());
+}
+
+#[test]
+fn neither_a_long_header_nor_that_of_an_answer_is_kept() {
+    let known = KnownHeader::default();
+    let mut long = header(&forms::to_base64(&PARTNER.der));
+    long["x5c"] = json!([forms::to_base64(&PARTNER.der), "A".repeat(4 << 10)]);
+    let mut answer = header(&forms::to_base64(&PARTNER.der));
+    answer["leaf"] = forms::to_base64url(&[7; 32]).into();
+    for header in [long, answer] {
+        let value = signed(&header.to_string(), &PARTNER);
+        let jws = DetachedJws::parse_answer(&value, &Forms::STRICT).unwrap();
+        known.keep(&jws, &Forms::STRICT);
+        assert!(known.get(jws.protected(), &Forms::STRICT).is_none());
+    }
 }
