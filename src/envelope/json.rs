@@ -21,6 +21,9 @@ pub const DEPTH_MAX: usize = 32;
 /// Values in one text: each costs more memory than it has bytes.
 pub const VALUES_MAX: usize = 20_000;
 
+/// Members of a message, more or less: room for them is taken at once.
+const MEMBERS: usize = 16;
+
 /// Why a text is not the JSON we take.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
@@ -112,7 +115,7 @@ pub fn members(text: &[u8]) -> Result<RawMembers<'_>, JsonError> {
             f.write_str("an object")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut out = Vec::new();
+            let mut out = Vec::with_capacity(MEMBERS);
             while let Some(name) = map.next_key_seed(Name)? {
                 out.push((name, map.next_value()?));
             }
@@ -251,7 +254,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let inner = self.deeper()?;
-        let mut out = Vec::new();
+        // The outermost object is nearly always a message with a handful of members; those inside may be many and small.
+        let outermost = self.depth == DEPTH_MAX;
+        let mut out = Vec::with_capacity(if outermost { MEMBERS } else { 0 });
         while let Some(name) = map.next_key_seed(Name)? {
             out.push((name, map.next_value_seed(inner)?));
         }

@@ -29,9 +29,18 @@ impl Fingerprint {
     }
 }
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        let mut text = [0; 64];
+        for (to, digit) in text
+            .iter_mut()
+            .zip(self.0.iter().flat_map(|b| [b >> 4, b & 15]))
+        {
+            *to = HEX.get(usize::from(digit)).copied().unwrap_or_default();
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::AnswerText;
 use crate::{
     envelope::{
         Forms,
@@ -39,30 +40,6 @@ enum Identity {
     Plain,
     /// Text with a wrapped key beside it, and the certificate it is sealed to, as MOSIP writes it.
     Sealed(Option<Fingerprint>),
-}
-
-/// The text of an answer, which has been read strictly: one JSON object, no name twice at any depth. Only reading makes one, and
-/// writing anew from one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AnswerText(pub(super) Bytes);
-
-impl AnswerText {
-    /// The bytes.
-    pub const fn bytes(&self) -> &Bytes {
-        &self.0
-    }
-
-    /// The bytes, to keep.
-    pub fn into_bytes(self) -> Bytes {
-        self.0
-    }
-}
-
-/// Personal: says only how long it is.
-impl fmt::Debug for AnswerText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AnswerText({} bytes)", self.0.len())
-    }
 }
 
 impl Answer {
@@ -110,7 +87,7 @@ impl Answer {
         drop(read);
         Ok(Self {
             operation,
-            text: AnswerText(body),
+            text: AnswerText::read(body),
             error_codes,
             status: status.map(|status| status == Some(true)),
             identity,

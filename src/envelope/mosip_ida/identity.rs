@@ -10,6 +10,7 @@ use super::{
     AnswerText, Recipient,
     answer::form,
     cipher::{ContentKey, Failed},
+    text::Place,
 };
 use crate::{
     envelope::{
@@ -26,13 +27,34 @@ use crate::{
 /// # Errors
 /// `UP-006` when `identity` is there but is not an object; `ENC-004` when the recipient's key cannot wrap.
 pub fn seal_identity(answer: &AnswerText, recipient: &Recipient<'_>) -> Result<Bytes, Refusal> {
-    let Some((outer, response)) = with_identity(answer)? else {
-        return Ok(answer.0.clone());
+    let Some(place) = answer.place()? else {
+        return Ok(answer.bytes().clone());
     };
-    let plain = text(&response, "identity")
-        .filter(|text| text.starts_with('{'))
-        .ok_or_else(|| form("`identity` is not a plain object"))?;
-    put(&outer, &response, plain.as_bytes(), recipient)
+    let plain = plain(answer, place)?;
+    let sealed = || -> Result<(Vec<u8>, Vec<u8>), Failed> {
+        let key = ContentKey::random()?;
+        Ok((key.seal(plain)?, key.wrap(recipient.wrapping)?))
+    };
+    let (identity, wrapped) = sealed()
+        .map_err(|Failed| Refusal::new(Code::NoRecipient, "the recipient's key cannot wrap"))?;
+    let identity = quoted("", &forms::to_base64url(&identity));
+    // In their old places where they had one, else at the end.
+    let session_key = forms::to_base64url(&wrapped);
+    let (session_key_at, session_key) = match &place.session_key {
+        Some(old) => (old.clone(), quoted("", &session_key)),
+        None => (place.end(), quoted(r#","sessionKey":"#, &session_key)),
+    };
+    let thumbprint = forms::upper_hex(recipient.fingerprint.as_bytes());
+    let (thumbprint_at, thumbprint) = match &place.thumbprint {
+        Some(old) => (old.clone(), quoted("", &thumbprint)),
+        None => (place.end(), quoted(r#","thumbprint":"#, &thumbprint)),
+    };
+    let sealed = answer.with([
+        (place.identity.clone(), identity.as_bytes()),
+        (session_key_at, session_key.as_bytes()),
+        (thumbprint_at, thumbprint.as_bytes()),
+    ]);
+    Ok(sealed.into())
 }
 
 /// Opens the sealed identity of an answer with the one of our keys that `thumbprint` names.
@@ -44,22 +66,23 @@ pub fn open_identity(
     answer: &AnswerText,
     keys: &[(Fingerprint, &DecryptionKey)],
 ) -> Result<AnswerText, Refusal> {
-    let Some((outer, response)) = with_identity(answer)? else {
+    let Some(place) = answer.place()? else {
         return Ok(answer.clone());
     };
+    let response = members(answer.at(&place.response))?;
     let plain = decrypt(&response, keys)?;
     json::read(&plain, plain.len())
         .map(Wiped)
         .map_err(|e| form(format!("the identity: {e}")))?;
-    let response = json::write_object(response.iter().filter_map(
+    let response = Zeroizing::new(json::write_object(response.iter().filter_map(
         |(name, raw)| match name.as_ref() {
             "identity" => Some((name.as_ref(), plain.as_slice())),
             "sessionKey" | "thumbprint" => None,
             _ => Some((name.as_ref(), raw.get().as_bytes())),
         },
-    ));
-    let opened = with_response(&outer, &Zeroizing::new(response));
-    Ok(AnswerText(opened))
+    )));
+    let opened = answer.with([(place.response.clone(), response.as_slice())]);
+    Ok(AnswerText::read(opened.into()))
 }
 
 /// Takes out of a plain identity what may not leave; every other member keeps its exact text. Says how many went.
@@ -70,12 +93,10 @@ pub fn narrow_identity(
     answer: &AnswerText,
     keeps: impl Fn(&str) -> bool,
 ) -> Result<(AnswerText, usize), Refusal> {
-    let Some((outer, response)) = with_identity(answer)? else {
+    let Some(place) = answer.place()? else {
         return Ok((answer.clone(), 0));
     };
-    let identity = text(&response, "identity")
-        .and_then(|text| json::members(text.as_bytes()).ok())
-        .ok_or_else(|| form("`identity` is not a plain object"))?;
+    let identity = members(plain(answer, place)?)?;
     let gone = identity.iter().filter(|(name, _)| !keeps(name)).count();
     if gone == 0 {
         return Ok((answer.clone(), 0));
@@ -83,26 +104,30 @@ pub fn narrow_identity(
     let kept = identity.iter().filter(|(name, _)| keeps(name));
     let kept = kept.map(|(name, raw)| (name.as_ref(), raw.get().as_bytes()));
     let kept = Zeroizing::new(json::write_object(kept));
-    let response =
-        Zeroizing::new(json::write_object(response.iter().map(
-            |(name, raw)| match name.as_ref() {
-                "identity" => (name.as_ref(), kept.as_slice()),
-                _ => (name.as_ref(), raw.get().as_bytes()),
-            },
-        )));
-    Ok((AnswerText(with_response(&outer, &response)), gone))
+    let narrowed = answer.with([(place.identity.clone(), kept.as_slice())]);
+    Ok((AnswerText::read(narrowed.into()), gone))
 }
 
-/// The members of the answer and of its `response`, when there is an identity.
-fn with_identity(answer: &AnswerText) -> Result<Option<(RawMembers<'_>, RawMembers<'_>)>, Refusal> {
-    let outer = json::members(&answer.0).map_err(|e| form(e.to_string()))?;
-    let Some(response) =
-        text(&outer, "response").and_then(|text| json::members(text.as_bytes()).ok())
-    else {
-        return Ok(None);
-    };
-    let there = text(&response, "identity").is_some();
-    Ok(there.then_some((outer, response)))
+/// The text of a plain identity.
+fn plain<'a>(answer: &'a AnswerText, place: &Place) -> Result<&'a [u8], Refusal> {
+    let text = answer.at(&place.identity);
+    (text.starts_with(b"{").then_some(text)).ok_or_else(|| form("`identity` is not a plain object"))
+}
+
+fn members(object: &[u8]) -> Result<RawMembers<'_>, Refusal> {
+    json::members(object).map_err(|e| form(e.to_string()))
+}
+
+/// A JSON string of characters that need no escapes, behind what comes before it.
+fn quoted(before: &str, text: &str) -> String {
+    let quotes = 2;
+    let length = before.len().saturating_add(text.len());
+    let mut out = String::with_capacity(length.saturating_add(quotes));
+    out.push_str(before);
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
+    out
 }
 
 fn decrypt(
@@ -133,62 +158,6 @@ fn decrypt(
     ContentKey::unwrap(key, &wrapped)
         .and_then(|key| key.open(Zeroizing::new(identity)))
         .map_err(|Failed| undecryptable("decryption failed"))
-}
-
-fn put(
-    outer: &RawMembers<'_>,
-    response: &RawMembers<'_>,
-    plain: &[u8],
-    recipient: &Recipient<'_>,
-) -> Result<Bytes, Refusal> {
-    let sealed = || -> Result<(Vec<u8>, Vec<u8>), Failed> {
-        let key = ContentKey::random()?;
-        Ok((key.seal(plain)?, key.wrap(recipient.wrapping)?))
-    };
-    let (identity, wrapped) = sealed()
-        .map_err(|Failed| Refusal::new(Code::NoRecipient, "the recipient's key cannot wrap"))?;
-    let new = [
-        ("identity", forms::to_base64url(&identity)),
-        ("sessionKey", forms::to_base64url(&wrapped)),
-        (
-            "thumbprint",
-            forms::upper_hex(recipient.fingerprint.as_bytes()),
-        ),
-    ]
-    .map(|(name, text)| (name, format!("\"{text}\"")));
-    // In their old places where they had one, else at the end.
-    let replaced = response.iter().map(|(name, raw)| {
-        let text = new.iter().find(|(member, _)| member == name);
-        (
-            name.as_ref(),
-            text.map_or_else(|| raw.get(), |(_, text)| text).as_bytes(),
-        )
-    });
-    let added = new
-        .iter()
-        .filter(|(member, _)| !response.iter().any(|(name, _)| name == member))
-        .map(|(member, text)| (*member, text.as_bytes()));
-    Ok(with_response(
-        outer,
-        &json::write_object(replaced.chain(added)),
-    ))
-}
-
-fn with_response(outer: &RawMembers<'_>, response: &[u8]) -> Bytes {
-    json::write_object(outer.iter().map(|(name, raw)| match name.as_ref() {
-        "response" => (name.as_ref(), response),
-        _ => (name.as_ref(), raw.get().as_bytes()),
-    }))
-    .into()
-}
-
-/// The text of a member that is there and not null.
-fn text<'a>(members: &RawMembers<'a>, name: &str) -> Option<&'a str> {
-    members
-        .iter()
-        .find(|(member, _)| member == name)
-        .map(|(_, raw)| raw.get())
-        .filter(|text| *text != "null")
 }
 
 fn undecryptable(cause: &str) -> Refusal {

@@ -13,10 +13,12 @@ mod members;
 mod opened;
 mod request;
 mod seal;
+mod text;
 
-pub use answer::{Answer, AnswerText};
+pub use answer::Answer;
 pub use cipher::Recipient;
 pub use identity::{narrow_identity, open_identity, seal_identity};
 pub use opened::Opened;
 pub use request::{Request, stated_transaction};
 pub use seal::{new_request, plain_form, seal_request};
+pub use text::AnswerText;

@@ -1,6 +1,9 @@
-// fails with E0423: the text of an answer comes from strict reading alone
+// fails with E0451: the text of an answer comes from strict reading alone
 use triseal::envelope::mosip_ida::AnswerText;
 
 pub fn make() -> AnswerText {
-    AnswerText(todo!())
+    AnswerText {
+        bytes: todo!(),
+        place: todo!(),
+    }
 }

@@ -10,7 +10,7 @@ const IDENTITY: &str = r#"{ "name_eng" : "A" , "n":1.50 }"#;
 fn read(text: impl Into<Bytes>) -> AnswerText {
     let text = text.into();
     json::object(&text, text.len()).unwrap();
-    AnswerText(text)
+    AnswerText::read(text)
 }
 
 fn plain() -> AnswerText {
@@ -56,6 +56,39 @@ fn a_sealed_identity_has_mosip_s_form_and_opens_again() {
     );
     let response = &value(&opened)["response"];
     assert!(response.get("sessionKey").is_none() && response.get("thumbprint").is_none());
+}
+
+#[test]
+fn sealing_changes_three_members_and_no_other_byte() {
+    for (text, before, between, after) in [
+        (
+            r#"{ "response" : { "a": 1.0, "identity" : {"n":1} , "b":[ ] } , "errors" : null } "#,
+            r#"{ "response" : { "a": 1.0, "identity" : "#,
+            r#" , "b":[ ] ,"sessionKey":"#,
+            r#"} , "errors" : null } "#,
+        ),
+        // In their old places, by whatever spelling of their names.
+        (
+            r#"{"response":{"session\u004bey":"old","identity":{"n":1}},"thumbprint":"not this"}"#,
+            r#"{"response":{"session\u004bey":"#,
+            r#","identity":"#,
+            r#"},"thumbprint":"not this"}"#,
+        ),
+        (
+            r#"{"response":{"thumbprint":null,"sessionKey":[1],"identity":{"n":1},"identities":{}}}"#,
+            r#"{"response":{"thumbprint":"#,
+            r#","sessionKey":"#,
+            r#","identities":{}}}"#,
+        ),
+    ] {
+        let sealed = read(seal_identity(&read(text), &GATEWAY.recipient()).unwrap());
+        let written = std::str::from_utf8(sealed.bytes()).unwrap();
+        assert!(written.starts_with(before), "{written}");
+        assert!(written.contains(between), "{written}");
+        assert!(written.ends_with(after), "{written}");
+        let opened = open_identity(&sealed, &GATEWAY.keys()).unwrap();
+        assert_eq!(value(&opened)["response"]["identity"], json!({"n": 1}));
+    }
 }
 
 #[test]
