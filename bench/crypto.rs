@@ -40,7 +40,7 @@ pub enum Exchange {
 }
 
 /// What the loop did.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Bare {
     pub exchanges: u64,
     pub cpu_s: f64,
@@ -58,9 +58,9 @@ impl Bare {
 
     /// What a loop does for so long that is started for it.
     pub async fn alone(core: u32, pki: &Pki, exchange: Exchange, window: Duration) -> Self {
-        let mut running = Running::start(core, pki, exchange);
+        let mut running = Running::start(core, pki, exchange).await;
         running.turn(window).await;
-        running.end()
+        running.end().await
     }
 }
 
@@ -70,12 +70,25 @@ pub struct Running {
     turns: ChildStdin,
     /// Lent to whoever waits for the end of a turn.
     done: Option<BufReader<ChildStdout>>,
-    so_far: Bare,
+    so_far: Turns,
+    /// Its processor time before the first turn.
+    before: f64,
 }
 
+/// What the child says after each turn. Its processor time is read from outside while it waits: what the kernel says of a process that
+/// runs is as old as the last tick, two of a turn's hundred milliseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Turns {
+    exchanges: u64,
+    wall_s: f64,
+}
+
+/// After a line from the child, until it waits for the next turn.
+const SETTLED: Duration = Duration::from_millis(10);
+
 impl Running {
-    /// Starts it on `core`.
-    pub fn start(core: u32, pki: &Pki, exchange: Exchange) -> Self {
+    /// Starts it on `core`; it is warm when this returns.
+    pub async fn start(core: u32, pki: &Pki, exchange: Exchange) -> Self {
         let mut child = Command::new("taskset")
             .args(["-c", &core.to_string()])
             .arg(std::env::current_exe().unwrap())
@@ -89,17 +102,26 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        Self {
+        let mut running = Self {
             turns: child.stdin.take().unwrap(),
             done: child.stdout.take().map(BufReader::new),
             child,
-            so_far: Bare::default(),
-        }
+            so_far: Turns::default(),
+            before: 0.0,
+        };
+        running.heard().await;
+        running.before = running.cpu_s().await;
+        running
     }
 
     /// Lets it work for so long.
     pub async fn turn(&mut self, window: Duration) {
         writeln!(self.turns, "{}", window.as_secs_f64()).unwrap();
+        self.heard().await;
+    }
+
+    /// Waits for the child's next line.
+    async fn heard(&mut self) {
         let mut done = self.done.take().unwrap();
         let (line, done) = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -112,16 +134,26 @@ impl Running {
         self.so_far = serde_json::from_str(&line).expect("the bare cryptography works");
     }
 
+    async fn cpu_s(&self) -> f64 {
+        tokio::time::sleep(SETTLED).await;
+        machine::cpu_s(&[self.child.id()])
+    }
+
     /// Ends it: what it did in all its turns.
-    pub fn end(mut self) -> Bare {
+    pub async fn end(mut self) -> Bare {
+        let cpu_s = self.cpu_s().await - self.before;
         drop(self.turns);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
-        self.so_far
+        Bare {
+            exchanges: self.so_far.exchanges,
+            cpu_s,
+            wall_s: self.so_far.wall_s,
+        }
     }
 }
 
-/// The child's whole work: for each line a turn of so many seconds, and a line with what it did so far.
+/// The child's whole work: a line when it is warm, then for each line a turn of so many seconds, and a line with what it did so far.
 pub fn run(pki: &Path, exchange: Exchange) {
     let pki = Pki::at(pki);
     let once: Box<dyn Fn()> = match exchange {
@@ -137,18 +169,18 @@ pub fn run(pki: &Path, exchange: Exchange) {
     for _ in 0..20 {
         once();
     }
-    let me = [std::process::id()];
-    let mut so_far = Bare::default();
+    let mut so_far = Turns::default();
+    let say = |so_far: &Turns| println!("{}", serde_json::to_string(so_far).unwrap());
+    say(&so_far);
     for line in std::io::stdin().lines() {
         let seconds: f64 = line.unwrap().parse().unwrap();
-        let (start, before) = (Instant::now(), machine::cpu_s(&me));
+        let start = Instant::now();
         while start.elapsed().as_secs_f64() < seconds {
             once();
             so_far.exchanges += 1;
         }
-        so_far.cpu_s += machine::cpu_s(&me) - before;
         so_far.wall_s += start.elapsed().as_secs_f64();
-        println!("{}", serde_json::to_string(&so_far).unwrap());
+        say(&so_far);
     }
 }
 

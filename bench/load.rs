@@ -202,7 +202,8 @@ pub async fn measure(
     measure_in_turns(client, pids, cores, shape, next, check, 1, async || {}).await
 }
 
-/// The same with the window in so many pieces. After each all connections wait until `others_turn` is over.
+/// The same with the window in so many pieces. After each all connections wait until `others_turn` is over. Processor time is
+/// read before the first and after the last, while the server waits: of a process that runs it is as old as the kernel's last tick.
 #[expect(
     clippy::too_many_arguments,
     reason = "what `measure` takes, and two more"
@@ -243,27 +244,34 @@ pub async fn measure_in_turns(
         at: Instant::now(),
         server_core: CoreTime::now(cores.server),
         load_core: CoreTime::now(cores.load),
-        cpu_s: machine::cpu_s(pids),
     };
+    let in_turns = turns > 1;
+    if in_turns {
+        phase.enter(SETTLING);
+        phase.idle().await;
+        others_turn().await;
+    }
     let mut pieces = Vec::new();
-    for turn in 1..=turns {
+    let cpu_before = machine::cpu_s(pids);
+    for _ in 0..turns {
         let before = read();
         phase.enter(COUNTING);
         let exhausted = tokio::select! {
             () = tokio::time::sleep(shape.window / turns) => false,
             () = phase.exhausted.notified() => true,
         };
-        let last = exhausted || turn == turns;
-        phase.enter(if last { OVER } else { HELD });
-        if !last {
+        if in_turns {
+            phase.enter(HELD);
             phase.idle().await;
         }
         pieces.push((before, read()));
         others_turn().await;
-        if last {
+        if exhausted {
             break;
         }
     }
+    let cpu_s = machine::cpu_s(pids) - cpu_before;
+    phase.enter(OVER);
     if let Some(awake) = awake {
         awake.abort();
     }
@@ -274,7 +282,7 @@ pub async fn measure_in_turns(
     Measured {
         done: latency.count(),
         wall_s: sum(&pieces, |a, b| (b.at - a.at).as_secs_f64()),
-        cpu_s: sum(&pieces, |a, b| b.cpu_s - a.cpu_s),
+        cpu_s,
         latency,
         server_core: sum(&pieces, |a, b| b.server_core.since(&a.server_core)),
         load_core: sum(&pieces, |a, b| b.load_core.since(&a.load_core)),
@@ -288,7 +296,6 @@ struct Seen {
     at: Instant,
     server_core: CoreTime,
     load_core: CoreTime,
-    cpu_s: f64,
 }
 
 fn sum<T: std::iter::Sum>(pieces: &[(Seen, Seen)], between: impl Fn(&Seen, &Seen) -> T) -> T {
@@ -312,8 +319,10 @@ const PAUSES: u32 = 2_000;
 const COUNTING: u8 = 1;
 const HELD: u8 = 2;
 const OVER: u8 = 3;
+/// Held after the warm-up: what ends now is not counted.
+const SETTLING: u8 = 4;
 
-/// Warming up; counting, and held in between while somebody else has the core; over.
+/// Warming up, and settling after it; counting, and held in between while somebody else has the core; over.
 #[derive(Default)]
 struct Phase {
     at: AtomicU8,
@@ -336,7 +345,7 @@ impl Phase {
 
     /// Returns when connections may send. All tasks are of one thread, so nothing happens between the look and the wait.
     async fn sending(&self) {
-        while self.is(HELD) {
+        while self.is(HELD) || self.is(SETTLING) {
             self.entered.notified().await;
         }
     }

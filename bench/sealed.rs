@@ -106,7 +106,7 @@ impl Bench {
         };
         let turns = self.window.div_duration_f64(TURN).round() as u32;
         let (pids, cores) = (triseal.pids(), self.cores);
-        let mut bare = Running::start(cores.server, &self.pki, sealed.exchange);
+        let mut bare = Running::start(cores.server, &self.pki, sealed.exchange).await;
         let bares_turn = async || bare.turn(TURN).await;
         let gateway = load::measure_in_turns(
             &client,
@@ -119,7 +119,7 @@ impl Bench {
             bares_turn,
         )
         .await;
-        let bare = bare.end();
+        let bare = bare.end().await;
         (Round { bare, gateway }, sizes)
     }
 }
