@@ -206,9 +206,6 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
             let log = folder.join("state/evidence");
             bench.evidence(triseal, &recording, &log, report).await;
         }
-        if asked(Question::Intake) {
-            bench.intake(triseal, report).await;
-        }
         if asked(Question::SealedJose) {
             bench.sealed_jose(triseal, Exchange::JoseRsa, report).await;
             let folder = folder.join("triseal-p256");
@@ -223,6 +220,10 @@ async fn ask(arguments: &Arguments, bench: &Bench, folder: &Path, report: &mut R
         }
         if asked(Question::Verify) {
             bench.verify(&folder.join("sandbox"), report).await;
+        }
+        // Last: the gateway hands on what it took in for a while after it.
+        if asked(Question::Intake) {
+            bench.intake(triseal, report).await;
         }
         let peak = machine::rss_mib(&triseal.pids());
         report.figure("rss_after_mib", peak);
