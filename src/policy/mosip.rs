@@ -44,6 +44,8 @@ pub struct AuthPolicy {
     token_type: TokenType,
     allowed: Vec<AllowedAuth>,
     kyc_attributes: Vec<String>,
+    /// The same under every name that MOSIP gives them.
+    disclosed: Vec<String>,
     kyc_languages: Vec<String>,
 }
 
@@ -100,15 +102,14 @@ impl AuthPolicy {
         for (i, entry) in raw.allowed_auth_types.iter().enumerate() {
             judge_entry(i, entry, field, report);
         }
+        let kyc_attributes = raw.allowed_kyc_attributes.into_iter();
+        let kyc_attributes: Vec<String> = kyc_attributes.map(|a| a.attribute_name).collect();
         (report.errors() == before).then(|| Self {
             id: String::new(),
             token_type: raw.auth_token_type,
             allowed: raw.allowed_auth_types,
-            kyc_attributes: raw
-                .allowed_kyc_attributes
-                .into_iter()
-                .map(|a| a.attribute_name)
-                .collect(),
+            disclosed: every_name(&kyc_attributes),
+            kyc_attributes,
             kyc_languages: raw.kyc_languages,
         })
     }
@@ -140,11 +141,8 @@ impl AuthPolicy {
         if demands_more(self, other) || demands_more(other, self) {
             allowed.clear();
         }
-        let kyc_attributes = (self.kyc_attributes.iter())
-            .filter(|ours| {
-                let same = |theirs: &String| theirs == *ours || are_one(theirs, ours);
-                other.kyc_attributes.iter().any(same)
-            })
+        let kyc_attributes: Vec<String> = (self.kyc_attributes.iter())
+            .filter(|ours| other.disclosed.contains(ours))
             .cloned()
             .collect();
         let kyc_languages = match (&*self.kyc_languages, &*other.kyc_languages) {
@@ -166,6 +164,7 @@ impl AuthPolicy {
             id: self.id.clone(),
             token_type: self.token_type,
             allowed,
+            disclosed: every_name(&kyc_attributes),
             kyc_attributes,
             kyc_languages,
         }
@@ -199,10 +198,7 @@ impl AuthPolicy {
     /// Whether an eKYC answer may have this member. MOSIP writes attributes under names of its own and, where they are of a
     /// language, with the language behind it: `fullName` may come as `name_eng`.
     pub fn discloses(&self, member: &str) -> bool {
-        let listed = |name: &str| {
-            let same = |attribute: &String| attribute == name || are_one(attribute, name);
-            self.kyc_attributes.iter().any(same)
-        };
+        let listed = |name: &str| (self.disclosed.iter()).any(|attribute| attribute == name);
         let spoken = |language: &str| {
             self.kyc_languages.is_empty() || self.kyc_languages.iter().any(|one| one == language)
         };
@@ -288,8 +284,8 @@ impl AllowedAuth {
     }
 }
 
-/// Whether two names stand for one attribute: that of MOSIP's identity schema and that of its answers.
-fn are_one(one: &str, other: &str) -> bool {
+/// Attributes under the names they have in MOSIP's identity schema and under those they have in MOSIP's answers.
+fn every_name(attributes: &[String]) -> Vec<String> {
     const NAMES: [[&str; 2]; 7] = [
         ["fullName", "name"],
         ["dateOfBirth", "dob"],
@@ -299,9 +295,12 @@ fn are_one(one: &str, other: &str) -> bool {
         ["region", "location2"],
         ["province", "location3"],
     ];
-    NAMES
-        .iter()
-        .any(|names| names.contains(&one) && names.contains(&other))
+    let mut every = attributes.to_vec();
+    for attribute in attributes {
+        let both = NAMES.iter().find(|names| names.contains(&&**attribute));
+        every.extend(both.into_iter().flatten().map(|name| (*name).to_owned()));
+    }
+    every
 }
 
 /// Every mistake of shape that MOSIP's schema would find.
