@@ -177,7 +177,7 @@ pub(super) async fn open(
             gateway
                 .metrics()
                 .crypto_seconds
-                .with_label_values(&["open"])
+                .open
                 .observe(began.elapsed().as_secs_f64());
             Content::Whole(content)
         }
@@ -204,7 +204,7 @@ pub(super) async fn open(
             gateway
                 .metrics()
                 .crypto_seconds
-                .with_label_values(&["open"])
+                .open
                 .observe(began.elapsed().as_secs_f64());
             Content::Ida(Box::new(message))
         }

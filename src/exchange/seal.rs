@@ -54,7 +54,7 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
                 gateway
                     .metrics()
                     .crypto_seconds
-                    .with_label_values(&["seal"])
+                    .seal
                     .observe(began.elapsed().as_secs_f64());
                 return Ok(sent_whole(response, noted, trail));
             }
@@ -96,7 +96,7 @@ pub(super) fn seal(gateway: &Gateway, reply: Reply, trail: &mut Trail) -> Result
             gateway
                 .metrics()
                 .crypto_seconds
-                .with_label_values(&["seal"])
+                .seal
                 .observe(began.elapsed().as_secs_f64());
             Ok(sealed)
         }

@@ -8,6 +8,31 @@ use prometheus::{
 use super::EvidenceMetrics;
 use crate::refusal::Code;
 
+/// One histogram a step, each found once: an exchange touches two of them.
+#[derive(Clone, Debug)]
+pub struct CryptoSeconds {
+    /// Verifying and opening a caller's message.
+    pub open: Histogram,
+    /// Signing a message for the upstream.
+    pub sign_request: Histogram,
+    /// Opening the identity of an upstream's answer.
+    pub open_identity: Histogram,
+    /// Sealing and signing an answer.
+    pub seal: Histogram,
+}
+
+impl CryptoSeconds {
+    fn of(steps: &HistogramVec) -> Self {
+        let step = |name| steps.with_label_values(&[name]);
+        Self {
+            open: step("open"),
+            sign_request: step("sign_request"),
+            open_identity: step("open_identity"),
+            seal: step("seal"),
+        }
+    }
+}
+
 /// Every metric of the gateway.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -22,8 +47,8 @@ pub struct Metrics {
     pub upstream_seconds: HistogramVec,
     /// Upstream failures by upstream and code.
     pub upstream_failures: IntCounterVec,
-    /// Seconds of private-key and other heavy cryptography in an exchange, by step (`open`, `seal`).
-    pub crypto_seconds: HistogramVec,
+    /// Seconds of private-key and other heavy cryptography in an exchange.
+    pub crypto_seconds: CryptoSeconds,
     /// Seconds of the operator's rules in an exchange, by hook (`admit`, `permit`).
     pub rules_seconds: HistogramVec,
     /// Exchanges under way, by face.
@@ -181,11 +206,11 @@ impl Metrics {
                 "Calls that failed.",
                 &["upstream", "code"],
             )?,
-            crypto_seconds: histograms(
+            crypto_seconds: CryptoSeconds::of(&histograms(
                 "triseal_crypto_seconds",
                 "Cryptography of one exchange.",
                 &["step"],
-            )?,
+            )?),
             rules_seconds: rules_seconds(&registry)?,
             in_flight: int_gauges(
                 "triseal_exchanges_in_flight",

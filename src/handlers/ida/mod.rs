@@ -59,16 +59,9 @@ impl Ida {
         let (outgoing, body) = self.outgoing(&snapshot, &handling, &message, trail)?;
         let began = Instant::now();
         let answer = logins::call(&snapshot, upstream, outgoing, body, &self.metrics).await;
-        trail.called_upstream(
-            began.elapsed(),
-            answer.as_ref().ok().map(|a| a.status.as_u16()),
-        );
-        count(
-            &self.metrics,
-            upstream,
-            began.elapsed(),
-            answer.as_ref().err(),
-        );
+        let took = began.elapsed();
+        trail.called_upstream(took, answer.as_ref().ok().map(|a| a.status.as_u16()));
+        count(&self.metrics, upstream, took, answer.as_ref().err());
         let answer = answer?;
         let (status, code) = (answer.status, stated_code(&answer.headers));
         let (body, receipt) =
@@ -108,7 +101,7 @@ impl Ida {
                 let signature = signer.sign(&body)?;
                 self.metrics
                     .crypto_seconds
-                    .with_label_values(&["sign_request"])
+                    .sign_request
                     .observe(began.elapsed().as_secs_f64());
                 let value = HeaderValue::try_from(signature)
                     .map_err(|_| Refusal::new(Code::Fault, "the signature is no header value"))?;
@@ -238,7 +231,7 @@ impl Ida {
             let plain = mosip_ida::open_identity(parsed.text(), &keys)?;
             self.metrics
                 .crypto_seconds
-                .with_label_values(&["open_identity"])
+                .open_identity
                 .observe(began.elapsed().as_secs_f64());
             let plain = narrowed(upstream, handling, &plain)?;
             return Ok((IdaBody::PlainIdentity(plain), receipt));
