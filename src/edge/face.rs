@@ -28,7 +28,7 @@ use super::{
     gate::{self, GateLimits, Going},
     handshakes::Handshakes,
     idle::Idle,
-    plain_write::PlainWrite,
+    tls_socket::TlsSocket,
 };
 use crate::{
     config::FaceKind,
@@ -125,7 +125,7 @@ impl Face {
                 tracing::info!(face = &*self.name, from = %peer.ip(), "TLS handshake gave its place to a newer one");
                 return;
             }
-            shaken = timeout(limit, acceptor.accept(PlainWrite(stream))) => shaken,
+            shaken = timeout(limit, acceptor.accept(TlsSocket::new(stream))) => shaken,
         };
         drop(place);
         let stream = match shaken {

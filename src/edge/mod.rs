@@ -13,7 +13,7 @@ mod handshakes;
 mod idle;
 mod listen;
 mod listeners;
-mod plain_write;
+mod tls_socket;
 
 pub use listen::{Ended, Host, ListenError, run};
 pub use listeners::Listeners;
