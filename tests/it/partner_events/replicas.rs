@@ -125,15 +125,17 @@ fn a_gateway_whose_hub_is_away_starts_and_what_was_changed_before_holds() {
     let seeder = |site: &Site| {
         let client = site.client_of(&site.party("seeder"), "tls");
         let ask = site.auth().signed_by(&site.party("seeder"), "signature");
-        let client = client.connect(site.partner_face());
-        client.unwrap().ask(&ask.wire().http1()).code()
+        let mut client = client.connect(site.partner_face()).unwrap();
+        client.send(&ask.wire().http1());
+        // A connection of one that is switched off just then ends without an answer.
+        client.answer().map(|answer| answer.code())
     };
     let before = seeder(&all.site);
-    assert_ne!(before, "ID-004");
+    assert_ne!(before.expect("an answer"), "ID-004");
     let off = json!({"partnerData": {"partnerId": "seeder", "partnerStatus": "DEACTIVE"}});
     all.event("PARTNER_UPDATED", ago(9_000), &off);
     until("the other partner is switched off", || {
-        (seeder(&all.site) == "ID-004").then_some(())
+        (seeder(&all.site).as_deref() == Some("ID-004")).then_some(())
     });
     // The hub has verified one of the subscriptions, and no other.
     let question = "hub.mode=subscribe&hub.topic=PARTNER_UPDATED&hub.challenge=yes";
@@ -154,7 +156,7 @@ fn a_gateway_whose_hub_is_away_starts_and_what_was_changed_before_holds() {
         &format!("\"http://127.0.0.1:{nobody}\""),
     );
     all.site.start_misp();
-    assert_eq!(seeder(&all.site), "ID-004");
+    assert_eq!(seeder(&all.site).as_deref(), Some("ID-004"));
     all.becomes("-", "");
     for said in [
         "subscription PARTNER_UPDATED: it cannot be renewed: the hub was not reached",
@@ -180,5 +182,5 @@ fn a_gateway_whose_hub_is_away_starts_and_what_was_changed_before_holds() {
     });
     assert_eq!(all.site.misp().reload(), Reloaded::Published);
     all.becomes("ID-004", "IDA-MPA-012");
-    assert_eq!(seeder(&all.site), "ID-004");
+    assert_eq!(seeder(&all.site).as_deref(), Some("ID-004"));
 }
