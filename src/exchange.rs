@@ -24,6 +24,7 @@ mod overload;
 mod own;
 mod permit;
 mod quota;
+mod reactor;
 mod record;
 pub mod registrations;
 pub mod registry;

@@ -109,7 +109,8 @@ impl Face {
             ));
             return self.converse(stream, connection, false).await;
         };
-        if self.gateway.reactor_delay() > wait_for_strangers(snapshot.limits().queue_max) {
+        if self.gateway.reactor_delay(&self.name) > wait_for_strangers(snapshot.limits().queue_max)
+        {
             // A handshake costs more than an exchange, and nobody is kept waiting for it that is known.
             self.handshake("overload");
             self.gateway.shed(&self.name, Shed::Handshake);
@@ -364,8 +365,8 @@ impl Serves for Face {
         peer: SocketAddr,
     ) -> impl Future<Output = ()> + Send + 'static {
         self.watching.call_once(|| {
-            let gateway = Arc::clone(&self.gateway);
-            tokio::spawn(async move { gateway.watch_reactor().await });
+            let (gateway, name) = (Arc::clone(&self.gateway), Arc::clone(&self.name));
+            tokio::spawn(async move { gateway.watch_reactor(&name).await });
         });
         let limit = self.gateway.snapshot().limits().connections_max;
         let (face, connected) = (Arc::clone(self), self.gateway.connected());

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
-    Connection, Shed, Snapshot, errands, evidence, identify, overload, record::rfc3339, registry,
+    Connection, Shed, Snapshot, errands, evidence, identify, overload, reactor::Reactor,
+    record::rfc3339, registry,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -90,13 +91,11 @@ pub struct Gateway {
     access: AccessLog,
     started: Moment,
     in_flight: AtomicUsize,
-    /// How late the busiest reactor was when it last looked, in microseconds.
-    reactor_delay_us: AtomicU64,
+    /// The runtime of each face that there is, by its name.
+    reactors: BTreeMap<String, Reactor>,
     connections: AtomicUsize,
     /// Faces whose socket is bound and accepted from.
     accepting: AtomicUsize,
-    /// Faces that there are.
-    faces: usize,
     /// A random beginning and a counter: unique, and cheap.
     correlation_prefix: u64,
     correlation_next: AtomicU64,
@@ -141,7 +140,11 @@ impl Gateway {
         let config = snapshot.config();
         let state = snapshot.state_folder().to_path_buf();
         std::fs::create_dir_all(&state).map_err(io(format!("state folder {}", state.display())))?;
-        let faces = config.face.len();
+        let began = Instant::now();
+        let faces = config.face.iter();
+        let reactors = faces
+            .map(|face| (face.name.clone(), Reactor::new(began)))
+            .collect();
         let (window, replay_max) = (snapshot.window(), config.limits.replay_max);
         let metrics = Metrics::new()?;
         let store = snapshot
@@ -186,10 +189,9 @@ impl Gateway {
             access,
             started: now,
             in_flight: AtomicUsize::new(0),
-            reactor_delay_us: AtomicU64::new(0),
+            reactors,
             connections: AtomicUsize::new(0),
             accepting: AtomicUsize::new(0),
-            faces,
             correlation_prefix: u64::from_be_bytes(random),
             correlation_next: AtomicU64::new(0),
         };
@@ -312,7 +314,7 @@ impl Gateway {
 
     /// Whether every face accepts connections.
     pub fn accepts_everywhere(&self) -> bool {
-        self.accepting() >= self.faces
+        self.accepting() >= self.reactors.len()
     }
 
     /// Counts a face as accepting for as long as the guard lives.
@@ -433,7 +435,7 @@ impl Gateway {
     ) -> Result<Place, Refusal> {
         let place = Place(Arc::clone(self));
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let delay = self.reactor_delay();
+        let delay = self.reactor_delay(&connection.face);
         overload::check(snapshot, connection, before, delay, now).map_err(|(who, refusal)| {
             self.shed(&connection.face, who);
             refusal
@@ -446,9 +448,10 @@ impl Gateway {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// How late the busiest reactor was when it last looked.
-    pub fn reactor_delay(&self) -> Duration {
-        Duration::from_micros(self.reactor_delay_us.load(Ordering::Relaxed))
+    /// How late the work of a face's runtime is.
+    pub fn reactor_delay(&self, face: &str) -> Duration {
+        let reactor = self.reactors.get(face);
+        reactor.map_or(Duration::ZERO, |reactor| reactor.delay(Instant::now()))
     }
 
     /// Whether a connection is a partner's, as far as its certificate says, or one of our own services'.
@@ -463,17 +466,13 @@ impl Gateway {
             .inc();
     }
 
-    /// Measures how late the calling runtime's timers are, again and again: the queue time of private-key work, which runs
-    /// on the reactor itself. Never returns.
-    pub async fn watch_reactor(&self) {
-        const EVERY: Duration = Duration::from_millis(100);
-        loop {
-            let due = Instant::now().checked_add(EVERY);
-            tokio::time::sleep(EVERY).await;
-            let late = due.map_or(Duration::ZERO, |due| due.elapsed());
-            self.metrics.reactor_delay.observe(late.as_secs_f64());
-            let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-            self.reactor_delay_us.store(late, Ordering::Relaxed);
+    /// Watches how late the calling runtime is, which is that of `face`. Never returns for a face that there is.
+    pub async fn watch_reactor(&self, face: &str) {
+        if let Some(reactor) = self.reactors.get(face) {
+            let histogram = &self.metrics.reactor_delay;
+            reactor
+                .watch(|late| histogram.observe(late.as_secs_f64()))
+                .await;
         }
     }
 
