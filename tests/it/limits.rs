@@ -80,33 +80,27 @@ fn after_work_had_to_wait_handshakes_are_shed_and_a_partner_is_served() {
     site.start_misp();
     let mut partner = site.connect();
     assert!(partner.ask(&site.auth().wire().http1()).says_yes());
+    let late = thread::scope(|scope| {
+        site.misp().process().stand_still();
+        let handshakes: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| site.client().connect(site.partner_face()).is_err()))
+            .collect();
+        thread::sleep(Duration::from_millis(6700));
+        partner.send(&site.auth().wire().http1());
+        site.misp().process().signal("CONT");
+        assert!(partner.answer().unwrap().says_yes());
+        handshakes
+            .into_iter()
+            .map(|h| h.join().unwrap())
+            .filter(|refused| *refused)
+            .count()
+    });
     let shed_of = |who: &str| site.misp().metric("triseal_shed_total", &[who]);
-    // How late work is, is looked at ten times a second: on a busy machine, handshakes may come in before it is seen or after it is
-    // over. Not three times in a row.
-    let mut tries = 0..2;
-    loop {
-        let late = thread::scope(|scope| {
-            site.misp().process().signal("STOP");
-            let handshakes: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| site.client().connect(site.partner_face()).is_err()))
-                .collect();
-            thread::sleep(Duration::from_millis(6700));
-            partner.send(&site.auth().wire().http1());
-            site.misp().process().signal("CONT");
-            let answer = partner.answer().expect("an answer for the partner");
-            assert!(answer.says_yes(), "{}", answer.text());
-            handshakes
-                .into_iter()
-                .map(|h| h.join().unwrap())
-                .filter(|refused| *refused)
-                .count()
-        });
-        assert!(shed_of("\"known\"") < 0.5);
-        if late > 0 && shed_of("\"handshake\"") > 0.5 {
-            break;
-        }
-        assert!(tries.next().is_some(), "{late} were refused");
-    }
+    assert!(shed_of("\"known\"") < 0.5);
+    assert!(
+        late > 0 && shed_of("\"handshake\"") > 0.5,
+        "{late} were refused"
+    );
     // It is over as soon as timers are in time again.
     let after = within(Duration::from_secs(5), || {
         site.client().connect(site.partner_face()).ok()

@@ -136,7 +136,7 @@ fn what_a_killed_gateway_had_accepted_is_finished_by_the_other_once() {
         thread::sleep(Duration::from_millis(200));
     }));
     // The other one sleeps, so that the first has it for certain.
-    pair.other.signal("STOP");
+    pair.other.stand_still();
     let birth = Record::birth();
     pair.crvs.register(&birth);
     let first = tell.recv_timeout(Duration::from_secs(30)).unwrap();

@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::wait::within;
+use super::wait::{until, within};
 
 /// Starts the program in the background, says its id, and kills it when standard input ends.
 const GUARD: &str = r#"out=$1; err=$2; shift 2; "$@" >"$out" 2>"$err" </dev/null & echo $!; cat >/dev/null; kill -KILL $! 2>/dev/null"#;
@@ -67,6 +67,21 @@ impl Process {
             .stderr(Stdio::null())
             .status();
         assert!(status.is_ok());
+    }
+
+    /// Makes it stand still, and waits until it does: the kernel gives the signal to one of the threads, and the others run on
+    /// until that one has got a processor.
+    pub fn stand_still(&self) {
+        self.signal("STOP");
+        until("every thread stands still", || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).ok()?;
+            let still = |task: fs::DirEntry| {
+                let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                let state = stat.rsplit(')').next().map(str::trim_start);
+                state.is_some_and(|state| state.starts_with('T'))
+            };
+            tasks.flatten().all(still).then_some(())
+        });
     }
 
     /// Whether it still runs (a zombie does not).
