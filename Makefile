@@ -47,7 +47,7 @@ build: setup ## Build target/release/triseal
 
 .PHONY: demo
 demo: build ## The whole story through two gateways, and eleven attacks on it
-	@demo/run
+	@TRISEAL=$${TRISEAL:-$${CARGO_TARGET_DIR:-target}/release/triseal} demo/run
 
 .PHONY: test
 test: setup ## All tests: units, then the real binary with real clients
