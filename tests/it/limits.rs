@@ -88,7 +88,8 @@ fn after_work_had_to_wait_handshakes_are_shed_and_a_partner_is_served() {
         thread::sleep(Duration::from_millis(6700));
         partner.send(&site.auth().wire().http1());
         site.misp().process().signal("CONT");
-        assert!(partner.answer().unwrap().says_yes());
+        let answer = partner.answer().expect("an answer for the partner");
+        assert!(answer.says_yes(), "{}", answer.text());
         handshakes
             .into_iter()
             .map(|h| h.join().unwrap())
